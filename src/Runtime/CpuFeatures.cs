@@ -1,0 +1,16 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+
+namespace CrossAlign.Runtime;
+
+/// <summary>What this processor offers, decided once at start. Lower tiers are forced by the runtime's own switches
+/// (<c>DOTNET_EnableAVX512=0</c>, <c>DOTNET_EnableAVX2=0</c>, <c>DOTNET_EnableHWIntrinsic=0</c>).</summary>
+public static class CpuFeatures
+{
+    /// <summary>The tier in use.</summary>
+    public static SimdTier Tier { get; } =
+        Avx512F.IsSupported ? SimdTier.Vector512
+        : Avx2.IsSupported && Fma.IsSupported ? SimdTier.Vector256
+        : Vector128.IsHardwareAccelerated ? SimdTier.Vector128
+        : SimdTier.Scalar;
+}

@@ -1,0 +1,98 @@
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Tests.Harness;
+
+/// <summary>A device that the cases of an operation run on; one subclass a backend, used as a class fixture.</summary>
+public abstract class Backend : IDisposable
+{
+    private readonly List<DeviceMemory> _memories = [];
+
+    public abstract Device Device { get; }
+
+    /// <summary>A tensor of given values, rounded to the element type, between two guard bands (see <see cref="CheckGuards"/>).</summary>
+    public Tensor Upload(DType dtype, Shape shape, ReadOnlySpan<float> values)
+    {
+        Tensor tensor = Guarded(dtype, shape);
+        if (dtype == DType.Float32)
+        {
+            tensor.CopyFrom(values);
+        }
+        else
+        {
+            BFloat16[] rounded = new BFloat16[values.Length];
+            for (int i = 0; i < rounded.Length; i++)
+            {
+                rounded[i] = BFloat16.FromSingle(values[i]);
+            }
+
+            tensor.CopyFrom<BFloat16>(rounded);
+        }
+
+        return tensor;
+    }
+
+    /// <summary>A tensor of int32 values between guard bands.</summary>
+    public Tensor Upload(Shape shape, ReadOnlySpan<int> values)
+    {
+        Tensor tensor = Guarded(DType.Int32, shape);
+        tensor.CopyFrom(values);
+        return tensor;
+    }
+
+    /// <summary>A tensor filled with NaN (0xFF bytes), between guard bands: what an operation must overwrite.</summary>
+    public Tensor Poisoned(DType dtype, Shape shape) => Guarded(dtype, shape);
+
+    /// <summary>The values of a tensor as floats.</summary>
+    public float[] Download(in Tensor tensor)
+    {
+        Device.Synchronize();
+        return tensor.DType == DType.Float32
+            ? tensor.ToArray<float>()
+            : Array.ConvertAll(tensor.ToArray<BFloat16>(), v => v.ToSingle());
+    }
+
+    /// <summary>Fails where an operation has written outside of a tensor of this backend.</summary>
+    public void CheckGuards()
+    {
+        Device.Synchronize();
+        foreach (DeviceMemory memory in _memories)
+        {
+            Tensor before = new(memory, 0, DType.UInt8, new Shape(GuardBytes));
+            Tensor after = new(memory, memory.ByteCount - GuardBytes, DType.UInt8, new Shape(GuardBytes));
+            Assert.All(before.ToArray<byte>(), b => Assert.Equal(0xFF, b));
+            Assert.All(after.ToArray<byte>(), b => Assert.Equal(0xFF, b));
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (DeviceMemory memory in _memories)
+        {
+            memory.Dispose();
+        }
+
+        Device.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    private const int GuardBytes = 256;
+
+    private Tensor Guarded(DType dtype, Shape shape)
+    {
+        // The tensor ends flush with the rear guard, so that a tail written too far is seen at once.
+        long byteCount = shape.Count * dtype.ByteSize();
+        long padded = (byteCount + 63) / 64 * 64;
+        DeviceMemory memory = Device.Allocate(padded + (2 * GuardBytes));
+        _memories.Add(memory);
+        byte[] poison = new byte[memory.ByteCount];
+        Array.Fill(poison, (byte)0xFF);
+        new Tensor(memory, 0, DType.UInt8, new Shape(poison.Length)).CopyFrom<byte>(poison);
+        return new Tensor(memory, GuardBytes, dtype, shape);
+    }
+}
+
+/// <summary>The processor, with as many threads as it has.</summary>
+public sealed class CpuBackend : Backend
+{
+    public override Device Device { get; } = new CpuDevice();
+}
