@@ -1,0 +1,39 @@
+using System.ComponentModel;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>The contrastive loss.</summary>
+public sealed record LossConfig
+{
+    /// <summary>Which form.</summary>
+    [Description("captionToImage (the paper's: raw dot products), imageToCaption, symmetric, each also ...Normalized (unit rows); sigmoid, sigmoidNormalized.")]
+    public LossVariant Variant { get; init; } = LossVariant.SymmetricNormalized;
+
+    /// <summary>The multiplier of similarities at the start.</summary>
+    [Description("The multiplier of similarities at the start (1 / temperature).")]
+    public double ScaleInit { get; init; } = 14.2857;
+
+    /// <summary>Whether the multiplier is learned.</summary>
+    [Description("Whether the multiplier is learned.")]
+    public bool ScaleLearned { get; init; } = true;
+
+    /// <summary>Upper bound of the multiplier; null for none.</summary>
+    [Description("Upper bound of the multiplier; null for none.")]
+    public double? ScaleMax { get; init; } = 100;
+
+    /// <summary>Whether the logarithm of the multiplier is learned (as CLIP does) or the multiplier itself (as the paper's code).</summary>
+    [Description("log: its logarithm is learned (CLIP); raw: the multiplier itself (the paper's code).")]
+    public ScaleParameter ScaleParameter { get; init; } = ScaleParameter.Log;
+
+    /// <summary>The additive bias of the sigmoid forms at the start.</summary>
+    [Description("The additive bias of the sigmoid forms at the start.")]
+    public double BiasInit { get; init; } = -10;
+
+    /// <summary>Label smoothing.</summary>
+    [Description("Label smoothing: 1 - e on the positives, e spread evenly.")]
+    public double Smoothing { get; init; }
+
+    /// <summary>What happens to other examples of the same group.</summary>
+    [Description("none: they are negatives; masked: they are left out; shared: they are positives, shared equally.")]
+    public GroupPolicy Groups { get; init; } = GroupPolicy.None;
+}

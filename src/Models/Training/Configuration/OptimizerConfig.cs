@@ -1,0 +1,51 @@
+using System.ComponentModel;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>The optimiser.</summary>
+public sealed record OptimizerConfig
+{
+    /// <summary>Which one.</summary>
+    [Description("adamw (decoupled decay) or adam (no decay).")]
+    public OptimizerKind Kind { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>The highest learning rate.</summary>
+    [Description("The highest learning rate.")]
+    public double LearningRate { get; init; } = 2e-3;
+
+    /// <summary>Decay of the first moment.</summary>
+    [Description("Decay of the first moment.")]
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of the second moment.</summary>
+    [Description("Decay of the second moment.")]
+    public double Beta2 { get; init; } = 0.98;
+
+    /// <summary>Added to the root of the second moment.</summary>
+    [Description("Added to the root of the second moment.")]
+    public double Eps { get; init; } = 1e-8;
+
+    /// <summary>Decoupled weight decay of matrices.</summary>
+    [Description("Decoupled weight decay of matrices (weights of linear layers and patches; embeddings and positions with decayEmbeddings).")]
+    public double WeightDecay { get; init; } = 0.05;
+
+    /// <summary>Whether embedding tables are decayed too.</summary>
+    [Description("Whether token and position embeddings are decayed too.")]
+    public bool DecayEmbeddings { get; init; } = true;
+
+    /// <summary>Learning rate of the multiplier; null for the common one.</summary>
+    [Description("Learning rate of the learned multiplier; null for the common one.")]
+    public double? ScaleLearningRate { get; init; } = 1e-2;
+
+    /// <summary>Learning rate of the text tower; null for the common one.</summary>
+    [Description("Learning rate of the text tower; null for the common one.")]
+    public double? TextLearningRate { get; init; }
+
+    /// <summary>Learning rate of the image tower; null for the common one.</summary>
+    [Description("Learning rate of the image tower; null for the common one.")]
+    public double? ImageLearningRate { get; init; }
+
+    /// <summary>Bound of the global gradient norm; null for none.</summary>
+    [Description("Bound of the global gradient norm; null for none.")]
+    public double? Clip { get; init; } = 1.0;
+}

@@ -1,0 +1,131 @@
+using System.ComponentModel;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>
+/// Everything that decides a run, as <c>config.json</c> holds it: a recipe says how, a set-up says who meets whom, data says what.
+/// Two runs with equal configuration on the same device, driver and SIMD tier give the same bytes.
+/// </summary>
+public sealed record RunConfig
+{
+    /// <summary>The recipe that the other values started from.</summary>
+    [Description("How: sizes, optimiser, schedule, loss. album, corrected or paper.")]
+    public required string Recipe { get; init; }
+
+    /// <summary>The set-up that the other values started from.</summary>
+    [Description("Who meets whom: none, eng-only, eng-pivot, multilingual or multilingual+quechua.")]
+    public required string Setup { get; init; }
+
+    /// <summary>The data set's name, or a folder with a <c>captions.jsonl</c>.</summary>
+    [Description("photo-album, shapes, or a folder with a captions.jsonl.")]
+    public required string Data { get; init; }
+
+    /// <summary>Languages whose captions are trained on, as BCP 47 codes.</summary>
+    [Description("Languages whose captions are trained on.")]
+    public required IReadOnlyList<string> Languages { get; init; }
+
+    /// <summary>What a caption is compared with.</summary>
+    [Description("image-text: captions meet pictures; text-text: captions meet the English caption, no pictures.")]
+    public Objective Objective { get; init; } = Objective.ImageText;
+
+    /// <summary>Key of all random numbers of the run.</summary>
+    [Description("Key of all random numbers of the run.")]
+    public long Seed { get; init; } = 1;
+
+    /// <summary>Threads that compute; 0 takes one for each processor. Results do not depend on it.</summary>
+    [Description("Threads that compute; 0 takes one for each processor. Results do not depend on it.")]
+    public int Threads { get; init; }
+
+    /// <summary>Where to compute.</summary>
+    [Description("auto, cpu, cuda or cuda-emulated.")]
+    public string Device { get; init; } = "auto";
+
+    /// <summary>Precision of matrix products.</summary>
+    [Description("Precision of matrix products: f32, tf32 (GPU) or bf16.")]
+    public Precision Precision { get; init; } = Precision.F32;
+
+    /// <summary>Optimiser steps.</summary>
+    [Description("Optimiser steps.")]
+    public int Steps { get; init; } = 2400;
+
+    /// <summary>Pictures a step.</summary>
+    [Description("Pictures a step.")]
+    public int BatchSize { get; init; } = 128;
+
+    /// <summary>Captions drawn for each picture, each a loss of its own against the same pictures, averaged.</summary>
+    [Description("Captions drawn for each picture, each a loss of its own against the same pictures, averaged.")]
+    public int CaptionsPerPicture { get; init; } = 4;
+
+    /// <summary>Chance that a caption is the short name rather than keywords.</summary>
+    [Description("Chance that a caption is the short name rather than keywords.")]
+    public double NameProbability { get; init; } = 0.5;
+
+    /// <summary>The most keywords in a caption made of keywords.</summary>
+    [Description("The most keywords in a caption made of keywords.")]
+    public int KeywordsAtMost { get; init; } = 4;
+
+    /// <summary>Drawing styles that are trained on; null for all but the data set's unseen one.</summary>
+    [Description("Drawing styles that are trained on; null for all but the data set's unseen one.")]
+    public IReadOnlyList<string>? Styles { get; init; }
+
+    /// <summary>Strength of the pictures' augmentation; 0 for none.</summary>
+    [Description("Strength of the pictures' augmentation; 0 for none.")]
+    public double Augmentation { get; init; } = 0.3;
+
+    /// <summary>Prefix of the hash that splits concepts; another prefix is another split.</summary>
+    [Description("Prefix of the hash that splits concepts; another prefix is another split.")]
+    public string SplitSalt { get; init; } = "crossalign:";
+
+    /// <summary>Languages whose captions are permuted among the concepts: a control that must not align.</summary>
+    [Description("Languages whose captions are permuted among the concepts: a control that must not align.")]
+    public IReadOnlyList<string> ScrambleCaptions { get; init; } = [];
+
+    /// <summary>Styles that a language's captions are trained with, where not all: languages that never share a picture.</summary>
+    [Description("Styles that a language's captions are trained with, where not all.")]
+    public IReadOnlyDictionary<string, IReadOnlyList<string>> StylesByLanguage { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
+
+    /// <summary>Where the tokenizer comes from.</summary>
+    public TokenizerConfig Tokenizer { get; init; } = new();
+
+    /// <summary>The tower that reads captions.</summary>
+    public TextTowerConfig TextTower { get; init; } = new();
+
+    /// <summary>The tower that sees pictures.</summary>
+    public ImageTowerConfig ImageTower { get; init; } = new();
+
+    /// <summary>The linear heads into the shared space.</summary>
+    public ProjectionConfig Projection { get; init; } = new();
+
+    /// <summary>The contrastive loss.</summary>
+    public LossConfig Loss { get; init; } = new();
+
+    /// <summary>The optimiser.</summary>
+    public OptimizerConfig Optimizer { get; init; } = new();
+
+    /// <summary>The learning rate over time.</summary>
+    public ScheduleConfig Schedule { get; init; } = new();
+
+    /// <summary>How a batch larger than memory is taken.</summary>
+    [Description("none; plain: gradients of micro-batches are added (not the same loss: each micro-batch has its own negatives); exact: one loss over the whole batch, micro-batches run twice.")]
+    public Accumulation Accumulate { get; init; } = Accumulation.None;
+
+    /// <summary>Pictures a micro-batch, where <see cref="Accumulate"/> is not none.</summary>
+    [Description("Pictures a micro-batch, where accumulate is not none.")]
+    public int? MicroBatchSize { get; init; }
+
+    /// <summary>Steps between evaluations on the validation split; 0 for none.</summary>
+    [Description("Steps between evaluations on the validation split; 0 for none.")]
+    public int EvaluateEvery { get; init; } = 200;
+
+    /// <summary>Steps between checkpoints; 0 for one at the end.</summary>
+    [Description("Steps between checkpoints; 0 for one at the end.")]
+    public int CheckpointEvery { get; init; } = 200;
+
+    /// <summary>Which weights the run gives.</summary>
+    [Description("last, or best by the mean R@1 of both directions over the languages on the validation concepts.")]
+    public KeepPolicy Keep { get; init; } = KeepPolicy.Last;
+
+    /// <summary>How many of the latest checkpoints stay on disk.</summary>
+    [Description("How many of the latest checkpoints stay on disk.")]
+    public int KeepLast { get; init; } = 2;
+}

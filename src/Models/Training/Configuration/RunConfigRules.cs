@@ -1,0 +1,74 @@
+using System.Globalization;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>The ranges of a configuration's values, and what must fit together.</summary>
+internal static class RunConfigRules
+{
+    /// <summary>Refuses a configuration that cannot be run.</summary>
+    /// <exception cref="UserErrorException">A value is out of its range or contradicts another; the message names the key.</exception>
+    public static void Check(RunConfig c)
+    {
+        Require(c.Languages.Count > 0, "languages", "is empty", "name at least one, as in --languages en,es");
+        Require(c.Languages.Distinct(StringComparer.Ordinal).Count() == c.Languages.Count, "languages", "names a language twice", "name each once");
+        Require(c.Objective == Objective.ImageText || c.Languages.Contains("en"), "objective", "is text-text without English captions", "add en to languages");
+        Require(c.Steps >= 0, "steps", "is negative", "give 0 or more");
+        Require(c.Threads >= 0, "threads", "is negative", "give 0 for one a processor");
+        Require(c.BatchSize >= 2, "batchSize", "is below 2", "a contrastive loss needs at least one negative");
+        Require(c.CaptionsPerPicture >= 1, "captionsPerPicture", "is below 1", "give 1 or more");
+        Within(c.NameProbability, 0, 1, "nameProbability");
+        Require(c.KeywordsAtMost >= 1, "keywordsAtMost", "is below 1", "give 1 or more");
+        Within(c.Augmentation, 0, 2, "augmentation");
+        Require(c.Tokenizer.Pieces is >= 300 and <= 1_000_000, "tokenizer.pieces", "is out of range", "give 300 to 1000000; 256 pieces are bytes");
+        Require(c.Tokenizer.MaxTokens is >= 3 and <= 8192, "tokenizer.maxTokens", "is out of range", "give 3 to 8192");
+        Tower(c.TextTower.Width, c.TextTower.Layers, c.TextTower.Heads, c.TextTower.FeedForward, c.TextTower.Freeze, "textTower");
+        Tower(c.ImageTower.Width, c.ImageTower.Layers, c.ImageTower.Heads, c.ImageTower.FeedForward, c.ImageTower.Freeze, "imageTower");
+        Require(c.ImageTower.PatchSize >= 1 && c.ImageTower.ImageSize >= c.ImageTower.PatchSize, "imageTower.patchSize", "does not fit the picture", "give 1 to imageSize");
+        Require(c.Projection.Width >= 1, "projection.width", "is below 1", "give 1 or more");
+        Require(c.Loss.ScaleInit > 0, "loss.scaleInit", "is not positive", "give a positive multiplier");
+        Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");
+        Within(c.Loss.Smoothing, 0, 0.999, "loss.smoothing");
+        Require(c.Optimizer.LearningRate > 0, "optimizer.learningRate", "is not positive", "give a positive rate");
+        Within(c.Optimizer.Beta1, 0, 0.9999999, "optimizer.beta1");
+        Within(c.Optimizer.Beta2, 0, 0.9999999, "optimizer.beta2");
+        Require(c.Optimizer.Eps > 0, "optimizer.eps", "is not positive", "give a positive number");
+        Require(c.Optimizer.WeightDecay >= 0, "optimizer.weightDecay", "is negative", "give 0 or more");
+        Require(c.Optimizer.Clip is null or > 0, "optimizer.clip", "is not positive", "give a positive norm, or null for none");
+        Within(c.Schedule.Warmup, 0, 1, "schedule.warmup");
+        Within(c.Schedule.End, 0, 1, "schedule.end");
+        Require(c.MicroBatchSize is null or >= 1, "microBatchSize", "is below 1", "give 1 or more");
+        Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");
+        Require(c.EvaluateEvery >= 0, "evaluateEvery", "is negative", "give 0 for none");
+        Require(c.CheckpointEvery >= 0, "checkpointEvery", "is negative", "give 0 for one at the end");
+        Require(c.KeepLast >= 1, "keepLast", "is below 1", "give 1 or more");
+        Require(c.Keep == KeepPolicy.Last || c.EvaluateEvery > 0, "keep", "is best without evaluations", "set evaluateEvery");
+        foreach (string language in c.ScrambleCaptions.Concat(c.StylesByLanguage.Keys))
+        {
+            Require(c.Languages.Contains(language), language, "is scrambled or styled but not trained on", "add it to languages");
+        }
+    }
+
+    private static void Tower(int width, int layers, int heads, int feedForward, string freeze, string name)
+    {
+        Require(width >= 1, $"{name}.width", "is below 1", "give 1 or more");
+        Require(layers >= 1, $"{name}.layers", "is below 1", "give 1 or more");
+        Require(heads >= 1 && width % heads == 0, $"{name}.heads", "does not divide the width", "choose a divisor");
+        Require(width / heads <= 128, $"{name}.heads", "gives heads of more than 128 channels", "take more heads");
+        Require(feedForward >= 1, $"{name}.feedForward", "is below 1", "give 1 or more");
+        bool known = freeze is "none" or "all"
+            || (freeze.StartsWith("lowest:", StringComparison.Ordinal)
+                && int.TryParse(freeze.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture, out _));
+        Require(known, $"{name}.freeze", $"is '{freeze}'", "give none, all or lowest:N");
+    }
+
+    private static void Within(double value, double low, double high, string key) =>
+        Require(value >= low && value <= high, key, string.Create(CultureInfo.InvariantCulture, $"is {value}"), string.Create(CultureInfo.InvariantCulture, $"give {low} to {high}"));
+
+    private static void Require(bool condition, string key, string what, string remedy)
+    {
+        if (!condition)
+        {
+            throw new UserErrorException($"'{key}' {what}", remedy);
+        }
+    }
+}

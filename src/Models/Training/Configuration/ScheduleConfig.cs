@@ -1,0 +1,19 @@
+using System.ComponentModel;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>The learning rate over time, as a factor of the highest.</summary>
+public sealed record ScheduleConfig
+{
+    /// <summary>Share of the steps over which the rate rises linearly.</summary>
+    [Description("Share of the steps over which the rate rises linearly.")]
+    public double Warmup { get; init; } = 0.1;
+
+    /// <summary>How it falls afterwards.</summary>
+    [Description("How it falls afterwards: cosine, linear, epoch-linear (the paper's code: constant within an epoch) or constant.")]
+    public ScheduleShape Shape { get; init; } = ScheduleShape.Cosine;
+
+    /// <summary>The factor at the end.</summary>
+    [Description("The factor at the end.")]
+    public double End { get; init; }
+}
