@@ -91,8 +91,12 @@ public abstract class Backend : IDisposable
     }
 }
 
-/// <summary>The processor, with as many threads as it has.</summary>
+/// <summary>The processor, with as many threads as it has or as a test asks for.</summary>
 public sealed class CpuBackend : Backend
 {
-    public override Device Device { get; } = new CpuDevice();
+    public CpuBackend() => Device = new CpuDevice();
+
+    internal CpuBackend(int threadCount) => Device = new CpuDevice(threadCount);
+
+    public override Device Device { get; }
 }

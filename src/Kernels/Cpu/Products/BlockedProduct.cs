@@ -1,0 +1,255 @@
+using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Simd;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cpu.Products;
+
+/// <summary>
+/// A matrix product cut into blocks of the output. The right operand is packed by all threads together, then blocks of rows are
+/// handed out; each packs its part of the left operand (or reads it in place) and sweeps the packed columns.
+/// </summary>
+/// <remarks>The depth is cut by its own length alone, so a row has the same bits whatever other rows there are.</remarks>
+internal static unsafe class BlockedProduct
+{
+    // A packed right operand of this size stays in the last-level cache while the blocks of rows sweep it.
+    private const long MaxRightFloats = 2 << 20;
+
+    // Below about a million multiply-adds a task costs more to hand out than it brings.
+    private const long MinTaskOperations = 1 << 19;
+    private const int WantedTasks = 64;
+    private const int MaxBlockRows = 144;
+
+    /// <summary>Computes a product.</summary>
+    public static void Run(CpuDevice device, in Product product)
+    {
+        if (product.Rows == 0 || product.Columns == 0)
+        {
+            return;
+        }
+
+        State state = new() { Product = product, Threads = device.Workers.ThreadCount };
+        SimdKernel.For<PlanKernel>(DType.Float32)(0, &state);
+        long rightFloats = (state.RightFloats + 15) / 16 * 16;
+        void* scratch = device.Scratch((rightFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, state.Threads));
+        state.RightPanels = (float*)scratch;
+        state.Slots = new ScratchSlots(state.RightPanels + rightFloats, state.SlotFloats, state.Threads);
+        delegate*<int, void*, void> pack = SimdKernel.For<PackKernel>(DType.Float32);
+        delegate*<int, void*, void> multiply = SimdKernel.For<MultiplyKernel>(DType.Float32);
+        for (int column = 0; column < product.Columns; column += state.ChunkColumns)
+        {
+            state.FirstColumn = column;
+            state.Columns = Math.Min(state.ChunkColumns, product.Columns - column);
+            device.Workers.Run(DivideUp(state.Columns, state.PackColumns), pack, &state);
+            device.Workers.Run(state.RowBlocks * DivideUp(state.Columns, state.TaskColumns), multiply, &state);
+        }
+    }
+
+    private static int DivideUp(long length, long size) => (int)((length + size - 1) / size);
+
+    private struct State
+    {
+        public Product Product;
+        public int Threads;
+        public ScratchSlots Slots;
+        public float* RightPanels;
+        public long RightFloats;
+        public nint SlotFloats;
+        public int ChunkColumns;
+        public int PackColumns;
+        public int TaskColumns;
+        public int BlockRows;
+        public int RowBlocks;
+        public int DepthBlocks;
+        public bool PackLeft;
+        public int FirstColumn;
+        public int Columns;
+    }
+
+    /// <summary>Chooses the blocks, by shapes and the vector width alone.</summary>
+    private readonly struct PlanKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            int rows = s->Product.Rows;
+            int columns = s->Product.Columns;
+            int depth = Math.Max(1, s->Product.Depth);
+            int width = Panels<TVector>.RightWidth;
+            int height = Panels<TVector>.LeftWidth;
+            s->DepthBlocks = DivideUp(depth, Panels<TVector>.DepthBlock);
+
+            // Columns that are packed at a time.
+            int maxColumns = s->Product.OutputType == DType.Float32 ? int.MaxValue / 2 : 512;
+            int maxPanels = (int)Math.Clamp(MaxRightFloats / ((long)depth * width), 1, maxColumns / width);
+            s->ChunkColumns = Math.Min(maxPanels, DivideUp(columns, width)) * width;
+            s->RightFloats = (long)s->ChunkColumns * depth;
+            s->PackColumns = width * DivideUp(8192, (long)depth * width);
+
+            // Rows of a task: as many as stay in the second-level cache, fewer where that leaves too few tasks; then fewer columns.
+            long rowOperations = (long)s->ChunkColumns * depth;
+            long fair = DivideUp(rows, WantedTasks);
+            long worth = DivideUp(MinTaskOperations, rowOperations);
+            long blockRows = Math.Min(Math.Max(fair, worth), MaxBlockRows);
+            s->BlockRows = height * DivideUp(Math.Min(blockRows, rows), height);
+            s->RowBlocks = DivideUp(rows, s->BlockRows);
+            s->TaskColumns = s->ChunkColumns;
+            if (s->RowBlocks < WantedTasks / 4)
+            {
+                long blockOperations = (long)s->BlockRows * depth;
+                int wanted = DivideUp(WantedTasks / 4, s->RowBlocks);
+                long taskColumns = Math.Max(DivideUp(s->ChunkColumns, wanted), DivideUp(MinTaskOperations, blockOperations));
+                s->TaskColumns = Math.Min(s->ChunkColumns, width * DivideUp(taskColumns, width));
+            }
+
+            s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32;
+            long leftFloats = s->PackLeft ? Panels<TVector>.LeftFloats(s->BlockRows, DivideUp(depth, s->DepthBlocks)) : 0;
+            long tileFloats = s->Product.OutputType == DType.Float32 ? 0 : (long)s->BlockRows * s->TaskColumns;
+            s->SlotFloats = (nint)((leftFloats + 15) / 16 * 16 + tileFloats);
+        }
+    }
+
+    private readonly struct PackKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            ref Product p = ref s->Product;
+            int first = task * s->PackColumns;
+            int columns = Math.Min(s->PackColumns, s->Columns - first);
+            nint index = (s->FirstColumn + first) * (p.RightTransposed ? 1 : p.RightStride);
+            Panels<TVector>.PackRight(
+                (byte*)p.Right + (index * p.RightType.ByteSize()),
+                p.RightType,
+                p.RightStride,
+                p.RightTransposed,
+                columns,
+                p.Depth,
+                1,
+                s->RightPanels + ((nint)first * p.Depth));
+        }
+    }
+
+    private readonly struct MultiplyKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            ref Product p = ref s->Product;
+            int columnTask = task / s->RowBlocks;
+            int firstRow = (task - (columnTask * s->RowBlocks)) * s->BlockRows;
+            int rows = Math.Min(s->BlockRows, p.Rows - firstRow);
+            int firstColumn = columnTask * s->TaskColumns;
+            int columns = Math.Min(s->TaskColumns, s->Columns - firstColumn);
+            nint outputIndex = (firstRow * p.OutputStride) + s->FirstColumn + firstColumn;
+            bool direct = p.OutputType == DType.Float32;
+            bool accumulate = p.Accumulate;
+
+            float* slotMemory = null;
+            int slot = 0;
+            if (s->SlotFloats > 0)
+            {
+                slotMemory = s->Slots.Take(out slot);
+            }
+
+            float* c = (float*)p.Output + outputIndex;
+            nint columnCount = p.OutputStride;
+            if (!direct)
+            {
+                c = slotMemory + s->SlotFloats - ((nint)s->BlockRows * s->TaskColumns);
+                columnCount = s->TaskColumns;
+                if (accumulate)
+                {
+                    Convert<TVector, BFloat16Element, Float32Element>(p.Output, outputIndex, p.OutputStride, c, 0, columnCount, rows, columns);
+                }
+            }
+
+            float* bias = p.Bias == null ? null : p.Bias + s->FirstColumn + firstColumn;
+            for (int block = 0; block < s->DepthBlocks; block++)
+            {
+                int start = (int)((long)p.Depth * block / s->DepthBlocks);
+                int depth = (int)((long)p.Depth * (block + 1) / s->DepthBlocks) - start;
+                float* left = (float*)p.Left + (firstRow * p.LeftStride) + start;
+                nint leftRowStride = p.LeftStride;
+                nint leftDepthStride = 1;
+                nint leftPanelStride = p.LeftStride;
+                if (s->PackLeft)
+                {
+                    nint index = p.LeftTransposed ? (start * p.LeftStride) + firstRow : (firstRow * p.LeftStride) + start;
+                    left = slotMemory;
+                    Panels<TVector>.PackLeft(
+                        (byte*)p.Left + (index * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, p.LeftTransposed, rows, depth, 1, left);
+                    leftRowStride = 1;
+                    leftDepthStride = Panels<TVector>.LeftWidth;
+                    leftPanelStride = depth;
+                }
+
+                for (int column = 0; column < columns; column += Panels<TVector>.RightWidth)
+                {
+                    float* right = s->RightPanels + ((nint)(firstColumn + column) * p.Depth) + ((nint)start * Panels<TVector>.RightWidth);
+                    int tileColumns = Math.Min(Panels<TVector>.RightWidth, columns - column);
+                    for (int row = 0; row < rows; row += Panels<TVector>.LeftWidth)
+                    {
+                        MicroKernel<TVector>.Run(
+                            left + (row * leftPanelStride),
+                            leftRowStride,
+                            leftDepthStride,
+                            right,
+                            depth,
+                            c + (row * columnCount) + column,
+                            columnCount,
+                            Math.Min(Panels<TVector>.LeftWidth, rows - row),
+                            tileColumns,
+                            p.Alpha,
+                            accumulate,
+                            bias == null ? null : bias + column);
+                    }
+                }
+
+                // The later blocks of the depth add to the first.
+                accumulate = true;
+                bias = null;
+            }
+
+            if (!direct)
+            {
+                Convert<TVector, Float32Element, BFloat16Element>(c, 0, columnCount, p.Output, outputIndex, p.OutputStride, rows, columns);
+            }
+
+            if (s->SlotFloats > 0)
+            {
+                s->Slots.GiveBack(slot);
+            }
+        }
+
+        private static void Convert<TVector, TFrom, TTo>(
+            void* source, nint sourceIndex, nint sourceStride, void* destination, nint destinationIndex, nint destinationStride, int rows, int columns)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TFrom : unmanaged, ISimdElement
+            where TTo : unmanaged, ISimdElement
+        {
+            int whole = columns - (columns % TVector.Count);
+            for (int row = 0; row < rows; row++)
+            {
+                for (int i = 0; i < whole; i += TVector.Count)
+                {
+                    TTo.Store(TFrom.Load<TVector>(source, sourceIndex + i), destination, destinationIndex + i);
+                }
+
+                for (int i = whole; i < columns; i++)
+                {
+                    TTo.StoreScalar(TFrom.LoadScalar(source, sourceIndex + i), destination, destinationIndex + i);
+                }
+
+                sourceIndex += sourceStride;
+                destinationIndex += destinationStride;
+            }
+        }
+    }
+}

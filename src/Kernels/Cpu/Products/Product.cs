@@ -1,0 +1,33 @@
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cpu.Products;
+
+/// <summary>The arguments of one matrix product, <c>output = alpha * left right [+ output] [+ bias]</c>.</summary>
+internal unsafe struct Product
+{
+    /// <summary>Element (row, k) lies at <c>Left[row * LeftStride + k]</c>, or at <c>Left[k * LeftStride + row]</c> if <see cref="LeftTransposed"/>.</summary>
+    public void* Left;
+    public DType LeftType;
+    public nint LeftStride;
+    public bool LeftTransposed;
+
+    /// <summary>Element (k, column) lies at <c>Right[column * RightStride + k]</c>, or at <c>Right[k * RightStride + column]</c> if <see cref="RightTransposed"/>.</summary>
+    public void* Right;
+    public DType RightType;
+    public nint RightStride;
+    public bool RightTransposed;
+
+    /// <summary>(Rows, Columns), row-major.</summary>
+    public void* Output;
+    public DType OutputType;
+    public nint OutputStride;
+
+    public int Rows;
+    public int Columns;
+    public int Depth;
+    public float Alpha;
+    public bool Accumulate;
+
+    /// <summary>One value a column, or null; not together with <see cref="Accumulate"/>.</summary>
+    public float* Bias;
+}
