@@ -19,7 +19,12 @@ public sealed partial class RunConfigJson : JsonSerializerContext
     /// <summary>The configuration as <c>config.json</c> holds it: complete, in the records' order.</summary>
     /// <param name="config">The configuration.</param>
     /// <returns>JSON text ending in a line feed.</returns>
-    public static string Write(RunConfig config) => JsonSerializer.Serialize(config, Default.RunConfig) + "\n";
+    public static string Write(RunConfig config)
+    {
+        // "multilingual+quechua" is to read as it is typed; the file is no part of a web page.
+        JsonSerializerOptions readable = new(Default.Options) { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+        return JsonSerializer.Serialize(config, new RunConfigJson(readable).RunConfig) + "\n";
+    }
 
     /// <summary>The JSON Schema of a configuration file, generated from the records, so that it cannot drift from them.</summary>
     /// <returns>JSON text ending in a line feed.</returns>

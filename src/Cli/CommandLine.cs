@@ -1,0 +1,119 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using CrossAlign.Models;
+
+namespace CrossAlign.Cli;
+
+/// <summary>The program: its commands, and what becomes of errors and interruptions.</summary>
+internal static class CommandLine
+{
+    /// <summary>Everything went well.</summary>
+    public const int Success = 0;
+
+    /// <summary>The run failed.</summary>
+    public const int Failure = 1;
+
+    /// <summary>The invocation was wrong.</summary>
+    public const int WrongInvocation = 2;
+
+    /// <summary>Interrupted, after what there was has been saved.</summary>
+    public const int Interrupted = 130;
+
+    /// <summary>Runs one invocation.</summary>
+    /// <param name="args">The arguments.</param>
+    /// <param name="output">Standard output: results.</param>
+    /// <param name="error">Standard error: errors, and progress where results are JSON.</param>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
+    {
+        // Numbers in tables, JSON and errors are written the same everywhere.
+        CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
+        CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
+
+        RootCommand root = CreateRoot();
+        ParseResult parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (ParseError problem in parsed.Errors)
+            {
+                await error.WriteLineAsync($"error: {problem.Message.TrimEnd('.')} (see crossalign {CommandPath(parsed)}--help)").ConfigureAwait(false);
+            }
+
+            return WrongInvocation;
+        }
+
+        bool verbose = parsed.GetValue(GlobalOptions.Verbose);
+        try
+        {
+            InvocationConfiguration configuration = new()
+            {
+                Output = output,
+                Error = error,
+                EnableDefaultExceptionHandler = false,
+
+                // Ctrl-C cancels; a training run then writes a checkpoint before it ends.
+                ProcessTerminationTimeout = TimeSpan.FromMinutes(2),
+            };
+            return await parsed.InvokeAsync(configuration).ConfigureAwait(false);
+        }
+        catch (WrongInvocationException e)
+        {
+            await ReportAsync(error, e.InnerException as UserErrorException, e, verbose).ConfigureAwait(false);
+            return WrongInvocation;
+        }
+        catch (UserErrorException e)
+        {
+            await ReportAsync(error, e, e, verbose).ConfigureAwait(false);
+            return Failure;
+        }
+        catch (OperationCanceledException)
+        {
+            await error.WriteLineAsync("interrupted").ConfigureAwait(false);
+            return Interrupted;
+        }
+        catch (OutOfMemoryException e)
+        {
+            await ReportAsync(error, new UserErrorException("there is not enough memory", "lower batchSize or the model's size", e), e, verbose).ConfigureAwait(false);
+            return Failure;
+        }
+#pragma warning disable CA1031 // whatever goes wrong, a person gets one line, and the trace with --verbose
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            await ReportAsync(error, new UserErrorException($"{e.GetType().Name}: {e.Message}", "run again with --verbose and report what it prints", e), e, verbose).ConfigureAwait(false);
+            return Failure;
+        }
+    }
+
+    private static RootCommand CreateRoot()
+    {
+        RootCommand root = new("CrossAlign aligns languages through images.")
+        {
+            TrainCommand.Create(),
+        };
+        GlobalOptions.AddTo(root);
+        return root;
+    }
+
+    private static string CommandPath(ParseResult parsed)
+    {
+        string name = parsed.CommandResult.Command.Name;
+        return parsed.CommandResult.Parent is null ? string.Empty : name + " ";
+    }
+
+    private static async Task ReportAsync(TextWriter error, UserErrorException? user, Exception exception, bool verbose)
+    {
+        string message = user is null ? exception.Message : user.Message;
+        await error.WriteLineAsync($"error: {message.ReplaceLineEndings(" ")}").ConfigureAwait(false);
+        foreach (string detail in user?.Details ?? [])
+        {
+            await error.WriteLineAsync($"  {detail}").ConfigureAwait(false);
+        }
+
+        if (verbose)
+        {
+            await error.WriteLineAsync(exception.ToString()).ConfigureAwait(false);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using System.CommandLine;
+
+namespace CrossAlign.Cli;
+
+/// <summary>The options that every command takes.</summary>
+internal static class GlobalOptions
+{
+    public static Option<bool> Json { get; } = new("--json")
+    {
+        Description = "One JSON document on standard output; progress goes to standard error.",
+        Recursive = true,
+    };
+
+    public static Option<string?> Device { get; } = new("--device")
+    {
+        Description = "cpu, cuda or cuda-emulated (default: cuda where a GPU and its driver are found, else cpu).",
+        Recursive = true,
+    };
+
+    public static Option<int?> Threads { get; } = new("--threads")
+    {
+        Description = "Threads that compute (default: one for each processor). Results do not depend on it.",
+        Recursive = true,
+    };
+
+    public static Option<long?> Seed { get; } = new("--seed")
+    {
+        Description = "Key of all random numbers.",
+        Recursive = true,
+    };
+
+    public static Option<bool> Verbose { get; } = new("--verbose")
+    {
+        Description = "Say more; print the stack trace of an error.",
+        Recursive = true,
+    };
+
+    public static Option<DirectoryInfo?> Cache { get; } = new("--cache")
+    {
+        Description = "Where fetched and prepared data is kept (default: CROSSALIGN_CACHE, else the user's cache folder).",
+        Recursive = true,
+    };
+
+    public static void AddTo(RootCommand root)
+    {
+        Threads.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int?>() is < 0)
+            {
+                result.AddError("--threads takes 0 or more");
+            }
+        });
+        foreach (Option option in (Option[])[Json, Device, Threads, Seed, Verbose, Cache])
+        {
+            root.Options.Add(option);
+        }
+    }
+}

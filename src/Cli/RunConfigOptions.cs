@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using CrossAlign.Models.Training.Configuration;
+
+namespace CrossAlign.Cli;
+
+/// <summary>The options that put a run's configuration together.</summary>
+internal sealed class RunConfigOptions
+{
+    private readonly Option<string> _recipe = new("--recipe")
+    {
+        Description = $"How: {string.Join(", ", Recipes.Names)}.",
+        DefaultValueFactory = _ => "album",
+    };
+
+    private readonly Option<string> _setup = new("--setup")
+    {
+        Description = $"Who meets whom: {string.Join(", ", Setups.Names)}.",
+        DefaultValueFactory = _ => "multilingual+quechua",
+    };
+
+    private readonly Option<string> _data = new("--data")
+    {
+        Description = "photo-album, shapes, or a folder with a captions.jsonl.",
+        DefaultValueFactory = _ => "photo-album",
+    };
+
+    private readonly Option<string?> _languages = new("--languages") { Description = "Languages trained on, as in en,es,sw." };
+
+    private readonly Option<FileInfo?> _config = new("--config") { Description = "A JSON file with any part of the configuration." };
+
+    private readonly Option<string[]> _set = new("--set")
+    {
+        Description = "One setting, as in --set optimizer.learningRate=1e-3; may be repeated.",
+        DefaultValueFactory = _ => [],
+    };
+
+    public void AddTo(Command command)
+    {
+        foreach (Option option in (Option[])[_recipe, _setup, _data, _languages, _config, _set])
+        {
+            command.Options.Add(option);
+        }
+    }
+
+    /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
+    /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
+    public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() =>
+    {
+        RunConfigReader reader = RunConfigReader.From(parsed.GetValue(_recipe)!, parsed.GetValue(_setup)!, parsed.GetValue(_data)!);
+        if (parsed.GetValue(_config) is { } file)
+        {
+            reader.OverlayFile(file.FullName);
+        }
+
+        foreach (string setting in parsed.GetValue(_set)!)
+        {
+            reader.Set(setting);
+        }
+
+        // A named option counts only where it was given: its default must not undo what the file says.
+        if (parsed.GetResult(_data) is { Implicit: false })
+        {
+            reader.Set("data", parsed.GetValue(_data)!);
+        }
+
+        if (parsed.GetValue(_languages) is { } languages)
+        {
+            reader.Set("languages", SplitList(languages));
+        }
+
+        if (parsed.GetValue(GlobalOptions.Seed) is { } seed)
+        {
+            reader.Set("seed", seed);
+        }
+
+        if (parsed.GetValue(GlobalOptions.Threads) is { } threads)
+        {
+            reader.Set("threads", threads);
+        }
+
+        if (parsed.GetValue(GlobalOptions.Device) is { } device)
+        {
+            reader.Set("device", device);
+        }
+
+        return reader.Build();
+    });
+
+    private static JsonArray SplitList(string text) =>
+        [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (JsonNode)JsonValue.Create(s))];
+}
