@@ -1,0 +1,50 @@
+namespace CrossAlign.Cli.Tests;
+
+public sealed class CommandLineTests
+{
+    [Theory]
+    [InlineData("trian", "trian")]
+    [InlineData("train --bogus", "--bogus")]
+    [InlineData("train --threads -3", "--threads")]
+    [InlineData("train --set stepz=3", "stepz")]
+    [InlineData("train --set steps", "steps")]
+    [InlineData("train --recipe albun", "album")]
+    [InlineData("train --setup multilangual", "multilingual")]
+    [InlineData("train --config no-such.json", "no-such.json")]
+    public async Task AWrongInvocationIsOneLineThatNamesTheThingAndExitsWithTwo(string line, string named)
+    {
+        Invocation run = await Invocation.RunAsync(line.Split(' '));
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("error: ", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains(named, run.Error, StringComparison.Ordinal);
+        Assert.Contains("(", run.Error, StringComparison.Ordinal);
+        Assert.Empty(run.Output);
+    }
+
+    [Fact]
+    public async Task VerboseAddsTheStackTrace()
+    {
+        Invocation run = await Invocation.RunAsync("train", "--set", "stepz=3", "--verbose");
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("   at CrossAlign", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task TheConfigurationIsPrintedCompleteWithNamedOptionsLast()
+    {
+        Invocation run = await Invocation.RunAsync("train", "--print-config", "--set", "seed=3", "--seed", "4", "--languages", "en,sw", "--data", "shapes");
+        Assert.Equal(0, run.ExitCode);
+        Assert.Contains("\"seed\": 4", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\"sw\"", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\"data\": \"shapes\"", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\"setup\": \"multilingual+quechua\"", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task TheSchemaIsPrinted()
+    {
+        Invocation run = await Invocation.RunAsync("train", "--schema");
+        Assert.Equal(0, run.ExitCode);
+        Assert.StartsWith("{\n  \"$schema\"", run.Output, StringComparison.Ordinal);
+    }
+}
