@@ -3,7 +3,7 @@ using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels.Cpu;
 
-/// <summary>Matrix products on the CPU: see <see cref="BlockedProduct"/>.</summary>
+/// <summary>Matrix products on the CPU: see <see cref="MatrixProduct"/>.</summary>
 internal static unsafe class CpuMatMul
 {
     public static void Run(in Tensor a, in Tensor b, in Tensor output, MatMulLayout layout, float alpha, bool accumulate) =>
@@ -31,6 +31,6 @@ internal static unsafe class CpuMatMul
             Accumulate = accumulate,
             Bias = bias.IsPresent ? bias.Pointer<float>() : null,
         };
-        BlockedProduct.Run((CpuDevice)a.Device, product);
+        MatrixProduct.Run((CpuDevice)a.Device, product);
     }
 }

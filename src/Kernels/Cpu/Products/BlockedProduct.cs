@@ -19,37 +19,40 @@ internal static unsafe class BlockedProduct
     private const int WantedTasks = 64;
     private const int MaxBlockRows = 144;
 
-    /// <summary>Computes a product.</summary>
-    public static void Run(CpuDevice device, in Product product)
+    /// <summary>Bytes of scratch that a product needs.</summary>
+    public static long ScratchByteCount(CpuDevice device, in Product product)
     {
-        if (product.Rows == 0 || product.Columns == 0)
-        {
-            return;
-        }
+        State state = Plan(product);
+        return (state.RightFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, device.Workers.ThreadCount);
+    }
 
-        State state = new() { Product = product, Threads = device.Workers.ThreadCount };
-        SimdKernel.For<PlanKernel>(DType.Float32)(0, &state);
-        long rightFloats = (state.RightFloats + 15) / 16 * 16;
-        void* scratch = device.Scratch((rightFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, state.Threads));
+    /// <summary>Computes a product.</summary>
+    public static void Run(CpuDevice device, in Product product, void* scratch)
+    {
+        State state = Plan(product);
         state.RightPanels = (float*)scratch;
-        state.Slots = new ScratchSlots(state.RightPanels + rightFloats, state.SlotFloats, state.Threads);
+        state.Slots = new ScratchSlots(state.RightPanels + state.RightFloats, state.SlotFloats, device.Workers.ThreadCount);
         delegate*<int, void*, void> pack = SimdKernel.For<PackKernel>(DType.Float32);
         delegate*<int, void*, void> multiply = SimdKernel.For<MultiplyKernel>(DType.Float32);
         for (int column = 0; column < product.Columns; column += state.ChunkColumns)
         {
             state.FirstColumn = column;
             state.Columns = Math.Min(state.ChunkColumns, product.Columns - column);
-            device.Workers.Run(DivideUp(state.Columns, state.PackColumns), pack, &state);
-            device.Workers.Run(state.RowBlocks * DivideUp(state.Columns, state.TaskColumns), multiply, &state);
+            device.Workers.Run(Panels.Blocks(state.Columns, state.PackColumns), pack, &state);
+            device.Workers.Run(state.RowBlocks * Panels.Blocks(state.Columns, state.TaskColumns), multiply, &state);
         }
     }
 
-    private static int DivideUp(long length, long size) => (int)((length + size - 1) / size);
+    private static State Plan(in Product product)
+    {
+        State state = new() { Product = product };
+        SimdKernel.For<PlanKernel>(DType.Float32)(0, &state);
+        return state;
+    }
 
     private struct State
     {
         public Product Product;
-        public int Threads;
         public ScratchSlots Slots;
         public float* RightPanels;
         public long RightFloats;
@@ -73,38 +76,38 @@ internal static unsafe class BlockedProduct
             where TElement : unmanaged, ISimdElement
         {
             State* s = (State*)state;
-            int rows = s->Product.Rows;
-            int columns = s->Product.Columns;
+            int rows = Math.Max(1, s->Product.Rows);
+            int columns = Math.Max(1, s->Product.Columns);
             int depth = Math.Max(1, s->Product.Depth);
             int width = Panels<TVector>.RightWidth;
             int height = Panels<TVector>.LeftWidth;
-            s->DepthBlocks = DivideUp(depth, Panels<TVector>.DepthBlock);
+            s->DepthBlocks = Panels.Blocks(depth, Panels<TVector>.DepthBlock);
 
             // Columns that are packed at a time.
             int maxColumns = s->Product.OutputType == DType.Float32 ? int.MaxValue / 2 : 512;
             int maxPanels = (int)Math.Clamp(MaxRightFloats / ((long)depth * width), 1, maxColumns / width);
-            s->ChunkColumns = Math.Min(maxPanels, DivideUp(columns, width)) * width;
-            s->RightFloats = (long)s->ChunkColumns * depth;
-            s->PackColumns = width * DivideUp(8192, (long)depth * width);
+            s->ChunkColumns = Math.Min(maxPanels, Panels.Blocks(columns, width)) * width;
+            s->RightFloats = ((long)s->ChunkColumns * depth + 15) / 16 * 16;
+            s->PackColumns = width * Panels.Blocks(8192, (long)depth * width);
 
             // Rows of a task: as many as stay in the second-level cache, fewer where that leaves too few tasks; then fewer columns.
             long rowOperations = (long)s->ChunkColumns * depth;
-            long fair = DivideUp(rows, WantedTasks);
-            long worth = DivideUp(MinTaskOperations, rowOperations);
+            long fair = Panels.Blocks(rows, WantedTasks);
+            long worth = Panels.Blocks(MinTaskOperations, rowOperations);
             long blockRows = Math.Min(Math.Max(fair, worth), MaxBlockRows);
-            s->BlockRows = height * DivideUp(Math.Min(blockRows, rows), height);
-            s->RowBlocks = DivideUp(rows, s->BlockRows);
+            s->BlockRows = height * Panels.Blocks(Math.Min(blockRows, rows), height);
+            s->RowBlocks = Panels.Blocks(rows, s->BlockRows);
             s->TaskColumns = s->ChunkColumns;
             if (s->RowBlocks < WantedTasks / 4)
             {
                 long blockOperations = (long)s->BlockRows * depth;
-                int wanted = DivideUp(WantedTasks / 4, s->RowBlocks);
-                long taskColumns = Math.Max(DivideUp(s->ChunkColumns, wanted), DivideUp(MinTaskOperations, blockOperations));
-                s->TaskColumns = Math.Min(s->ChunkColumns, width * DivideUp(taskColumns, width));
+                int wanted = Panels.Blocks(WantedTasks / 4, s->RowBlocks);
+                long taskColumns = Math.Max(Panels.Blocks(s->ChunkColumns, wanted), Panels.Blocks(MinTaskOperations, blockOperations));
+                s->TaskColumns = Math.Min(s->ChunkColumns, width * Panels.Blocks(taskColumns, width));
             }
 
             s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32;
-            long leftFloats = s->PackLeft ? Panels<TVector>.LeftFloats(s->BlockRows, DivideUp(depth, s->DepthBlocks)) : 0;
+            long leftFloats = s->PackLeft ? Panels<TVector>.LeftFloats(s->BlockRows, Panels.Blocks(depth, s->DepthBlocks)) : 0;
             long tileFloats = s->Product.OutputType == DType.Float32 ? 0 : (long)s->BlockRows * s->TaskColumns;
             s->SlotFloats = (nint)((leftFloats + 15) / 16 * 16 + tileFloats);
         }

@@ -42,10 +42,10 @@ internal static unsafe class Panels<TVector>
     }
 
     /// <summary>Floats that a packed left operand takes.</summary>
-    public static long LeftFloats(int rows, int depth) => (long)Blocks(rows, LeftWidth) * LeftWidth * depth;
+    public static long LeftFloats(int rows, int depth) => (long)Panels.Blocks(rows, LeftWidth) * LeftWidth * depth;
 
     /// <summary>Floats that a packed right operand takes.</summary>
-    public static long RightFloats(int columns, int depth) => (long)Blocks(columns, RightWidth) * RightWidth * depth;
+    public static long RightFloats(int columns, int depth) => (long)Panels.Blocks(columns, RightWidth) * RightWidth * depth;
 
     /// <summary>Packs rows of a left operand.</summary>
     /// <param name="source">Element (row, k) lies at <c>source[row * stride + k]</c>, or at <c>source[k * stride + row]</c> if <paramref name="transposed"/>.</param>
@@ -83,7 +83,7 @@ internal static unsafe class Panels<TVector>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(float* left, float* right, int rows, int columns, int depth, float* c, nint columnStride, bool accumulate)
     {
-        int blocks = Math.Max(1, Blocks(depth, DepthBlock));
+        int blocks = Math.Max(1, Panels.Blocks(depth, DepthBlock));
         for (int block = 0; block < blocks; block++)
         {
             int start = (int)((long)depth * block / blocks);
@@ -111,8 +111,12 @@ internal static unsafe class Panels<TVector>
             }
         }
     }
+}
 
+/// <summary>What packed operands need of arithmetic, whatever the vector width.</summary>
+internal static class Panels
+{
     /// <summary>How many pieces of a size cover a length.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Blocks(int length, int size) => (int)(((long)length + size - 1) / size);
+    public static int Blocks(long length, long size) => (int)((length + size - 1) / size);
 }
