@@ -1,0 +1,389 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using CrossAlign.Models.Tokenization.Decoders;
+using CrossAlign.Models.Tokenization.Normalizers;
+using CrossAlign.Models.Tokenization.Pieces;
+using CrossAlign.Models.Tokenization.PreTokenizers;
+
+namespace CrossAlign.Models.Tokenization;
+
+/// <summary>
+/// Reads a <c>tokenizer.json</c>. Whatever the file holds, the outcome is a tokenizer or an error that names the file, the place and
+/// what is wrong there; a part that is not supported is named.
+/// </summary>
+internal sealed class TokenizerJsonReader
+{
+    private const string Damaged = "download or export the file again";
+    private const string Supported = "use a tokenizer.json of XLM-R's kind, a sentencepiece.bpe.model, or one that this program trained";
+    private readonly string _name;
+
+    private TokenizerJsonReader(string name) => _name = name;
+
+    /// <summary>Reads a tokenizer.</summary>
+    /// <param name="file">The file's bytes, kept by the tokenizer.</param>
+    /// <param name="name">The file's name, for messages.</param>
+    /// <returns>The tokenizer.</returns>
+    /// <exception cref="UserErrorException">The file is damaged, or describes something that is not supported.</exception>
+    public static PipelineTokenizer Read(byte[] file, string name)
+    {
+        TokenizerJsonReader reader = new(name);
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(file);
+            return new PipelineTokenizer(file, reader.Parts(document.RootElement));
+        }
+        catch (JsonException e)
+        {
+            throw new UserErrorException($"'{name}' is not JSON: {e.Message}", Damaged, e);
+        }
+        catch (InvalidOperationException e)
+        {
+            // GetString on a string that is not valid Unicode (a lone surrogate written as \uD800).
+            throw new UserErrorException($"'{name}' holds a string that is not valid Unicode", Damaged, e);
+        }
+    }
+
+    private PipelineParts Parts(JsonElement root)
+    {
+        if (root.ValueKind != JsonValueKind.Object)
+        {
+            throw Bad("the outermost value is not an object");
+        }
+
+        BpeModel model = ReadModel(Child(root, "model", "model"));
+        List<AddedToken> added = ReadAddedTokens(root);
+        HashSet<int> known = [.. added.Select(t => t.Id)];
+        (TokenTemplate single, TokenTemplate pair) = ReadTemplates(Optional(root, "post_processor"));
+        foreach (TokenTemplate.Part part in single.Parts.Concat(pair.Parts))
+        {
+            if (part.Id >= 0 && model.Piece(part.Id) is null && !known.Contains(part.Id))
+            {
+                throw Bad(FormattableString.Invariant($"post_processor adds the id {part.Id}, which is not in the vocabulary"));
+            }
+        }
+
+        return new PipelineParts
+        {
+            Model = model,
+            AddedTokens = added,
+            Normalizers = ReadNormalizers(Optional(root, "normalizer"), "normalizer"),
+            PreTokenizers = ReadPreTokenizers(Optional(root, "pre_tokenizer"), "pre_tokenizer"),
+            Decoders = ReadDecoders(Optional(root, "decoder")),
+            Single = single,
+            Pair = pair,
+        };
+    }
+
+    private List<AddedToken> ReadAddedTokens(JsonElement root)
+    {
+        List<AddedToken> tokens = [];
+        if (Optional(root, "added_tokens") is not JsonElement list)
+        {
+            return tokens;
+        }
+
+        foreach (JsonElement item in Items(list, "added_tokens"))
+        {
+            const string place = "added_tokens[]";
+            tokens.Add(new AddedToken
+            {
+                Id = Id(Child(item, "id", place), $"{place}.id"),
+                Content = Text(Child(item, "content", place), $"{place}.content"),
+                SingleWord = Flag(item, "single_word", false),
+                StripLeft = Flag(item, "lstrip", false),
+                StripRight = Flag(item, "rstrip", false),
+                Normalized = Flag(item, "normalized", false),
+                Special = Flag(item, "special", false),
+            });
+        }
+
+        return tokens;
+    }
+
+    private BpeModel ReadModel(JsonElement model)
+    {
+        string type = Optional(model, "type") is JsonElement t ? Text(t, "model.type")
+            : Optional(model, "merges") is not null ? "BPE"
+            : Optional(model, "unk_id") is not null ? "Unigram" : "";
+        return type switch
+        {
+            "BPE" => ReadBpe(model),
+            _ => throw Unsupported("model", type),
+        };
+    }
+
+    private BpeModel ReadBpe(JsonElement model)
+    {
+        JsonElement vocabulary = Child(model, "vocab", "model");
+        Require(vocabulary, JsonValueKind.Object, "model.vocab");
+        Dictionary<string, int> ids = [];
+        foreach (JsonProperty entry in vocabulary.EnumerateObject())
+        {
+            ids[entry.Name] = Id(entry.Value, "model.vocab");
+        }
+
+        int count = ids.Count;
+        if (ids.Values.Any(id => id > (count * 2) + 1024))
+        {
+            throw Bad("model.vocab has ids far beyond the number of its entries");
+        }
+
+        string continuing = OptionalText(model, "continuing_subword_prefix");
+        List<(int Left, int Right, int Joined)> merges = [];
+        foreach (JsonElement merge in Items(Child(model, "merges", "model"), "model.merges"))
+        {
+            (string left, string right) = ReadMerge(merge, merges.Count);
+            string joined = continuing.Length > 0 && right.StartsWith(continuing, StringComparison.Ordinal) ? left + right[continuing.Length..] : left + right;
+            merges.Add((Lookup(ids, left), Lookup(ids, right), Lookup(ids, joined)));
+        }
+
+        string unknown = OptionalText(model, "unk_token");
+        return new BpeModel(ids, merges, new BpeOptions
+        {
+            UnknownId = unknown.Length == 0 ? null : Lookup(ids, unknown),
+            ByteFallback = Flag(model, "byte_fallback", false),
+            FuseUnknown = Flag(model, "fuse_unk", false),
+            IgnoreMerges = Flag(model, "ignore_merges", false),
+            ContinuingPrefix = continuing,
+            EndOfWordSuffix = OptionalText(model, "end_of_word_suffix"),
+        });
+
+        int Lookup(Dictionary<string, int> from, string piece) => from.TryGetValue(piece, out int id)
+            ? id
+            : throw Bad($"model.merges or model.unk_token names '{piece}', which is not in model.vocab");
+    }
+
+    private (string Left, string Right) ReadMerge(JsonElement merge, int index)
+    {
+        if (merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2)
+        {
+            return (Text(merge[0], "model.merges"), Text(merge[1], "model.merges"));
+        }
+
+        // Files written before 2024 have "left right".
+        string[] parts = merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Split(' ') : [];
+        return parts.Length == 2 ? (parts[0], parts[1]) : throw Bad(FormattableString.Invariant($"model.merges[{index}] is not a pair"));
+    }
+
+    private List<TextNormalizer> ReadNormalizers(JsonElement? element, string place)
+    {
+        if (element is not JsonElement normalizer)
+        {
+            return [];
+        }
+
+        string type = Type(normalizer, place);
+        return type switch
+        {
+            "Sequence" => [.. Items(Child(normalizer, "normalizers", place), place).SelectMany(n => ReadNormalizers(n, place + ".normalizers[]"))],
+            "Strip" => [new StripNormalizer(Flag(normalizer, "strip_left", true), Flag(normalizer, "strip_right", true))],
+            "Replace" => [new ReplaceNormalizer(Pattern(Child(normalizer, "pattern", place), place), Text(Child(normalizer, "content", place), place))],
+            "Prepend" => [new PrependNormalizer(Text(Child(normalizer, "prepend", place), place))],
+            "Lowercase" => [new LowercaseNormalizer()],
+            "NFC" => [new UnicodeFormNormalizer(NormalizationForm.FormC)],
+            "NFD" => [new UnicodeFormNormalizer(NormalizationForm.FormD)],
+            "NFKC" => [new UnicodeFormNormalizer(NormalizationForm.FormKC)],
+            "NFKD" => [new UnicodeFormNormalizer(NormalizationForm.FormKD)],
+            _ => throw Unsupported(place, type),
+        };
+    }
+
+    private List<PreTokenizer> ReadPreTokenizers(JsonElement? element, string place)
+    {
+        if (element is not JsonElement step)
+        {
+            return [];
+        }
+
+        string type = Type(step, place);
+        return type switch
+        {
+            "Sequence" => [.. Items(Child(step, "pretokenizers", place), place).SelectMany(p => ReadPreTokenizers(p, place + ".pretokenizers[]"))],
+            "WhitespaceSplit" => [new WhiteSpacePreTokenizer()],
+            "Metaspace" => [new MetaspacePreTokenizer(Replacement(step, place), Scheme(step, place), Flag(step, "split", true))],
+            _ => throw Unsupported(place, type),
+        };
+    }
+
+    private List<TokenDecoder>? ReadDecoders(JsonElement? element)
+    {
+        const string place = "decoder";
+        if (element is not JsonElement decoder)
+        {
+            return null;
+        }
+
+        string type = Type(decoder, place);
+        return type switch
+        {
+            "Sequence" => [.. Items(Child(decoder, "decoders", place), place).SelectMany(d => ReadDecoders(d) ?? [])],
+            "Metaspace" => [new MetaspaceDecoder(Replacement(decoder, place), Scheme(decoder, place) != MetaspaceScheme.Never)],
+            "Replace" => [new ReplaceDecoder(Pattern(Child(decoder, "pattern", place), place), Text(Child(decoder, "content", place), place))],
+            "ByteFallback" => [new ByteFallbackDecoder()],
+            "Fuse" => [new FuseDecoder()],
+            "Strip" => [new StripDecoder(Character(Child(decoder, "content", place), place), Id(Child(decoder, "start", place), place), Id(Child(decoder, "stop", place), place))],
+            _ => throw Unsupported(place, type),
+        };
+    }
+
+    private (TokenTemplate Single, TokenTemplate Pair) ReadTemplates(JsonElement? element)
+    {
+        const string place = "post_processor";
+        if (element is not JsonElement processor)
+        {
+            return (TokenTemplate.Plain, TokenTemplate.PlainPair);
+        }
+
+        string type = Type(processor, place);
+        switch (type)
+        {
+            case "TemplateProcessing":
+                JsonElement tokens = Child(processor, "special_tokens", place);
+                return (ReadTemplate(Child(processor, "single", place), tokens, 1), ReadTemplate(Child(processor, "pair", place), tokens, 2));
+            case "RobertaProcessing":
+            case "BertProcessing":
+                int begin = PairId(Child(processor, "cls", place), place);
+                int end = PairId(Child(processor, "sep", place), place);
+                int second = type == "BertProcessing" ? 1 : 0;
+                List<TokenTemplate.Part> single = [new(begin, 0, 0), new(-1, 0, 0), new(end, 0, 0)];
+                return (new TokenTemplate(single), new TokenTemplate(second == 1
+                    ? [.. single, new(-1, 1, 1), new(end, 0, 1)]
+                    : [.. single, new(end, 0, 0), new(-1, 1, 0), new(end, 0, 0)]));
+            default:
+                throw Unsupported(place, type);
+        }
+    }
+
+    private TokenTemplate ReadTemplate(JsonElement template, JsonElement tokens, int sequences)
+    {
+        const string place = "post_processor";
+        List<TokenTemplate.Part> parts = [];
+        foreach (JsonElement item in Items(template, place))
+        {
+            if (Optional(item, "SpecialToken") is JsonElement special)
+            {
+                string name = Text(Child(special, "id", place), place);
+                int typeId = Id(Child(special, "type_id", place), place);
+                JsonElement ids = Child(Child(tokens, name, place + ".special_tokens"), "ids", place);
+                parts.AddRange(Items(ids, place).Select(id => new TokenTemplate.Part(Id(id, place), 0, typeId)));
+            }
+            else
+            {
+                JsonElement sequence = Child(item, "Sequence", place);
+                string name = Text(Child(sequence, "id", place), place);
+                parts.Add(new TokenTemplate.Part(-1, name == "A" ? 0 : 1, Id(Child(sequence, "type_id", place), place)));
+            }
+        }
+
+        int texts = parts.Count(p => p.Id < 0);
+        return texts == sequences ? new TokenTemplate(parts) : throw Bad(FormattableString.Invariant($"{place} has {texts} places for {sequences} texts"));
+    }
+
+    private int PairId(JsonElement pair, string place)
+    {
+        Require(pair, JsonValueKind.Array, place);
+        return pair.GetArrayLength() == 2 ? Id(pair[1], place) : throw Bad($"{place} is not a token and its id");
+    }
+
+    private Regex Pattern(JsonElement pattern, string place)
+    {
+        bool literal = Optional(pattern, "String") is not null;
+        string text = Text(Child(pattern, literal ? "String" : "Regex", place + ".pattern"), place + ".pattern");
+        try
+        {
+            // Linear in the text whatever the pattern, so that a file cannot make it run for ever.
+            return new Regex(literal ? Regex.Escape(text) : text, RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
+        }
+        catch (Exception e) when (e is ArgumentException or NotSupportedException)
+        {
+            throw new UserErrorException($"'{_name}': {place} has a pattern that is not supported: {text}", Supported, e);
+        }
+    }
+
+    private char Replacement(JsonElement element, string place) => Character(Child(element, "replacement", place), place + ".replacement");
+
+    private char Character(JsonElement element, string place)
+    {
+        string text = Text(element, place);
+        return text.Length == 1 ? text[0] : throw Bad($"{place} is not one character");
+    }
+
+    private MetaspaceScheme Scheme(JsonElement element, string place)
+    {
+        if (Optional(element, "prepend_scheme") is not JsonElement scheme)
+        {
+            return Flag(element, "add_prefix_space", true) ? MetaspaceScheme.Always : MetaspaceScheme.Never;
+        }
+
+        return Text(scheme, place) switch
+        {
+            "always" => MetaspaceScheme.Always,
+            "first" => MetaspaceScheme.First,
+            "never" => MetaspaceScheme.Never,
+            string other => throw Unsupported(place + ".prepend_scheme", other),
+        };
+    }
+
+    private string Type(JsonElement element, string place) => Text(Child(element, "type", place), place + ".type");
+
+    private JsonElement Child(JsonElement element, string key, string place)
+    {
+        Require(element, JsonValueKind.Object, place);
+        return element.TryGetProperty(key, out JsonElement value) ? value : throw Bad($"{place} has no '{key}'");
+    }
+
+    private JsonElement? Optional(JsonElement element, string key)
+    {
+        Require(element, JsonValueKind.Object, $"what should hold '{key}'");
+        return element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    }
+
+    private string OptionalText(JsonElement element, string key) => Optional(element, key) is JsonElement value ? Text(value, key) : "";
+
+    private bool Flag(JsonElement element, string key, bool absent) => Optional(element, key) is not JsonElement value
+        ? absent
+        : value.ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            _ => throw Bad($"'{key}' is neither true nor false"),
+        };
+
+    private string Text(JsonElement element, string place)
+    {
+        Require(element, JsonValueKind.String, place);
+        return element.GetString()!;
+    }
+
+    private int Id(JsonElement element, string place) =>
+        element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out int id) && id is >= 0 and < 1 << 24
+            ? id
+            : throw Bad(string.Create(CultureInfo.InvariantCulture, $"{place} has {Excerpt(element)} where an id belongs"));
+
+    private JsonElement.ArrayEnumerator Items(JsonElement element, string place)
+    {
+        Require(element, JsonValueKind.Array, place);
+        return element.EnumerateArray();
+    }
+
+    private void Require(JsonElement element, JsonValueKind kind, string place)
+    {
+        if (element.ValueKind != kind)
+        {
+            throw Bad($"{place} is {Excerpt(element)}, not {kind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", _ => "a text" }}");
+        }
+    }
+
+    private static string Excerpt(JsonElement element)
+    {
+        string raw = element.GetRawText();
+        return raw.Length <= 40 ? raw : raw[..40] + "...";
+    }
+
+    private UserErrorException Bad(string what) => new($"'{_name}': {what}", Damaged);
+
+    private UserErrorException Unsupported(string place, string type) =>
+        new($"'{_name}': {place} has the type '{type}', which is not supported", Supported);
+}
