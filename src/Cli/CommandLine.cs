@@ -1,7 +1,7 @@
 using System.CommandLine;
-using System.CommandLine.Parsing;
 using System.Globalization;
 using CrossAlign.Models;
+using CrossAlign.Models.Training.Configuration;
 
 namespace CrossAlign.Cli;
 
@@ -35,11 +35,7 @@ internal static class CommandLine
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            foreach (ParseError problem in parsed.Errors)
-            {
-                await error.WriteLineAsync($"error: {problem.Message.TrimEnd('.')} (see crossalign {CommandPath(parsed)}--help)").ConfigureAwait(false);
-            }
-
+            await error.WriteLineAsync($"error: {Explain(parsed, root)}").ConfigureAwait(false);
             return WrongInvocation;
         }
 
@@ -96,10 +92,18 @@ internal static class CommandLine
         return root;
     }
 
-    private static string CommandPath(ParseResult parsed)
+    // The parser lists a mistyped command twice, and a wrong option once for each command on the way: one line says it all.
+    private static string Explain(ParseResult parsed, RootCommand root)
     {
-        string name = parsed.CommandResult.Command.Name;
-        return parsed.CommandResult.Parent is null ? string.Empty : name + " ";
+        bool atRoot = parsed.CommandResult.Command == root;
+        if (atRoot && parsed.UnmatchedTokens is [string word, ..] && !word.StartsWith('-'))
+        {
+            IEnumerable<string> commands = root.Subcommands.Select(c => c.Name);
+            return $"there is no command '{word}' (the nearest is '{NearestName.Find(word, commands)}'; see crossalign --help)";
+        }
+
+        string help = atRoot ? "crossalign --help" : $"crossalign {parsed.CommandResult.Command.Name} --help";
+        return $"{parsed.Errors[0].Message.TrimEnd('.')} (see {help})";
     }
 
     private static async Task ReportAsync(TextWriter error, UserErrorException? user, Exception exception, bool verbose)
