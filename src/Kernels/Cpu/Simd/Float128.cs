@@ -100,7 +100,7 @@ internal readonly unsafe struct Float128(Vector128<float> value) : ISimdFloat<Fl
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Float128 ScaleByPowerOfTwo(Float128 value, Float128 exponent)
     {
-        Vector128<int> bits = Vector128.ShiftLeft(Vector128.ConvertToInt32(exponent._value) + Vector128.Create(127), 23);
+        Vector128<int> bits = Vector128.ShiftLeft(Vector128.ConvertToInt32Native(exponent._value) + Vector128.Create(127), 23);
         return new(value._value * bits.AsSingle());
     }
 

@@ -87,7 +87,7 @@ internal readonly unsafe struct Float256(Vector256<float> value) : ISimdFloat<Fl
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Float256 ScaleByPowerOfTwo(Float256 value, Float256 exponent)
     {
-        Vector256<int> bits = Vector256.ShiftLeft(Vector256.ConvertToInt32(exponent._value) + Vector256.Create(127), 23);
+        Vector256<int> bits = Vector256.ShiftLeft(Vector256.ConvertToInt32Native(exponent._value) + Vector256.Create(127), 23);
         return new(value._value * bits.AsSingle());
     }
 
