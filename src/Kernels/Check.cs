@@ -59,6 +59,58 @@ internal static class Check
         }
     }
 
+    /// <summary>Refuses a tensor that is absent, or not stored as float32 or bfloat16.</summary>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="name">Filled in by the compiler.</param>
+    /// <exception cref="ArgumentException">The tensor is not as it must be; the message names it.</exception>
+    public static void IsFloating(in Tensor tensor, [CallerArgumentExpression(nameof(tensor))] string name = "")
+    {
+        if (!tensor.IsPresent || tensor.DType is not (DType.Float32 or DType.BFloat16))
+        {
+            throw new ArgumentException($"{name} is {tensor}; it must be a float32 or bfloat16 tensor.", name);
+        }
+    }
+
+    /// <summary>Refuses a <c>cuSeqlens</c> that is absent, of another type or rank, or empty.</summary>
+    /// <param name="cuSeqlens">(S + 1), int32; its content is checked by <see cref="SequencesEndAt"/>, on the CPU.</param>
+    /// <param name="device">The device that it must lie on.</param>
+    /// <param name="name">Filled in by the compiler.</param>
+    /// <returns>S, the number of sequences.</returns>
+    /// <exception cref="ArgumentException">The tensor is not as it must be; the message names it.</exception>
+    public static int SequenceCount(in Tensor cuSeqlens, Device device, [CallerArgumentExpression(nameof(cuSeqlens))] string name = "")
+    {
+        if (!cuSeqlens.IsPresent || cuSeqlens.Shape.Rank != 1 || cuSeqlens.Shape[0] == 0)
+        {
+            throw new ArgumentException($"{name} is {cuSeqlens}; it must be Int32 (S + 1) for S sequences.", name);
+        }
+
+        Is(cuSeqlens, new Shape(cuSeqlens.Shape[0]), DType.Int32, device, name);
+        return cuSeqlens.Shape[0] - 1;
+    }
+
+    /// <summary>Refuses a <c>cuSeqlens</c> on the CPU that does not ascend from 0 to the number of tokens.</summary>
+    /// <param name="cuSeqlens">(S + 1), int32.</param>
+    /// <param name="tokens">N.</param>
+    /// <param name="name">Filled in by the compiler.</param>
+    /// <exception cref="ArgumentException">A number is not as it must be; the message says which.</exception>
+    public static unsafe void SequencesEndAt(in Tensor cuSeqlens, int tokens, [CallerArgumentExpression(nameof(cuSeqlens))] string name = "")
+    {
+        int* ends = cuSeqlens.Pointer<int>();
+        int count = cuSeqlens.Shape[0];
+        if (ends[0] != 0 || ends[count - 1] != tokens)
+        {
+            throw new ArgumentException($"{name} goes from {ends[0]} to {ends[count - 1]}; it must go from 0 to {tokens}.", name);
+        }
+
+        for (int i = 1; i < count; i++)
+        {
+            if (ends[i] < ends[i - 1])
+            {
+                throw new ArgumentException($"{name}[{i}] is {ends[i]}, less than the {ends[i - 1]} before it.", name);
+            }
+        }
+    }
+
     /// <summary>The error for an operation that a device's backend does not have.</summary>
     /// <param name="device">The device.</param>
     /// <param name="operation">Filled in by the compiler.</param>

@@ -1,0 +1,179 @@
+using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Simd;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cpu;
+
+/// <summary>Pooling on the CPU: sequences are shared out; each is summed by one task, blocks of tokens carried into two-float sums.</summary>
+internal static unsafe class CpuPooling
+{
+    private const int BlockRows = 32;
+    private const int MinSequencesPerPartition = 4;
+
+    public static void Forward(PoolingKind kind, in Tensor input, in Tensor cuSeqlens, in Tensor output)
+    {
+        Check.SequencesEndAt(cuSeqlens, input.Shape[0]);
+        Run<ForwardKernel>(kind, input, cuSeqlens, output);
+    }
+
+    public static void Backward(PoolingKind kind, in Tensor dOutput, in Tensor cuSeqlens, in Tensor dInput)
+    {
+        Check.SequencesEndAt(cuSeqlens, dInput.Shape[0]);
+        Run<BackwardKernel>(kind, dInput, cuSeqlens, dOutput);
+    }
+
+    private static void Run<TKernel>(PoolingKind kind, in Tensor tokens, in Tensor cuSeqlens, in Tensor pooled)
+        where TKernel : ISimdKernel
+    {
+        CpuDevice device = (CpuDevice)tokens.Device;
+        State state = new()
+        {
+            Kind = kind,
+            Partition = new RowPartition(pooled.Shape[0], MinSequencesPerPartition),
+            C = tokens.Shape[1],
+            Tokens = (void*)tokens.Address,
+            CuSeqlens = cuSeqlens.Pointer<int>(),
+            Pooled = (void*)pooled.Address,
+        };
+        device.Workers.Run(state.Partition.Count, SimdKernel.For<TKernel>(tokens.DType), &state);
+    }
+
+    private struct State
+    {
+        public PoolingKind Kind;
+        public RowPartition Partition;
+        public int C;
+        public void* Tokens;
+        public int* CuSeqlens;
+        public void* Pooled;
+    }
+
+    private readonly struct ForwardKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            int c = s->C;
+            for (int sequence = s->Partition.Start(task); sequence < s->Partition.Start(task + 1); sequence++)
+            {
+                int start = s->CuSeqlens[sequence];
+                int end = s->CuSeqlens[sequence + 1];
+                long output = (long)sequence * c;
+                if (s->Kind != PoolingKind.Mean && end > start)
+                {
+                    int row = s->Kind == PoolingKind.Cls ? start : end - 1;
+                    long byteCount = (long)c * TElement.ByteSize;
+                    Buffer.MemoryCopy(
+                        (byte*)s->Tokens + (row * byteCount), (byte*)s->Pooled + (output * TElement.ByteSize), byteCount, byteCount);
+                    continue;
+                }
+
+                TVector count = TVector.Broadcast(Math.Max(end - start, 1));
+                for (int i = 0; i < c; i += TVector.Count)
+                {
+                    int lanes = Math.Min(TVector.Count, c - i);
+                    TVector high = TVector.Zero;
+                    TVector low = TVector.Zero;
+                    for (int block = start; block < end; block += BlockRows)
+                    {
+                        int blockEnd = Math.Min(block + BlockRows, end);
+                        TVector sum = TVector.Zero;
+                        if (lanes == TVector.Count)
+                        {
+                            for (int row = block; row < blockEnd; row++)
+                            {
+                                sum += TElement.Load<TVector>(s->Tokens, ((long)row * c) + i);
+                            }
+                        }
+                        else
+                        {
+                            for (int row = block; row < blockEnd; row++)
+                            {
+                                sum += TElement.LoadPartial<TVector>(s->Tokens, ((long)row * c) + i, lanes);
+                            }
+                        }
+
+                        SimdMath.Accumulate(sum, ref high, ref low);
+                    }
+
+                    TVector mean = (high + low) / count;
+                    if (lanes == TVector.Count)
+                    {
+                        TElement.Store(mean, s->Pooled, output + i);
+                    }
+                    else
+                    {
+                        TElement.StorePartial(mean, s->Pooled, output + i, lanes);
+                    }
+                }
+            }
+        }
+    }
+
+    private readonly struct BackwardKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            int c = s->C;
+            long rowByteCount = (long)c * TElement.ByteSize;
+            for (int sequence = s->Partition.Start(task); sequence < s->Partition.Start(task + 1); sequence++)
+            {
+                int start = s->CuSeqlens[sequence];
+                int end = s->CuSeqlens[sequence + 1];
+                if (end == start)
+                {
+                    continue;
+                }
+
+                long dOutput = (long)sequence * c;
+                if (s->Kind != PoolingKind.Mean)
+                {
+                    int chosen = s->Kind == PoolingKind.Cls ? start : end - 1;
+                    for (int row = start; row < end; row++)
+                    {
+                        byte* destination = (byte*)s->Tokens + (row * rowByteCount);
+                        if (row == chosen)
+                        {
+                            Buffer.MemoryCopy((byte*)s->Pooled + (sequence * rowByteCount), destination, rowByteCount, rowByteCount);
+                        }
+                        else
+                        {
+                            Unsafe.InitBlockUnaligned(destination, 0, (uint)rowByteCount);
+                        }
+                    }
+
+                    continue;
+                }
+
+                TVector count = TVector.Broadcast(end - start);
+                for (int i = 0; i < c; i += TVector.Count)
+                {
+                    int lanes = Math.Min(TVector.Count, c - i);
+                    if (lanes == TVector.Count)
+                    {
+                        TVector share = TElement.Load<TVector>(s->Pooled, dOutput + i) / count;
+                        for (int row = start; row < end; row++)
+                        {
+                            TElement.Store(share, s->Tokens, ((long)row * c) + i);
+                        }
+                    }
+                    else
+                    {
+                        TVector share = TElement.LoadPartial<TVector>(s->Pooled, dOutput + i, lanes) / count;
+                        for (int row = start; row < end; row++)
+                        {
+                            TElement.StorePartial(share, s->Tokens, ((long)row * c) + i, lanes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
