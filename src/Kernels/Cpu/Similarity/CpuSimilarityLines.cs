@@ -1,0 +1,175 @@
+using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Simd;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cpu.Similarity;
+
+/// <summary>
+/// What is done to the gradients line by line after the products: the norm's part of the backward pass, the scale, and the inner products of
+/// each line with its gradient, whose sum is the scale's gradient.
+/// </summary>
+internal static unsafe class CpuSimilarityLines
+{
+    private const int MinRowsPerPartition = 16;
+
+    /// <summary>The inner product in double: products are exact there, only sums are rounded.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double Dot<TLeft, TRight>(void* left, long leftOffset, void* right, long rightOffset, int count)
+        where TLeft : unmanaged, ISimdElement
+        where TRight : unmanaged, ISimdElement
+    {
+        // Four sums at a time: one alone would wait for itself.
+        double sum0 = 0;
+        double sum1 = 0;
+        double sum2 = 0;
+        double sum3 = 0;
+        int e = 0;
+        for (; e <= count - 4; e += 4)
+        {
+            sum0 += (double)TLeft.LoadScalar(left, leftOffset + e) * TRight.LoadScalar(right, rightOffset + e);
+            sum1 += (double)TLeft.LoadScalar(left, leftOffset + e + 1) * TRight.LoadScalar(right, rightOffset + e + 1);
+            sum2 += (double)TLeft.LoadScalar(left, leftOffset + e + 2) * TRight.LoadScalar(right, rightOffset + e + 2);
+            sum3 += (double)TLeft.LoadScalar(left, leftOffset + e + 3) * TRight.LoadScalar(right, rightOffset + e + 3);
+        }
+
+        for (; e < count; e++)
+        {
+            sum0 += (double)TLeft.LoadScalar(left, leftOffset + e) * TRight.LoadScalar(right, rightOffset + e);
+        }
+
+        return (sum0 + sum1) + (sum2 + sum3);
+    }
+
+    /// <summary>Before a further prefix: keeps what the inner products are already.</summary>
+    public static void Keep(CpuSimilarityState* s, void* source, float* gradient, int count, double* inner, WorkerPool workers)
+    {
+        LineState state = Lines(s, source, gradient, count, null, inner);
+        workers.Run(state.Partition.Count, SimdKernel.For<KeepKernel>(s->DType), &state);
+    }
+
+    /// <summary>After a prefix.</summary>
+    /// <param name="s">The state.</param>
+    /// <param name="source">The side's embeddings.</param>
+    /// <param name="gradient">The side's gradients, not yet multiplied by the scale.</param>
+    /// <param name="count">Lines.</param>
+    /// <param name="rstd">1 / norm, or null.</param>
+    /// <param name="inner">What <see cref="Keep"/> kept, or null for zeros.</param>
+    /// <param name="isLast">Whether to multiply the gradients by the scale.</param>
+    /// <param name="workers">Who does it.</param>
+    /// <returns>The sum of the inner products that this prefix added.</returns>
+    public static double Finish(CpuSimilarityState* s, void* source, float* gradient, int count, float* rstd, double* inner, bool isLast, WorkerPool workers)
+    {
+        LineState state = Lines(s, source, gradient, count, rstd, inner);
+        state.Factor = isLast ? s->Scale : 1;
+        workers.Run(state.Partition.Count, SimdKernel.For<FinishKernel>(s->DType), &state);
+        double sum = 0;
+        for (int p = 0; p < state.Partition.Count; p++)
+        {
+            sum += s->Partials[p];
+        }
+
+        return sum;
+    }
+
+    private static LineState Lines(CpuSimilarityState* s, void* source, float* gradient, int count, float* rstd, double* inner) => new()
+    {
+        Partition = new RowPartition(count, MinRowsPerPartition, CpuSimilarityState.MaxPartitions),
+        Source = source,
+        Gradient = gradient,
+        E = s->E,
+        Width = s->Width,
+        Rstd = rstd,
+        Inner = inner,
+        Partials = s->Partials,
+    };
+
+    private struct LineState
+    {
+        public RowPartition Partition;
+        public void* Source;
+        public float* Gradient;
+        public int E;
+        public int Width;
+        public float* Rstd;
+        public double* Inner;
+        public double* Partials;
+        public float Factor;
+    }
+
+    private readonly struct KeepKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            LineState* s = (LineState*)state;
+            for (int i = s->Partition.Start(task); i < s->Partition.Start(task + 1); i++)
+            {
+                long at = (long)i * s->E;
+                s->Inner[i] = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
+            }
+        }
+    }
+
+    private readonly struct FinishKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            LineState* s = (LineState*)state;
+            double sum = 0;
+            for (int i = s->Partition.Start(task); i < s->Partition.Start(task + 1); i++)
+            {
+                long at = (long)i * s->E;
+                double inner = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
+                inner -= s->Inner == null ? 0 : s->Inner[i];
+                sum += inner;
+                float* gradient = s->Gradient + at;
+                if (s->Rstd != null)
+                {
+                    // d = r (g - unit (unit . g)) with r g in place already. A row shorter than epsilon was divided by a constant.
+                    float rstd = s->Rstd[i];
+                    float along = rstd < 1e12f ? (float)(-inner * rstd * rstd) : 0;
+                    int whole = s->Width - (s->Width % TVector.Count);
+                    AddAlong<TVector, TElement>(s->Source, at, along, gradient, 0, whole);
+                    AddAlong<FloatScalar, TElement>(s->Source, at, along, gradient, whole, s->Width);
+                }
+
+                if (s->Factor != 1)
+                {
+                    int whole = s->E - (s->E % TVector.Count);
+                    Multiply<TVector>(gradient, s->Factor, 0, whole);
+                    Multiply<FloatScalar>(gradient, s->Factor, whole, s->E);
+                }
+            }
+
+            s->Partials[task] = sum;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void AddAlong<TVector, TElement>(void* source, long at, float factor, float* gradient, int start, int end)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            TVector factors = TVector.Broadcast(factor);
+            for (int e = start; e < end; e += TVector.Count)
+            {
+                TVector x = TElement.Load<TVector>(source, at + e);
+                TVector.Store(TVector.MultiplyAdd(x, factors, TVector.Load(gradient + e)), gradient + e);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Multiply<TVector>(float* gradient, float factor, int start, int end)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            TVector factors = TVector.Broadcast(factor);
+            for (int e = start; e < end; e += TVector.Count)
+            {
+                TVector.Store(TVector.Load(gradient + e) * factors, gradient + e);
+            }
+        }
+    }
+}

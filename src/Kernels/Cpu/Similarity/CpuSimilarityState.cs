@@ -1,0 +1,106 @@
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cpu.Similarity;
+
+/// <summary>
+/// Everything that the phases of the fused loss read and write: pointers into the workspace, the variant, the scalars, and the
+/// super-tile at hand. It lies on the stack of the caller; the tasks see its address.
+/// </summary>
+internal unsafe struct CpuSimilarityState
+{
+    public CpuSimilaritySide Rows;
+    public CpuSimilaritySide Columns;
+
+    // The problem.
+    public DType DType;
+    public int E;
+    public int Width;
+    public int ImageCount;
+    public int* Targets;
+    public float* RowWeights;
+    public int* CaptionGroups;
+    public int* ImageGroups;
+
+    // The variant.
+    public bool Sigmoid;
+    public bool Normalize;
+    public bool DivideByRowCount;
+    public SimilarityCrossEntropyGroups Groups;
+    public float Smoothing;
+    public float Margin;
+    public bool HasMargin;
+    public bool WantsGradients;
+
+    // Scalars.
+    public float Scale;
+    public float Bias;
+    public float PrefixWeight;
+
+    // The super-tile: logits, then gradients, of rows FirstRow... and columns FirstColumn... (both global).
+    public float* Tile;
+    public int FirstRow;
+    public int TileRows;
+    public int FirstColumn;
+    public int TileColumns;
+    public bool TileHoldsLogits;
+    public void* Captions;
+    public void* Images;
+    public float* DCaptions;
+    public float* DImages;
+
+    // Working memory of a super-tile.
+    public float* StripMax;
+    public float* StripSum;
+    public float* StripPositive;
+    public float* StripLogitSum;
+    public float* StripParticipants;
+    public float* Unbounded;
+    public int TileCapacity;
+    public float* LeftPanels;
+    public float* RightPanels;
+    public float* Kept;
+    public int* GroupIds;
+
+    // Sums over a side's lines, one a partition.
+    public double* Partials;
+
+    /// <summary>Rows that one task sweeps.</summary>
+    public const int StripRows = 32;
+
+    /// <summary>Partitions of a side's lines; see <see cref="RowPartition"/>.</summary>
+    public const int MaxPartitions = 32;
+
+    /// <summary>How many strips the super-tile has.</summary>
+    public readonly int Strips => (TileRows + StripRows - 1) / StripRows;
+
+    /// <summary>The column that is a row's positive; -1 for an ignored row or where groups decide.</summary>
+    public readonly int Target(int row) =>
+        Groups == SimilarityCrossEntropyGroups.Shared ? -1
+        : Targets == null ? row
+        : Targets[row] == SimilarityCrossEntropy.IgnoreIndex ? -1
+        : Targets[row];
+
+    /// <summary>A row's weight; 0 where it is ignored.</summary>
+    public readonly float RowWeight(int row) =>
+        Targets != null && Targets[row] == SimilarityCrossEntropy.IgnoreIndex ? 0
+        : RowWeights == null ? 1
+        : RowWeights[row];
+
+    /// <summary>How many columns are a row's positives.</summary>
+    public readonly float RowPositives(int row) =>
+        Targets != null && Targets[row] == SimilarityCrossEntropy.IgnoreIndex ? 0
+        : Rows.PositiveCount == null ? 1
+        : Rows.PositiveCount[row];
+
+    /// <summary>How many rows are a column's positives.</summary>
+    public readonly float ColumnPositives(int column) =>
+        column >= ImageCount ? 0
+        : Columns.PositiveCount != null ? Columns.PositiveCount[column]
+        : column < Rows.Count ? 1 : 0;
+
+    /// <summary>A column's weight: the mean of its positives' weights.</summary>
+    public readonly float ColumnWeight(int column) =>
+        ColumnPositives(column) == 0 ? 0
+        : Columns.PositiveWeight != null ? Columns.PositiveWeight[column] / Columns.PositiveCount[column]
+        : RowWeight(column);
+}

@@ -1,0 +1,225 @@
+using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Simd;
+
+namespace CrossAlign.Kernels.Cpu.Similarity;
+
+/// <summary>
+/// The first pass over a super-tile. A task owns a strip of rows: it makes logits of dot products, merges each row's part into the
+/// row's running (maximum, sum), and leaves one pair a column; a second job merges the strips' pairs into the columns' running
+/// pairs, in the strips' order. No two tasks write to one place, and nothing depends on who runs them.
+/// </summary>
+internal static unsafe class CpuSimilarityStats
+{
+    private const int MergeColumns = 256;
+
+    /// <summary>Adds the super-tile to the statistics.</summary>
+    public static void Run(CpuSimilarityState* s, Runtime.WorkerPool workers)
+    {
+        workers.Run(s->Strips, SimdKernel.For<StripKernel>(Runtime.DType.Float32), s);
+        if (s->Columns.Active)
+        {
+            workers.Run((s->TileColumns + MergeColumns - 1) / MergeColumns, SimdKernel.For<MergeKernel>(Runtime.DType.Float32), s);
+        }
+    }
+
+    /// <summary>Makes a row's logits of its dot products; both passes call this one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void MakeLogits<TVector>(in CpuSimilarityState s, float* row, int globalRow, int whole)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        float factor = s.Rows.Rstd == null ? s.Scale : s.Scale * s.Rows.Rstd[globalRow];
+        int target = TargetInTile(s, globalRow);
+        float similarity = target >= 0 ? row[target] : 0;
+        CpuSimilaritySweeps<TVector>.Logits(s, row, factor, 0, whole);
+        CpuSimilaritySweeps<FloatScalar>.Logits(s, row, factor, whole, s.TileColumns);
+        if (s.Groups == SimilarityCrossEntropyGroups.Masked)
+        {
+            float group = s.Rows.Group[globalRow];
+            float* groups = s.Columns.Group + s.FirstColumn;
+            CpuSimilaritySweeps<TVector>.MaskGroup(row, group, groups, 0, whole);
+            CpuSimilaritySweeps<FloatScalar>.MaskGroup(row, group, groups, whole, s.TileColumns);
+            if (target >= 0)
+            {
+                // The target is of the row's group and stays.
+                row[target] = similarity;
+                CpuSimilaritySweeps<FloatScalar>.Logits(s, row, factor, target, target + 1);
+            }
+        }
+    }
+
+    /// <summary>Where in the super-tile the row's target lies; -1 for elsewhere.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int TargetInTile(in CpuSimilarityState s, int globalRow)
+    {
+        int target = s.Target(globalRow);
+        return target >= s.FirstColumn && target < s.FirstColumn + s.TileColumns ? target - s.FirstColumn : -1;
+    }
+
+    /// <summary>(max, sum) and one more term, which may be larger.</summary>
+    private static void Merge(ref float max, ref float sum, float moreMax, double moreSum)
+    {
+        float larger = moreMax > max ? moreMax : max;
+        sum = (float)((sum * Math.Exp((double)max - larger)) + (moreSum * Math.Exp((double)moreMax - larger)));
+        max = larger;
+    }
+
+    private readonly struct StripKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            CpuSimilarityState* s = (CpuSimilarityState*)state;
+            int first = task * CpuSimilarityState.StripRows;
+            int rows = Math.Min(CpuSimilarityState.StripRows, s->TileRows - first);
+            int columns = s->TileColumns;
+            int whole = columns - (columns % TVector.Count);
+            float* strip = s->Tile + ((nint)first * columns);
+            for (int i = 0; i < rows; i++)
+            {
+                float* row = strip + ((nint)i * columns);
+                int globalRow = s->FirstRow + first + i;
+                MakeLogits<TVector>(*s, row, globalRow, whole);
+                AddPositives<TVector>(s, row, globalRow, whole);
+                if (s->Rows.Active)
+                {
+                    AddRow<TVector>(s, row, globalRow, whole);
+                }
+            }
+
+            if (s->Columns.Active)
+            {
+                Columns<TVector>(s, strip, s->FirstRow + first, rows, (nint)task * s->TileCapacity, whole);
+            }
+        }
+
+        private static void AddPositives<TVector>(CpuSimilarityState* s, float* row, int globalRow, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            if (s->Groups == SimilarityCrossEntropyGroups.Shared)
+            {
+                float group = s->Rows.Group[globalRow];
+                float* groups = s->Columns.Group + s->FirstColumn;
+                s->Rows.Positive[globalRow] += (float)(CpuSimilaritySweeps<TVector>.SumGroup(row, group, groups, 0, whole)
+                    + CpuSimilaritySweeps<FloatScalar>.SumGroup(row, group, groups, whole, s->TileColumns));
+                return;
+            }
+
+            int target = TargetInTile(*s, globalRow);
+            if (target >= 0)
+            {
+                s->Rows.Positive[globalRow] = row[target];
+            }
+        }
+
+        private static void AddRow<TVector>(CpuSimilarityState* s, float* row, int globalRow, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            int columns = s->TileColumns;
+            float threshold = s->HasMargin ? s->Rows.Threshold[globalRow] : float.PositiveInfinity;
+            float max = MathF.Max(
+                CpuSimilaritySweeps<TVector>.Max(row, threshold, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, threshold, whole, columns));
+            double sum = CpuSimilaritySweeps<TVector>.SumExp(row, threshold, max, 0, whole)
+                + CpuSimilaritySweeps<FloatScalar>.SumExp(row, threshold, max, whole, columns);
+            Merge(ref s->Rows.Max[globalRow], ref s->Rows.Sum[globalRow], max, sum);
+
+            // Rounding can lift the positive itself above a threshold that was made of it.
+            int target = TargetInTile(*s, globalRow);
+            bool dropped = target >= 0 && row[target] > threshold;
+            if (dropped)
+            {
+                Merge(ref s->Rows.Max[globalRow], ref s->Rows.Sum[globalRow], row[target], 1);
+            }
+
+            if (s->Smoothing > 0)
+            {
+                double logits = dropped ? row[target] : 0;
+                double participants = dropped ? 1 : 0;
+                CpuSimilaritySweeps<TVector>.SumParticipants(row, threshold, 0, whole, ref logits, ref participants);
+                CpuSimilaritySweeps<FloatScalar>.SumParticipants(row, threshold, whole, columns, ref logits, ref participants);
+                s->Rows.LogitSum[globalRow] += (float)logits;
+                s->Rows.Participants[globalRow] += (float)participants;
+            }
+        }
+
+        private static void Columns<TVector>(CpuSimilarityState* s, float* strip, int firstRow, int rows, nint at, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            int columns = s->TileColumns;
+            float* max = s->StripMax + at;
+            float* sum = s->StripSum + at;
+            CpuSimilaritySweeps<TVector>.ColumnPairs(*s, strip, rows, max, sum, 0, whole);
+            CpuSimilaritySweeps<FloatScalar>.ColumnPairs(*s, strip, rows, max, sum, whole, columns);
+            if (s->Smoothing > 0)
+            {
+                CpuSimilaritySweeps<TVector>.ColumnParticipants(*s, strip, rows, s->StripLogitSum + at, s->StripParticipants + at, 0, whole);
+                CpuSimilaritySweeps<FloatScalar>.ColumnParticipants(*s, strip, rows, s->StripLogitSum + at, s->StripParticipants + at, whole, columns);
+            }
+
+            if (s->Groups == SimilarityCrossEntropyGroups.Shared)
+            {
+                float* rowGroups = s->Rows.Group + firstRow;
+                CpuSimilaritySweeps<TVector>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, 0, whole);
+                CpuSimilaritySweeps<FloatScalar>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, whole, columns);
+            }
+
+            if (s->HasMargin)
+            {
+                for (int i = 0; i < rows; i++)
+                {
+                    int target = TargetInTile(*s, firstRow + i);
+                    float logit = target >= 0 ? strip[((nint)i * columns) + target] : 0;
+                    if (target >= 0 && logit > s->Columns.Threshold[s->FirstColumn + target])
+                    {
+                        Merge(ref max[target], ref sum[target], logit, 1);
+                        if (s->Smoothing > 0)
+                        {
+                            s->StripLogitSum[at + target] += logit;
+                            s->StripParticipants[at + target] += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private readonly struct MergeKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            CpuSimilarityState* s = (CpuSimilarityState*)state;
+            int start = task * MergeColumns;
+            int end = Math.Min(start + MergeColumns, s->TileColumns);
+            int whole = end - ((end - start) % TVector.Count);
+            for (int strip = 0; strip < s->Strips; strip++)
+            {
+                nint at = (nint)strip * s->TileCapacity;
+                float* max = s->Columns.Max + s->FirstColumn;
+                float* sum = s->Columns.Sum + s->FirstColumn;
+                CpuSimilaritySweeps<TVector>.MergePairs(max, sum, s->StripMax + at, s->StripSum + at, start, whole);
+                CpuSimilaritySweeps<FloatScalar>.MergePairs(max, sum, s->StripMax + at, s->StripSum + at, whole, end);
+                if (s->Smoothing > 0)
+                {
+                    Add<TVector>(s->Columns.LogitSum + s->FirstColumn, s->StripLogitSum + at, start, whole, end);
+                    Add<TVector>(s->Columns.Participants + s->FirstColumn, s->StripParticipants + at, start, whole, end);
+                }
+
+                if (s->Groups == SimilarityCrossEntropyGroups.Shared)
+                {
+                    Add<TVector>(s->Columns.Positive + s->FirstColumn, s->StripPositive + at, start, whole, end);
+                }
+            }
+        }
+
+        private static void Add<TVector>(float* total, float* more, int start, int whole, int end)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            CpuSimilaritySweeps<TVector>.Add(total, more, start, whole);
+            CpuSimilaritySweeps<FloatScalar>.Add(total, more, whole, end);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+using CrossAlign.Kernels.Cpu.Similarity;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels;
+
+/// <summary>
+/// The options of a <see cref="SimilarityCrossEntropy"/> with the memory that it works in, planned once for the largest batch. Not for
+/// several calls at a time.
+/// </summary>
+public sealed class SimilarityCrossEntropyWorkspace : IDisposable
+{
+    private readonly DeviceMemory _memory;
+
+    /// <summary>Takes the memory.</summary>
+    /// <param name="device">Where the loss will run.</param>
+    /// <param name="options">Which loss; see <see cref="SimilarityCrossEntropyOptions.Validate"/>.</param>
+    /// <param name="rows">The most captions.</param>
+    /// <param name="columns">The most images.</param>
+    /// <param name="width">E, the width of the embeddings.</param>
+    /// <param name="extraNegatives">The most extra negatives.</param>
+    /// <exception cref="ArgumentNullException">A reference is null.</exception>
+    /// <exception cref="ArgumentException">The options are refused, a prefix is wider than <paramref name="width"/>, or extra negatives are asked for where no row looks at columns.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A size is below 1, or <paramref name="extraNegatives"/> negative.</exception>
+    /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
+    /// <exception cref="OutOfMemoryException">The device has not that much left.</exception>
+    public SimilarityCrossEntropyWorkspace(Device device, SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        Plan = Planned(options, rows, columns, width, extraNegatives);
+        if (device.Kind != DeviceKind.Cpu)
+        {
+            throw Check.NoBackend(device, nameof(SimilarityCrossEntropy));
+        }
+
+        Device = device;
+        Options = options;
+        Rows = rows;
+        Columns = columns;
+        Width = width;
+        ExtraNegatives = extraNegatives;
+        Prefixes = options.Prefixes.Count > 0 ? [.. options.Prefixes] : [new SimilarityCrossEntropyPrefix(width, 1)];
+        _memory = device.Allocate(Plan.ByteCount);
+    }
+
+    /// <summary>Where the loss runs.</summary>
+    public Device Device { get; }
+
+    /// <summary>Which loss is computed.</summary>
+    public SimilarityCrossEntropyOptions Options { get; }
+
+    /// <summary>The most captions.</summary>
+    public int Rows { get; }
+
+    /// <summary>The most images.</summary>
+    public int Columns { get; }
+
+    /// <summary>E.</summary>
+    public int Width { get; }
+
+    /// <summary>The most extra negatives.</summary>
+    public int ExtraNegatives { get; }
+
+    /// <summary>Bytes held on the device, all told.</summary>
+    public long ByteCount => _memory.ByteCount;
+
+    /// <summary>Whether the budget was enough to keep the similarities: one product of 2 B K E less.</summary>
+    public bool KeepsSimilarities => Plan.KeepsTiles;
+
+    /// <summary>
+    /// After a <see cref="SimilarityCrossEntropy.ForwardBackward"/> with both towers' gradients: the relative difference of the scale's gradient as
+    /// the captions and as the columns give it, which are equal but for rounding. A large value means that a gradient is wrong. NaN where it does not apply.
+    /// </summary>
+    public double ScaleGradientDiscrepancy { get; internal set; } = double.NaN;
+
+    internal CpuSimilarityPlan Plan { get; }
+
+    internal SimilarityCrossEntropyPrefix[] Prefixes { get; }
+
+    internal nint Address => _memory.Address;
+
+    /// <summary>The memory that a workspace would take, to be known before anything is allocated.</summary>
+    /// <param name="options">Which loss.</param>
+    /// <param name="rows">The most captions.</param>
+    /// <param name="columns">The most images.</param>
+    /// <param name="width">E.</param>
+    /// <param name="extraNegatives">The most extra negatives.</param>
+    /// <returns>Bytes.</returns>
+    /// <exception cref="ArgumentException">As for the constructor.</exception>
+    public static long PredictByteCount(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0) =>
+        Planned(options, rows, columns, width, extraNegatives).ByteCount;
+
+    /// <inheritdoc/>
+    public void Dispose() => _memory.Dispose();
+
+    private static CpuSimilarityPlan Planned(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
+        ArgumentOutOfRangeException.ThrowIfNegative(extraNegatives);
+        options.Validate();
+        foreach (SimilarityCrossEntropyPrefix prefix in options.Prefixes)
+        {
+            if (prefix.Width > width)
+            {
+                throw new ArgumentException($"A prefix of width {prefix.Width} is wider than the embeddings ({width}).", nameof(options));
+            }
+        }
+
+        if (extraNegatives > 0 && options.Direction == SimilarityCrossEntropyDirection.ImageToCaption)
+        {
+            throw new ArgumentException(
+                "Extra negatives are columns, which only rows look at: with Direction ImageToCaption nothing uses them. Choose another direction, or none of them.",
+                nameof(extraNegatives));
+        }
+
+        return new CpuSimilarityPlan(options, rows, columns, extraNegatives, width);
+    }
+}
