@@ -119,7 +119,11 @@ public static class SpectralGeometry
         return [.. gram.Evd(Symmetricity.Symmetric).EigenValues.Select(e => Math.Max(e.Real, 0))];
     }
 
-    private static double[] ToDouble(EmbeddingMatrix x, double[]? mean)
+    /// <summary>The rows in double.</summary>
+    /// <param name="x">(n, E) vectors.</param>
+    /// <param name="mean">What to subtract from each row, or null.</param>
+    /// <returns>(n, E) values.</returns>
+    internal static double[] ToDouble(EmbeddingMatrix x, double[]? mean)
     {
         double[] values = new double[x.Values.Length];
         for (int i = 0; i < values.Length; i++)
