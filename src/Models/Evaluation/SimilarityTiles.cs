@@ -1,4 +1,4 @@
-using System.Numerics;
+using CrossAlign.Kernels;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Evaluation;
@@ -14,42 +14,36 @@ internal static class SimilarityTiles
     /// <param name="products">Its inner product with each row of the right matrix; valid during the call only.</param>
     internal delegate void Visitor(int row, ReadOnlySpan<float> products);
 
-    /// <summary>Computes all inner products in float32.</summary>
+    /// <summary>Computes all inner products in float32; each depends to the bit on its own two rows alone.</summary>
     /// <param name="left">(n, E) rows.</param>
     /// <param name="right">(m, E) rows.</param>
-    /// <param name="device">The processor to compute on; a temporary one where null.</param>
+    /// <param name="device">The processor to compute on; a temporary one with all threads where null.</param>
     /// <param name="visit">Called once a row of <paramref name="left"/>.</param>
     internal static void ForEachRow(EmbeddingMatrix left, EmbeddingMatrix right, CpuDevice? device, Visitor visit)
     {
-        ParallelOptions options = new() { MaxDegreeOfParallelism = device?.Workers.ThreadCount ?? Environment.ProcessorCount };
-        int tiles = (left.Rows + TileRows - 1) / TileRows;
-        Parallel.For(0, left.Rows, options, () => new float[right.Rows], (i, _, products) =>
+        if (device is null)
         {
-            for (int j = 0; j < right.Rows; j++)
-            {
-                products[j] = Dot(left.Row(i), right.Row(j));
-            }
-
-            visit(i, products);
-            return products;
-        }, _ => { });
-    }
-
-    private static float Dot(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
-    {
-        Vector<float> sum = default;
-        int j = 0;
-        for (; j <= x.Length - Vector<float>.Count; j += Vector<float>.Count)
-        {
-            sum += new Vector<float>(x[j..]) * new Vector<float>(y[j..]);
+            using CpuDevice temporary = new();
+            ForEachRow(left, right, temporary, visit);
+            return;
         }
 
-        float total = Vector.Sum(sum);
-        for (; j < x.Length; j++)
+        int tileRows = Math.Min(TileRows, left.Rows);
+        using DeviceMemory leftMemory = device.Allocate((long)tileRows * left.Columns * sizeof(float));
+        using DeviceMemory rightMemory = device.Allocate((long)right.Rows * right.Columns * sizeof(float));
+        using DeviceMemory productMemory = device.Allocate((long)tileRows * right.Rows * sizeof(float));
+        Tensor rightRows = new(rightMemory, 0, DType.Float32, new Shape(right.Rows, right.Columns));
+        rightRows.CopyFrom(right.Values);
+        ParallelOptions options = new() { MaxDegreeOfParallelism = device.Workers.ThreadCount };
+        for (int start = 0; start < left.Rows; start += tileRows)
         {
-            total += x[j] * y[j];
+            int first = start;
+            int count = Math.Min(tileRows, left.Rows - start);
+            Tensor leftRows = new(leftMemory, 0, DType.Float32, new Shape(count, left.Columns));
+            leftRows.CopyFrom(left.Values.Slice(start * left.Columns, count * left.Columns));
+            Tensor products = new(productMemory, 0, DType.Float32, new Shape(count, right.Rows));
+            MatMul.Run(leftRows, rightRows, products, MatMulLayout.NT);
+            Parallel.For(0, count, options, i => visit(first + i, products.AsSpan<float>().Slice(i * right.Rows, right.Rows)));
         }
-
-        return total;
     }
 }
