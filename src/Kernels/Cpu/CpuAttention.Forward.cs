@@ -1,0 +1,169 @@
+using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Simd;
+
+namespace CrossAlign.Kernels.Cpu;
+
+/// <content>The forward pass of one head of one sequence.</content>
+internal static unsafe partial class CpuAttention
+{
+    private readonly struct ForwardKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            float* workspace = TakeSlot(s, out int slot);
+            for (int unit = s->Units.Start(task); unit < s->Units.Start(task + 1); unit++)
+            {
+                int sequence = unit / s->Heads;
+                int start = s->CuSeqlens[sequence];
+                int length = s->CuSeqlens[sequence + 1] - start;
+                if (length > 0)
+                {
+                    ForwardUnit<TVector, TElement>(s, start, length, unit % s->Heads, workspace);
+                }
+            }
+
+            FreeSlot(s, slot);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ForwardUnit<TVector, TElement>(State* s, int start, int length, int head, float* slot)
+        where TVector : unmanaged, ISimdFloat<TVector>
+        where TElement : unmanaged, ISimdElement
+    {
+        int size = s->C / s->Heads;
+        int padded = (size + TVector.Count - 1) / TVector.Count * TVector.Count;
+        int maxBlock = BlockQueries<TVector>();
+        long stride = 3L * s->C;
+        long queriesAt = (start * stride) + ((long)head * size);
+
+        Workspace workspace = new(slot);
+        float* queries = workspace.Take((long)size * maxBlock);
+        float* logits = workspace.Take((length + 3L) * maxBlock);
+        float* tile = workspace.Take((long)maxBlock * padded);
+        float* maxima = workspace.Take(maxBlock);
+        float* sums = workspace.Take(maxBlock);
+        float* factors = s->Mask.IsActive ? workspace.Take((length + 3L) * maxBlock) : null;
+        long keyStride = stride;
+        float* keys = Rows<TVector, TElement>(s->Qkv, queriesAt + s->C, ref keyStride, length, size, workspace.Take((long)length * padded));
+        long valueStride = stride;
+        float* values = Rows<TVector, TElement>(s->Qkv, queriesAt + (2L * s->C), ref valueStride, length, size, workspace.Take((long)length * padded));
+
+        for (int first = 0; first < length; first += maxBlock)
+        {
+            int count = Math.Min(maxBlock, length - first);
+            int columns = Columns<TVector>(count);
+            int visible = s->Causal ? first + count : length;
+            Transpose<TElement>(s->Qkv, queriesAt + (first * stride), stride, count, size, queries, columns);
+            StridedProduct.Multiply<TVector>(visible, size, keys, keyStride, 1, queries, columns, columns, logits, columns, false);
+            if (s->Causal)
+            {
+                HideLaterKeys(logits + ((long)first * columns), count, columns);
+            }
+
+            Softmax<TVector>(logits, visible, columns, s->Scale, maxima, sums);
+            if (factors != null)
+            {
+                for (int i = 0; i < count; i++)
+                {
+                    s->Mask.Probabilities(start + first + i, start, visible, head, factors + i, columns);
+                }
+
+                MultiplyColumns<TVector>(logits, factors, visible, count, columns);
+            }
+
+            StridedProduct.Multiply<TVector>(count, visible, logits, 1, columns, values, valueStride, padded, tile, padded, false);
+            for (int i = 0; i < count; i++)
+            {
+                long row = start + first + i;
+                StoreRow<TVector, TElement>(tile + ((long)i * padded), 1 / sums[i], size, s->Output, (row * s->C) + ((long)head * size));
+                s->Lse[(row * s->Heads) + head] = (float)((maxima[i] * (double)s->Scale) + Math.Log(sums[i]));
+            }
+        }
+    }
+
+    /// <summary>The columns of a block of queries: whole vectors, and at least the four rows that a product tile reads.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int Columns<TVector>(int count)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        int granule = Math.Max(TVector.Count, 4);
+        return (count + granule - 1) / granule * granule;
+    }
+
+    /// <summary>In the square of keys and queries of one block, key j stays visible to queries i &gt;= j.</summary>
+    private static void HideLaterKeys(float* square, int count, int columns)
+    {
+        for (int j = 1; j < count; j++)
+        {
+            new Span<float>(square + ((long)j * columns), j).Fill(float.NegativeInfinity);
+        }
+    }
+
+    /// <summary>
+    /// Down each column: <c>logits = e^(scale (logits - maximum))</c>, and their sum. A NaN among the logits makes the column NaN.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Softmax<TVector>(float* logits, int keys, int columns, float scale, float* maxima, float* sums)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        // Sums of up to 32 terms are carried on, so that the error does not grow with the length of the sequence.
+        const int Chunk = 32;
+        TVector scales = TVector.Broadcast(scale);
+        for (int column = 0; column < columns; column += TVector.Count)
+        {
+            TVector maximum = TVector.Broadcast(float.NegativeInfinity);
+            float* at = logits + column;
+            for (int j = 0; j < keys; j++)
+            {
+                TVector x = TVector.Load(at);
+                maximum = TVector.SelectLess(maximum, x, x, maximum);
+                at += columns;
+            }
+
+            TVector shift = TVector.Zero - (maximum * scales);
+            TVector sum = TVector.Zero;
+            at = logits + column;
+            for (int chunk = 0; chunk < keys; chunk += Chunk)
+            {
+                TVector part = TVector.Zero;
+                for (int j = chunk; j < Math.Min(chunk + Chunk, keys); j++)
+                {
+                    TVector p = SimdMath.Exp(TVector.MultiplyAdd(TVector.Load(at), scales, shift));
+                    TVector.Store(p, at);
+                    part += p;
+                    at += columns;
+                }
+
+                sum += part;
+            }
+
+            TVector.Store(maximum, maxima + column);
+            TVector.Store(sum, sums + column);
+        }
+    }
+
+    /// <summary>Multiplies the columns of the queries by their factors; the columns behind them have none.</summary>
+    private static void MultiplyColumns<TVector>(float* values, float* factors, int keys, int count, int columns)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        int whole = count - (count % TVector.Count);
+        for (int j = 0; j < keys; j++)
+        {
+            long row = (long)j * columns;
+            for (int i = 0; i < whole; i += TVector.Count)
+            {
+                TVector.Store(TVector.Load(values + row + i) * TVector.Load(factors + row + i), values + row + i);
+            }
+
+            for (int i = whole; i < count; i++)
+            {
+                values[row + i] *= factors[row + i];
+            }
+        }
+    }
+}
