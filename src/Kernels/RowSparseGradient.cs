@@ -4,8 +4,8 @@ namespace CrossAlign.Kernels;
 
 /// <summary>
 /// The gradient of a table of rows of which few are touched (word embeddings with a vocabulary of hundreds of thousands): the
-/// touched rows' numbers and sums alone. Made by <see cref="Embedding.BackwardSparse"/>, read by the gradient norm and
-/// the optimiser, which treat all other rows as zero.
+/// touched rows' numbers and sums alone. Made by <see cref="Embedding.BackwardSparse"/>, read by <see cref="GradientNorm"/> and
+/// <see cref="AdamW"/>, which treat all other rows as zero.
 /// </summary>
 /// <param name="RowIds">(K), int32: the numbers of the touched rows, ascending, each once; entries from <paramref name="RowCount"/> on are undefined.</param>
 /// <param name="Values">(K, C), float32: the gradient of those rows; rows from <paramref name="RowCount"/> on are undefined.</param>
