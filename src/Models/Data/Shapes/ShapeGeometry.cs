@@ -11,6 +11,7 @@ internal static class ShapeGeometry
     private static readonly (float X, float Y)[] s_tail = [(0.35f, 0), (0.95f, 0.5f), (0.95f, -0.5f)];
     private static readonly (float X, float Y)[] s_hull = [(-0.95f, -0.25f), (0.95f, -0.25f), (0.55f, -0.8f), (-0.55f, -0.8f)];
     private static readonly (float X, float Y)[] s_sail = [(0.05f, 0.95f), (0.05f, -0.12f), (0.75f, -0.12f)];
+    private static readonly (float X, float Y)[] s_wedge = [(0, -0.9f), (0.82f, 0.054f), (0.44f, 0.38f), (0, 0.61f), (-0.44f, 0.38f), (-0.82f, 0.054f)];
     private static readonly (float X, float Y)[] s_star = Star();
     private static readonly (float X, float Y)[] s_petals = [.. Enumerable.Range(0, 5).Select(i => Polar(0.52f, (90 + (72 * i)) * MathF.PI / 180))];
 
@@ -55,10 +56,8 @@ internal static class ShapeGeometry
 
     private static float Heart(float x, float y)
     {
-        // Two discs and the wedge below them.
-        float lobe = Disc(MathF.Abs(x), y, 0.44f, 0.38f, 0.5f);
-        float wedge = MathF.Max(((MathF.Abs(x) * 0.745f) - (y * 0.667f)) - 0.6f, y - 0.38f);
-        return MathF.Min(lobe, wedge);
+        // Two discs, and the wedge whose sides touch them.
+        return MathF.Min(Disc(MathF.Abs(x), y, 0.44f, 0.38f, 0.5f), Polygon(s_wedge, x, y));
     }
 
     private static float Flower(float x, float y)
