@@ -17,7 +17,9 @@ public static class Tokenizer
         ArgumentNullException.ThrowIfNull(path);
         string file = Directory.Exists(path) ? InFolder(path) : path;
         byte[] bytes = ReadFile(file);
-        return TokenizerJsonReader.Read(bytes, file);
+        return Path.GetExtension(file).Equals(".model", StringComparison.OrdinalIgnoreCase)
+            ? new SentencePieceTokenizer(bytes, SentencePieceModelReader.Read(bytes, file))
+            : TokenizerJsonReader.Read(bytes, file);
     }
 
     /// <summary>The ids of a text, with the tokens put around it.</summary>

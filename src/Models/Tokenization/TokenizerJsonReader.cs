@@ -52,7 +52,7 @@ internal sealed class TokenizerJsonReader
             throw Bad("the outermost value is not an object");
         }
 
-        BpeModel model = ReadModel(Child(root, "model", "model"));
+        PieceModel model = ReadModel(Child(root, "model", "model"));
         List<AddedToken> added = ReadAddedTokens(root);
         HashSet<int> known = [.. added.Select(t => t.Id)];
         (TokenTemplate single, TokenTemplate pair) = ReadTemplates(Optional(root, "post_processor"));
@@ -102,7 +102,7 @@ internal sealed class TokenizerJsonReader
         return tokens;
     }
 
-    private BpeModel ReadModel(JsonElement model)
+    private PieceModel ReadModel(JsonElement model)
     {
         string type = Optional(model, "type") is JsonElement t ? Text(t, "model.type")
             : Optional(model, "merges") is not null ? "BPE"
@@ -110,6 +110,7 @@ internal sealed class TokenizerJsonReader
         return type switch
         {
             "BPE" => ReadBpe(model),
+            "Unigram" => ReadUnigram(model),
             _ => throw Unsupported("model", type),
         };
     }
@@ -155,6 +156,55 @@ internal sealed class TokenizerJsonReader
             : throw Bad($"model.merges or model.unk_token names '{piece}', which is not in model.vocab");
     }
 
+    private UnigramModel ReadUnigram(JsonElement model)
+    {
+        JsonElement vocabulary = Child(model, "vocab", "model");
+        Require(vocabulary, JsonValueKind.Array, "model.vocab");
+        int count = vocabulary.GetArrayLength();
+        string[] pieces = new string[count];
+        double[] scores = new double[count];
+        int id = 0;
+        foreach (JsonElement entry in vocabulary.EnumerateArray())
+        {
+            if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || entry[1].ValueKind != JsonValueKind.Number
+                || !entry[1].TryGetDouble(out scores[id]) || !double.IsFinite(scores[id]))
+            {
+                throw Bad(FormattableString.Invariant($"model.vocab[{id}] is {Excerpt(entry)}, not a piece and its score"));
+            }
+
+            pieces[id++] = Text(entry[0], "model.vocab");
+        }
+
+        int? unknown = Optional(model, "unk_id") is JsonElement given ? Id(given, "model.unk_id") : null;
+        if (unknown >= count)
+        {
+            throw Bad(FormattableString.Invariant($"model.unk_id is {unknown}, but model.vocab has {count} pieces"));
+        }
+
+        try
+        {
+            return new UnigramModel(pieces, scores, unknown, Flag(model, "byte_fallback", false));
+        }
+        catch (ArgumentException e)
+        {
+            throw new UserErrorException($"'{_name}': model.vocab has too many pieces", Supported, e);
+        }
+    }
+
+    private PrecompiledNormalizer[] ReadPrecompiled(JsonElement normalizer, string place)
+    {
+        JsonElement blob = Child(normalizer, "precompiled_charsmap", place);
+        if (blob.ValueKind == JsonValueKind.Null)
+        {
+            return [];
+        }
+
+        Require(blob, JsonValueKind.String, place + ".precompiled_charsmap");
+        return blob.TryGetBytesFromBase64(out byte[]? bytes)
+            ? CharacterMap.Read(bytes, _name) is CharacterMap map ? [new PrecompiledNormalizer(map)] : []
+            : throw Bad($"{place}.precompiled_charsmap is not base64");
+    }
+
     private (string Left, string Right) ReadMerge(JsonElement merge, int index)
     {
         if (merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2)
@@ -178,6 +228,7 @@ internal sealed class TokenizerJsonReader
         return type switch
         {
             "Sequence" => [.. Items(Child(normalizer, "normalizers", place), place).SelectMany(n => ReadNormalizers(n, place + ".normalizers[]"))],
+            "Precompiled" => [.. ReadPrecompiled(normalizer, place)],
             "Strip" => [new StripNormalizer(Flag(normalizer, "strip_left", true), Flag(normalizer, "strip_right", true))],
             "Replace" => [new ReplaceNormalizer(Pattern(Child(normalizer, "pattern", place), place), Text(Child(normalizer, "content", place), place))],
             "Prepend" => [new PrependNormalizer(Text(Child(normalizer, "prepend", place), place))],
