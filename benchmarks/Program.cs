@@ -1,3 +1,13 @@
 using BenchmarkDotNet.Running;
+using CrossAlign.Benchmarks;
 
-BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
+// Comparisons with another program in one run have their own names; everything else is BenchmarkDotNet's.
+switch (args)
+{
+    case ["tokenizer-peer", _, _, ..]:
+        TokenizerPeer.Run(args[1..]);
+        break;
+    default:
+        BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args);
+        break;
+}
