@@ -1,0 +1,152 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using CrossAlign.Models.Encoders;
+
+namespace CrossAlign.Models.Checkpoints;
+
+/// <summary>One tower as a published checkpoint folder: <c>config.json</c>, <c>model.safetensors</c>, and the files that belong to it.</summary>
+public static class CheckpointFolder
+{
+    /// <summary>The file that decides the architecture.</summary>
+    public const string ConfigName = "config.json";
+
+    // What a published folder holds beside config and weights, as far as it stays true when the weights change.
+    private static readonly string[] s_companions =
+    [
+        "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "sentencepiece.bpe.model", "spiece.model",
+        "vocab.txt", "vocab.json", "merges.txt", "preprocessor_config.json", "modules.json", "sentence_bert_config.json",
+        "config_sentence_transformers.json", "1_Pooling/config.json", "LICENSE", "LICENSE.txt",
+    ];
+
+    // CLIP's own heads and other tower: no surprise where one of its towers is loaded.
+    private static readonly string[] s_clipNames = ["text_model.", "vision_model.", "text_projection.weight", "visual_projection.weight", "logit_scale"];
+
+    private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>Reads the architecture of a folder's text tower.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <returns>The configuration.</returns>
+    /// <exception cref="UserErrorException">The folder has none that is known here.</exception>
+    public static TextEncoderConfig ReadTextConfig(string folder)
+    {
+        TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
+        return config.IsCausal ? config : config with { HasPooler = HasPooler(folder, config.Width) };
+    }
+
+    /// <summary>Reads the architecture of a folder's image tower.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <returns>The configuration.</returns>
+    /// <exception cref="UserErrorException">The folder has none that is known here.</exception>
+    public static ImageEncoderConfig ReadImageConfig(string folder)
+    {
+        ImageEncoderConfig config = EncoderConfigReader.ReadImage(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
+        return config.IsClip ? config : config with { HasPooler = HasPooler(folder, config.Width) };
+    }
+
+    /// <summary>Reads a folder's <c>config.json</c>.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <returns>The JSON object.</returns>
+    /// <exception cref="UserErrorException">The folder or the file is missing, or it is no JSON object.</exception>
+    public static JsonObject ReadConfig(string folder) => Directory.Exists(folder)
+        ? EncoderConfigReader.ReadFile(Path.Combine(folder, ConfigName))
+        : throw new UserErrorException($"there is no folder '{folder}'", "name a checkpoint folder with config.json and model.safetensors");
+
+    /// <summary>Loads the weights of a folder into a tower, strictly.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="tower">A tower of the folder's configuration.</param>
+    /// <returns>What was loaded and what was ignored.</returns>
+    /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed, nothing is changed.</exception>
+    public static CheckpointReport Load(string folder, EncoderTower tower)
+    {
+        ArgumentNullException.ThrowIfNull(tower);
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        bool clip = tower.Config.ModelType is "clip_text_model" or "clip_vision_model";
+        return CheckpointLoader.Load(tensors, tower, clip ? s_clipNames : []);
+    }
+
+    /// <summary>Writes a tower under its published names, in float32. The same weights give the same bytes.</summary>
+    /// <param name="tower">The tower.</param>
+    /// <param name="folder">Where; made where it is missing.</param>
+    /// <exception cref="UserErrorException">A file cannot be written.</exception>
+    public static void Save(EncoderTower tower, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(tower);
+        SafetensorsWriter writer = new SafetensorsWriter().WithMetadata("format", "pt");
+        foreach (Parameter parameter in tower.OwnParameters)
+        {
+            writer.Add(parameter.PublishedName, parameter.Value);
+        }
+
+        writer.Save(Path.Combine(folder, CheckpointTensors.FileName));
+        WriteJson(Path.Combine(folder, ConfigName), PublishedConfig(tower.Config));
+    }
+
+    /// <summary>Copies the files that belong to a published folder beside its weights: tokenizer, preprocessing, pooling, licence.</summary>
+    /// <param name="from">A checkpoint folder.</param>
+    /// <param name="to">Another; made where it is missing.</param>
+    /// <returns>The names of the files copied.</returns>
+    /// <exception cref="UserErrorException">A file cannot be read or written.</exception>
+    public static IReadOnlyList<string> CopyCompanions(string from, string to)
+    {
+        List<string> copied = [];
+        foreach (string name in s_companions.Where(n => File.Exists(Path.Combine(from, n))))
+        {
+            try
+            {
+                using FileStream source = File.OpenRead(Path.Combine(from, name));
+                AtomicFile.Write(Path.Combine(to, name), source.CopyTo);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new UserErrorException($"'{Path.Combine(from, name)}' could not be copied: {e.Message}", "check its permissions", e);
+            }
+
+            copied.Add(name);
+        }
+
+        return copied;
+    }
+
+    internal static void WriteJson(string path, JsonNode json) => AtomicFile.WriteText(path, json.ToJsonString(s_indented) + "\n");
+
+    /// <summary>The configuration of the tower alone: a task model's or a whole CLIP's is reduced to the encoder that is written.</summary>
+    internal static JsonObject PublishedConfig(EncoderConfig config)
+    {
+        JsonObject json = (JsonObject)config.Published.DeepClone();
+        if (config.ModelType is "clip_text_model" or "clip_vision_model" && json["model_type"]!.GetValue<string>() == "clip")
+        {
+            json = (JsonObject)json[config.ModelType == "clip_text_model" ? "text_config" : "vision_config"]!.DeepClone();
+        }
+
+        string architecture = config.ModelType switch
+        {
+            "xlm-roberta" => "XLMRobertaModel",
+            "roberta" => "RobertaModel",
+            "bert" => "BertModel",
+            "roberta-prelayernorm" => "RobertaPreLayerNormModel",
+            "vit" => "ViTModel",
+            "clip_text_model" => "CLIPTextModel",
+            _ => "CLIPVisionModel",
+        };
+        json["model_type"] = config.ModelType;
+        json["architectures"] = new JsonArray(architecture);
+        json.Remove("dtype");
+        json["torch_dtype"] = "float32";
+
+        // Keys in order, so that the bytes do not depend on where the configuration came from.
+        JsonObject ordered = [];
+        foreach (string key in json.Select(p => p.Key).Order(StringComparer.Ordinal).ToArray())
+        {
+            ordered[key] = json[key]?.DeepClone();
+        }
+
+        return ordered;
+    }
+
+    private static bool HasPooler(string folder, int width)
+    {
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return CheckpointLoader.HasPooler(tensors, width);
+    }
+}

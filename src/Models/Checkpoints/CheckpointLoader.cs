@@ -1,0 +1,169 @@
+using CrossAlign.Models.Encoders;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Checkpoints;
+
+/// <summary>
+/// Fills parameters from a published checkpoint, strictly: every tensor that is missing, unexpected or of another shape is listed,
+/// and then nothing is loaded. What a checkpoint may have beyond a tower (task heads, position buffers, CLIP's other tower) is
+/// known by name and reported as ignored.
+/// </summary>
+public static class CheckpointLoader
+{
+    // What the published task models put before the names of their encoder.
+    private static readonly string[] s_encoderPrefixes =
+        ["", "roberta.", "bert.", "vit.", "roberta_prelayernorm.", "model.", "text_encoder.", "image_encoder."];
+
+    private static readonly string[] s_headPrefixes =
+        ["lm_head.", "cls.", "classifier.", "qa_outputs.", "decoder.", "predictions.", "pooler."];
+
+    /// <summary>Whether a checkpoint has the tower's published pooler.</summary>
+    /// <param name="tensors">The checkpoint.</param>
+    /// <param name="width">The tower's width.</param>
+    /// <returns>True when weight and bias are there in the pooler's shape.</returns>
+    public static bool HasPooler(CheckpointTensors tensors, int width)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        return s_encoderPrefixes.Any(p =>
+            tensors.TryGetEntry(p + "pooler.dense.weight", out SafetensorsEntry? weight) && weight.Shape.SequenceEqual([width, width])
+            && tensors.TryGetEntry(p + "pooler.dense.bias", out SafetensorsEntry? bias) && bias.Shape.SequenceEqual([width]));
+    }
+
+    /// <summary>Loads a tower.</summary>
+    /// <param name="tensors">The checkpoint.</param>
+    /// <param name="tower">Its parameters are overwritten.</param>
+    /// <param name="alsoKnown">Names that others load from the same checkpoint (CLIP's projections), or beginnings of such names that end in a dot.</param>
+    /// <returns>What was done.</returns>
+    /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed, nothing is changed.</exception>
+    public static CheckpointReport Load(CheckpointTensors tensors, EncoderTower tower, params ReadOnlySpan<string> alsoKnown)
+    {
+        ArgumentNullException.ThrowIfNull(tower);
+        return Load(tensors, [.. tower.OwnParameters], p => p.PublishedName, tower.Config.ModelType, alsoKnown);
+    }
+
+    /// <summary>Loads parameters under their published names.</summary>
+    /// <param name="tensors">The checkpoint.</param>
+    /// <param name="parameters">Overwritten.</param>
+    /// <param name="nameOf">The name of a parameter in the checkpoint, without a task model's prefix.</param>
+    /// <param name="what">What is loaded, for messages.</param>
+    /// <param name="alsoKnown">Names, or beginnings that end in a dot, that are no surprise.</param>
+    /// <returns>What was done.</returns>
+    /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed, nothing is changed.</exception>
+    public static CheckpointReport Load(
+        CheckpointTensors tensors, IReadOnlyList<Parameter> parameters, Func<Parameter, string> nameOf, string what, params ReadOnlySpan<string> alsoKnown)
+    {
+        ArgumentNullException.ThrowIfNull(tensors);
+        ArgumentNullException.ThrowIfNull(parameters);
+        ArgumentNullException.ThrowIfNull(nameOf);
+        string prefix = s_encoderPrefixes.MaxBy(p => parameters.Count(q => Find(tensors, p + nameOf(q)) is not null))!;
+        List<string> wrong = [];
+        List<(Parameter Parameter, string Name)> found = [];
+        HashSet<string> used = new(StringComparer.Ordinal);
+        foreach (Parameter parameter in parameters)
+        {
+            string wanted = prefix + nameOf(parameter);
+            if (Find(tensors, wanted) is not SafetensorsEntry entry)
+            {
+                wrong.Add($"missing: {wanted} {TextOf(parameter.Shape)}");
+                continue;
+            }
+
+            used.Add(entry.Name);
+            found.Add((parameter, entry.Name));
+            if (!SameShape(entry, parameter.Shape))
+            {
+                wrong.Add($"mis-shaped: {entry.Name} is {entry.ShapeText}, must be {TextOf(parameter.Shape)}");
+            }
+            else if (!entry.DType.IsFloating())
+            {
+                wrong.Add($"wrong type: {entry.Name} is {entry.DType.HeaderName()}, must be floating-point");
+            }
+        }
+
+        List<string> ignored = [];
+        foreach (string name in tensors.Names.Where(n => !used.Contains(n)))
+        {
+            if (IsKnownExtra(name, prefix, alsoKnown))
+            {
+                ignored.Add(name);
+            }
+            else
+            {
+                wrong.Add($"unexpected: {name}");
+            }
+        }
+
+        if (wrong.Count > 0)
+        {
+            throw new UserErrorException(
+                $"the tensors of '{tensors.Source}' do not fit {what}", "take the config.json that belongs to these weights")
+            { Details = wrong };
+        }
+
+        foreach ((Parameter parameter, string name) in found)
+        {
+            tensors.ReadSingles(name, parameter.Value);
+        }
+
+        return new CheckpointReport(tensors.Source, [.. found.Select(f => f.Parameter.Name)], ignored);
+    }
+
+    private static SafetensorsEntry? Find(CheckpointTensors tensors, string name)
+    {
+        if (tensors.TryGetEntry(name, out SafetensorsEntry? entry))
+        {
+            return entry;
+        }
+
+        // The first BERT checkpoints call a LayerNorm's weight gamma and its bias beta.
+        string older = name.EndsWith("LayerNorm.weight", StringComparison.Ordinal) ? name[..^"weight".Length] + "gamma"
+            : name.EndsWith("LayerNorm.bias", StringComparison.Ordinal) ? name[..^"bias".Length] + "beta"
+            : name;
+        return tensors.TryGetEntry(older, out entry) ? entry : null;
+    }
+
+    private static bool IsKnownExtra(string name, string prefix, ReadOnlySpan<string> alsoKnown)
+    {
+        if (name.EndsWith("position_ids", StringComparison.Ordinal) || name.EndsWith("embeddings.token_type_ids", StringComparison.Ordinal))
+        {
+            return true;
+        }
+
+        foreach (string known in alsoKnown)
+        {
+            if (known.EndsWith('.') ? name.StartsWith(known, StringComparison.Ordinal) : name == known)
+            {
+                return true;
+            }
+        }
+
+        string inner = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
+        return s_headPrefixes.Any(h => inner.StartsWith(h, StringComparison.Ordinal));
+    }
+
+    private static bool SameShape(SafetensorsEntry entry, Shape shape)
+    {
+        // A scalar is written with no extent or with one of 1, depending on the program.
+        if (shape.Rank == 0)
+        {
+            return entry.Count == 1 && entry.Shape.Count <= 1;
+        }
+
+        if (entry.Shape.Count != shape.Rank)
+        {
+            return false;
+        }
+
+        for (int i = 0; i < shape.Rank; i++)
+        {
+            if (entry.Shape[i] != shape[i])
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static string TextOf(Shape shape) => shape.ToString().Replace('(', '[').Replace(')', ']');
+}

@@ -1,0 +1,9 @@
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Encoders;
+
+/// <summary>How the rows of a packed batch hang together, on the device: what attention, pooling and dropout need of it.</summary>
+/// <param name="CuSeqlens">(S + 1), int32: where each sequence begins, and where the last ends.</param>
+/// <param name="TokenKeys">(N, 2), int32: example and position; absent without dropout.</param>
+/// <param name="Pass">What the pass is for.</param>
+internal readonly record struct PackedRows(Tensor CuSeqlens, Tensor TokenKeys, TowerPass Pass);

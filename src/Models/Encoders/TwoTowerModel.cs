@@ -1,0 +1,216 @@
+using CrossAlign.Kernels;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Encoders;
+
+/// <summary>
+/// A text tower and an image tower with their heads into one space, and the learned multiplier of similarities. Either tower may be
+/// absent. One store keeps all parameters, under the names <c>text_encoder.*</c>, <c>image_encoder.*</c>, <c>text_head.*</c>,
+/// <c>image_head.*</c> and <c>logit_scale</c>. Not safe for use from several threads at once.
+/// </summary>
+public sealed class TwoTowerModel : IDisposable
+{
+    /// <summary>What stands before the text tower's published names in the store.</summary>
+    public const string TextPrefix = "text_encoder.";
+
+    /// <summary>What stands before the image tower's published names in the store.</summary>
+    public const string ImagePrefix = "image_encoder.";
+
+    private const long FirstArenaByteCount = 1 << 20;
+
+    private TensorArena? _arena;
+
+    /// <summary>Takes the parameters of a model; call <see cref="Initialize"/> or load them before use.</summary>
+    /// <param name="device">Where the model lies; it must outlive the model.</param>
+    /// <param name="text">The text tower; null for none.</param>
+    /// <param name="image">The image tower; null for none.</param>
+    /// <param name="options">What there is beside the towers.</param>
+    /// <exception cref="ArgumentException">There is no tower at all.</exception>
+    public TwoTowerModel(Device device, TextEncoderConfig? text, ImageEncoderConfig? image, TwoTowerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ArgumentNullException.ThrowIfNull(options);
+        if (text is null && image is null)
+        {
+            throw new ArgumentException("A model needs a tower.", nameof(text));
+        }
+
+        Options = options;
+        Parameters = new ParameterStore(device);
+        Text = text is null ? null : new TextTower(text, Parameters, TextPrefix);
+        Image = image is null ? null : new ImageTower(image, Parameters, ImagePrefix);
+        if (options.ProjectionWidth > 0)
+        {
+            TextHead = text is null ? null
+                : new Projection(ParameterGroup.TextHead, "text_head", text.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
+            ImageHead = image is null ? null
+                : new Projection(ParameterGroup.ImageHead, "image_head", image.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
+        }
+
+        Scale = options.ScaleName is string name
+            ? Parameters.Add(new ParameterScope(ParameterGroup.Scale, ""), name, ParameterKind.Scale, default, 0, new Shape(1))
+            : ParameterTensor.Absent;
+    }
+
+    /// <summary>What there is beside the towers.</summary>
+    public TwoTowerOptions Options { get; }
+
+    /// <summary>All parameters.</summary>
+    public ParameterStore Parameters { get; }
+
+    /// <summary>Where the model lies.</summary>
+    public Device Device => Parameters.Device;
+
+    /// <summary>The text tower; null for none.</summary>
+    public TextTower? Text { get; }
+
+    /// <summary>The image tower; null for none.</summary>
+    public ImageTower? Image { get; }
+
+    /// <summary>The head behind the text tower; null for none.</summary>
+    public Projection? TextHead { get; }
+
+    /// <summary>The head behind the image tower; null for none.</summary>
+    public Projection? ImageHead { get; }
+
+    /// <summary>The learned multiplier of similarities, or its logarithm (see <see cref="TwoTowerOptions.ScaleName"/>): value and gradient of shape (1); absent for none.</summary>
+    public ParameterTensor Scale { get; }
+
+    /// <summary>The width of a text's or picture's vector, head included.</summary>
+    /// <param name="project">Whether the head is applied.</param>
+    /// <returns>E, or the text tower's width (the image tower's where there is no text tower).</returns>
+    public int EmbeddingWidth(bool project = true) =>
+        project && Options.ProjectionWidth > 0 ? Options.ProjectionWidth : Text?.Config.Width ?? Image!.Config.Width;
+
+    /// <summary>Draws first values for all parameters but the scale.</summary>
+    /// <param name="seed">The run's seed.</param>
+    public void Initialize(ulong seed)
+    {
+        foreach (Parameter parameter in Parameters.Parameters)
+        {
+            ParameterInitialization.Initialize(parameter, seed);
+        }
+    }
+
+    /// <summary>Encodes texts: tower, pooling, head.</summary>
+    /// <param name="batch">At least one text.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(S, E), not normalised, valid until the arena is reset.</returns>
+    /// <exception cref="InvalidOperationException">There is no text tower.</exception>
+    public Tensor ForwardText(TokenBatch batch, TensorArena arena, in TowerPass pass)
+    {
+        Tensor pooled = RequireText().Forward(batch, Options.TextPooling, arena, pass);
+        return TextHead is null ? pooled : TextHead.Forward(pooled, arena);
+    }
+
+    /// <summary>The gradients of the last <see cref="ForwardText"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <param name="dEmbeddings">(S, E).</param>
+    /// <param name="arena">Where working tensors are taken.</param>
+    public void BackwardText(in Tensor dEmbeddings, TensorArena arena)
+    {
+        TextTower tower = RequireText();
+        bool towerIsTrained = tower.Freeze != TowerFreeze.All;
+        Tensor dPooled = TextHead is null ? dEmbeddings : TextHead.Backward(dEmbeddings, arena, towerIsTrained);
+        if (towerIsTrained)
+        {
+            tower.Backward(dPooled, arena);
+        }
+    }
+
+    /// <summary>Encodes pictures: tower, pooling, head.</summary>
+    /// <param name="pixels">(B, 3, H, W), float32, normalised.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <param name="examples">Numbers that name the pictures in the data set, read only with dropout; empty: their places in the batch.</param>
+    /// <returns>(B, E), not normalised, valid until the arena is reset.</returns>
+    /// <exception cref="InvalidOperationException">There is no image tower.</exception>
+    public Tensor ForwardImages(in Tensor pixels, TensorArena arena, in TowerPass pass, ReadOnlySpan<int> examples = default)
+    {
+        Tensor pooled = RequireImage().Forward(pixels, Options.ImagePooling, arena, pass, examples);
+        return ImageHead is null ? pooled : ImageHead.Forward(pooled, arena);
+    }
+
+    /// <summary>The gradients of the last <see cref="ForwardImages"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <param name="dEmbeddings">(B, E).</param>
+    /// <param name="arena">Where working tensors are taken.</param>
+    public void BackwardImages(in Tensor dEmbeddings, TensorArena arena)
+    {
+        ImageTower tower = RequireImage();
+        bool towerIsTrained = tower.Freeze != TowerFreeze.All;
+        Tensor dPooled = ImageHead is null ? dEmbeddings : ImageHead.Backward(dEmbeddings, arena, towerIsTrained);
+        if (towerIsTrained)
+        {
+            tower.Backward(dPooled, arena);
+        }
+    }
+
+    /// <summary>The vectors of a batch of texts, on the host.</summary>
+    /// <param name="batch">At least one text.</param>
+    /// <param name="destination">(S, width), overwritten.</param>
+    /// <param name="project">Whether the head is applied where there is one.</param>
+    /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
+    /// <exception cref="ArgumentException">The batch is empty or <paramref name="destination"/> has another length.</exception>
+    /// <exception cref="InvalidOperationException">There is no text tower.</exception>
+    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true)
+    {
+        TensorArena arena = Arena();
+        Tensor rows = RequireText().Forward(batch, Options.TextPooling, arena, TowerPass.Inference);
+        Finish(rows, project ? TextHead : null, normalize, destination);
+    }
+
+    /// <summary>The vectors of a batch of pictures, on the host.</summary>
+    /// <param name="pixels">(B, 3, H, W) row-major, normalised.</param>
+    /// <param name="count">B, at least 1.</param>
+    /// <param name="height">H.</param>
+    /// <param name="width">W.</param>
+    /// <param name="destination">(B, width of a vector), overwritten.</param>
+    /// <param name="project">Whether the head is applied where there is one.</param>
+    /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
+    /// <exception cref="ArgumentException">The pixels or <paramref name="destination"/> have another length.</exception>
+    /// <exception cref="InvalidOperationException">There is no image tower.</exception>
+    public void EmbedImages(
+        ReadOnlySpan<float> pixels, int count, int height, int width, Span<float> destination, bool project = true, bool normalize = true)
+    {
+        ImageTower tower = RequireImage();
+        TensorArena arena = Arena();
+        Tensor uploaded = arena.Take(DType.Float32, new Shape(count, 3, height, width));
+        uploaded.CopyFrom(pixels);
+        Tensor rows = tower.Forward(uploaded, Options.ImagePooling, arena, TowerPass.Inference);
+        Finish(rows, project ? ImageHead : null, normalize, destination);
+    }
+
+    /// <summary>Gives the model's memory back; the device stays.</summary>
+    public void Dispose()
+    {
+        _arena?.Dispose();
+        _arena = null;
+        Image?.Dispose();
+        Parameters.Dispose();
+    }
+
+    private TensorArena Arena()
+    {
+        _arena ??= new TensorArena(Device, FirstArenaByteCount);
+        _arena.Reset();
+        return _arena;
+    }
+
+    private void Finish(in Tensor pooled, Projection? head, bool normalize, Span<float> destination)
+    {
+        TensorArena arena = _arena!;
+        Tensor rows = head is null ? pooled : head.Forward(pooled, arena);
+        if (normalize)
+        {
+            Tensor unit = arena.Take(DType.Float32, rows.Shape);
+            L2Norm.Forward(rows, unit, arena.Take(DType.Float32, new Shape(rows.Shape[0])));
+            rows = unit;
+        }
+
+        Device.CopyToHost(rows, System.Runtime.InteropServices.MemoryMarshal.AsBytes(destination));
+    }
+
+    private TextTower RequireText() => Text ?? throw new InvalidOperationException("The model has no text tower.");
+
+    private ImageTower RequireImage() => Image ?? throw new InvalidOperationException("The model has no image tower.");
+}
