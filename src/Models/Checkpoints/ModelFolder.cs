@@ -1,0 +1,234 @@
+using System.Text.Json.Nodes;
+using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Checkpoints;
+
+/// <summary>
+/// A two-tower model on disk: <c>text/</c> and <c>image/</c>, each a published checkpoint folder, and one file with the heads and the
+/// scale. What is loaded may also be a single published checkpoint: a text tower, an image tower, or a whole CLIP.
+/// </summary>
+public static class ModelFolder
+{
+    /// <summary>The folder of the text tower.</summary>
+    public const string TextName = "text";
+
+    /// <summary>The folder of the image tower.</summary>
+    public const string ImageName = "image";
+
+    /// <summary>The file of the heads in a training checkpoint.</summary>
+    public const string HeadsName = "heads.safetensors";
+
+    /// <summary>The file of the heads in an exported folder.</summary>
+    public const string ExportedHeadsName = "crossalign_projection.safetensors";
+
+    /// <summary>Writes a model. The same weights give the same bytes.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="folder">Where; made where it is missing.</param>
+    /// <param name="headsName">The file of the heads: <see cref="HeadsName"/> or <see cref="ExportedHeadsName"/>.</param>
+    /// <exception cref="UserErrorException">A file cannot be written.</exception>
+    public static void Save(TwoTowerModel model, string folder, string headsName = HeadsName)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (model.Text is not null)
+        {
+            CheckpointFolder.Save(model.Text, Path.Combine(folder, TextName));
+        }
+
+        if (model.Image is not null)
+        {
+            CheckpointFolder.Save(model.Image, Path.Combine(folder, ImageName));
+        }
+
+        SafetensorsWriter writer = new SafetensorsWriter()
+            .WithMetadata("format", "pt")
+            .WithMetadata("image_pooling", NameOf(model.Options.ImagePooling))
+            .WithMetadata("text_pooling", NameOf(model.Options.TextPooling));
+        foreach (Parameter parameter in HeadsOf(model))
+        {
+            writer.Add(parameter.Name, parameter.Value);
+        }
+
+        writer.Save(Path.Combine(folder, headsName));
+    }
+
+    /// <summary>Loads what <see cref="Save"/> wrote, in either form, or a single published checkpoint.</summary>
+    /// <param name="device">Where the model is to lie.</param>
+    /// <param name="folder">The folder.</param>
+    /// <param name="reports">What was loaded from where, and what was ignored.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit; the message names what is wrong.</exception>
+    public static TwoTowerModel Load(Device device, string folder, out IReadOnlyList<CheckpointReport> reports)
+    {
+        string text = Path.Combine(folder, TextName);
+        string image = Path.Combine(folder, ImageName);
+        bool hasText = File.Exists(Path.Combine(text, CheckpointFolder.ConfigName));
+        bool hasImage = File.Exists(Path.Combine(image, CheckpointFolder.ConfigName));
+        if (hasText || hasImage)
+        {
+            return LoadPair(device, folder, hasText ? text : null, hasImage ? image : null, out reports);
+        }
+
+        JsonObject config = CheckpointFolder.ReadConfig(folder);
+        if (config["model_type"] is JsonValue value && value.TryGetValue(out string? type) && type is "clip")
+        {
+            return LoadClip(device, folder, out reports);
+        }
+
+        return LoadSingle(device, folder, config, out reports);
+    }
+
+    /// <summary>Loads the heads and the scale of a model that <see cref="Save"/> wrote.</summary>
+    /// <param name="model">A model of the same sizes; its heads and scale are overwritten.</param>
+    /// <param name="path">The file.</param>
+    /// <returns>What was loaded.</returns>
+    /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed.</exception>
+    public static CheckpointReport LoadHeads(TwoTowerModel model, string path)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        using CheckpointTensors tensors = CheckpointTensors.OpenFile(path);
+        return CheckpointLoader.Load(tensors, [.. HeadsOf(model)], p => p.Name, "the model's heads");
+    }
+
+    /// <summary>The name of a pooling in files and on the command line.</summary>
+    /// <param name="pooling">The pooling.</param>
+    /// <returns><c>mean</c>, <c>cls</c> or <c>eos</c>.</returns>
+    public static string NameOf(PoolingKind pooling) => pooling switch
+    {
+        PoolingKind.Mean => "mean",
+        PoolingKind.Cls => "cls",
+        _ => "eos",
+    };
+
+    /// <summary>The pooling of a name.</summary>
+    /// <param name="name"><c>mean</c>, <c>cls</c> or <c>eos</c>.</param>
+    /// <returns>The pooling.</returns>
+    /// <exception cref="UserErrorException">The name is another.</exception>
+    public static PoolingKind ParsePooling(string name) => name switch
+    {
+        "mean" => PoolingKind.Mean,
+        "cls" => PoolingKind.Cls,
+        "eos" => PoolingKind.Eos,
+        _ => throw new UserErrorException($"'{name}' is no pooling", "use mean, cls or eos"),
+    };
+
+    private static IEnumerable<Parameter> HeadsOf(TwoTowerModel model) => model.Parameters.Parameters.Where(
+        p => p.Group is ParameterGroup.TextHead or ParameterGroup.ImageHead or ParameterGroup.Scale);
+
+    private static TwoTowerModel LoadPair(Device device, string folder, string? text, string? image, out IReadOnlyList<CheckpointReport> reports)
+    {
+        string heads = Path.Combine(folder, ExportedHeadsName);
+        heads = File.Exists(heads) ? heads : Path.Combine(folder, HeadsName);
+        TwoTowerOptions options = ReadOptions(heads);
+        TwoTowerModel model = new(
+            device,
+            text is null ? null : CheckpointFolder.ReadTextConfig(text),
+            image is null ? null : CheckpointFolder.ReadImageConfig(image),
+            options);
+        List<CheckpointReport> done = [];
+        reports = done;
+        Fill(model, () =>
+        {
+            if (text is not null)
+            {
+                done.Add(CheckpointFolder.Load(text, model.Text!));
+            }
+
+            if (image is not null)
+            {
+                done.Add(CheckpointFolder.Load(image, model.Image!));
+            }
+
+            done.Add(LoadHeads(model, heads));
+        });
+        return model;
+    }
+
+    private static TwoTowerOptions ReadOptions(string heads)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(heads);
+        SafetensorsEntry? weight = file.TryGetEntry("text_head.weight", out SafetensorsEntry? t) ? t
+            : file.TryGetEntry("image_head.weight", out SafetensorsEntry? i) ? i : null;
+        if (weight is not null && (weight.Shape.Count != 2 || weight.Shape[0] is < 1 or > int.MaxValue))
+        {
+            throw new UserErrorException($"'{heads}': '{weight.Name}' is {weight.ShapeText}; a head is a matrix", "export the model again");
+        }
+
+        return new TwoTowerOptions
+        {
+            ProjectionWidth = weight is null ? 0 : (int)weight.Shape[0],
+            ProjectionBias = file.Contains("text_head.bias") || file.Contains("image_head.bias"),
+            TextPooling = ParsePooling(file.Metadata.GetValueOrDefault("text_pooling", "mean")),
+            ImagePooling = ParsePooling(file.Metadata.GetValueOrDefault("image_pooling", "mean")),
+            ScaleName = file.Contains("logit_scale") ? "logit_scale" : file.Contains("temperature") ? "temperature" : null,
+        };
+    }
+
+    private static TwoTowerModel LoadClip(Device device, string folder, out IReadOnlyList<CheckpointReport> reports)
+    {
+        TextEncoderConfig text = CheckpointFolder.ReadTextConfig(folder);
+        TwoTowerModel model = new(
+            device,
+            text,
+            CheckpointFolder.ReadImageConfig(folder),
+            new TwoTowerOptions { ProjectionWidth = text.ProjectionWidth, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls });
+        CheckpointReport? report = null;
+        Fill(model, () =>
+        {
+            using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+            report = CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, "a CLIP model");
+        });
+        reports = [report!];
+        return model;
+    }
+
+    private static TwoTowerModel LoadSingle(Device device, string folder, JsonObject config, out IReadOnlyList<CheckpointReport> reports)
+    {
+        bool isImage = EncoderConfigReader.HasImage(config);
+        TextEncoderConfig? text = isImage ? null : CheckpointFolder.ReadTextConfig(folder);
+        ImageEncoderConfig? image = isImage ? CheckpointFolder.ReadImageConfig(folder) : null;
+        bool projects = HasProjection(folder, isImage);
+        TwoTowerModel model = new(device, text, image, new TwoTowerOptions
+        {
+            ProjectionWidth = projects ? image?.ProjectionWidth ?? text!.ProjectionWidth : 0,
+            TextPooling = text is { IsCausal: true } ? PoolingKind.Eos : PoolingKind.Mean,
+            ImagePooling = image is { IsClip: true } ? PoolingKind.Cls : PoolingKind.Mean,
+            ScaleName = null,
+        });
+        CheckpointReport? report = null;
+        Fill(model, () =>
+        {
+            using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+            report = CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, text?.ModelType ?? image!.ModelType);
+        });
+        reports = [report!];
+        return model;
+    }
+
+    private static bool HasProjection(string folder, bool isImage)
+    {
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return tensors.TryGetEntry(isImage ? "visual_projection.weight" : "text_projection.weight", out _);
+    }
+
+    private static string ClipName(Parameter parameter) => parameter.Group switch
+    {
+        ParameterGroup.TextHead => "text_projection.weight",
+        ParameterGroup.ImageHead => "visual_projection.weight",
+        _ => parameter.PublishedName,
+    };
+
+    private static void Fill(TwoTowerModel model, Action load)
+    {
+        try
+        {
+            load();
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+}
