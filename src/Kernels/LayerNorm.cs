@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -60,6 +61,9 @@ public static class LayerNorm
             case DeviceKind.Cpu:
                 CpuLayerNorm.Forward(input, residual, sum, weight, bias, output, mean, rstd, epsilon);
                 break;
+            case DeviceKind.Cuda:
+                CudaLayerNorm.Forward(input, residual, sum, weight, bias, output, mean, rstd, epsilon);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -95,6 +99,9 @@ public static class LayerNorm
         {
             case DeviceKind.Cpu:
                 CpuLayerNorm.Backward(dOutput, input, weight, mean, rstd, dInput, dWeight, dBias, accumulateInput);
+                break;
+            case DeviceKind.Cuda:
+                CudaLayerNorm.Backward(dOutput, input, weight, mean, rstd, dInput, dWeight, dBias, accumulateInput);
                 break;
             default:
                 throw Check.NoBackend(device);

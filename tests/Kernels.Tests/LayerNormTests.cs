@@ -158,3 +158,11 @@ public abstract class LayerNormTests(Backend backend)
 }
 
 public sealed class CpuLayerNormTests(CpuBackend backend) : LayerNormTests(backend), IClassFixture<CpuBackend>;
+
+public sealed class EmulatedCudaForwardLayerNormTests(EmulatedCudaForward backend) : LayerNormTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseLayerNormTests(EmulatedCudaReverse backend) : LayerNormTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomLayerNormTests(EmulatedCudaRandom backend) : LayerNormTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaLayerNormTests(CudaBackend backend) : LayerNormTests(backend), IClassFixture<CudaBackend>;

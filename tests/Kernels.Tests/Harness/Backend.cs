@@ -40,7 +40,17 @@ public abstract class Backend : IDisposable
     }
 
     /// <summary>A tensor filled with NaN (0xFF bytes), between guard bands: what an operation must overwrite.</summary>
-    public Tensor Poisoned(DType dtype, Shape shape) => Guarded(dtype, shape);
+    public Tensor Poisoned(DType dtype, Shape shape)
+    {
+        Tensor tensor = Guarded(dtype, shape);
+        OnPoisoned(tensor);
+        return tensor;
+    }
+
+    /// <summary>Lets a device that knows what was written forget that the tensor holds anything.</summary>
+    protected virtual void OnPoisoned(in Tensor tensor)
+    {
+    }
 
     /// <summary>The values of a tensor as floats.</summary>
     public float[] Download(in Tensor tensor)
@@ -64,7 +74,7 @@ public abstract class Backend : IDisposable
         }
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         foreach (DeviceMemory memory in _memories)
         {

@@ -1,0 +1,225 @@
+namespace CrossAlign.Runtime.Cuda;
+
+/// <content>Memory, copies and the values that captured graphs read from the device.</content>
+public sealed unsafe partial class CudaDevice
+{
+    // One copy each between two synchronisations without waiting for the device; larger copies are cut.
+    private const int StagingSlots = 64;
+    private const int MaxStagingByteCount = 4 << 20;
+
+    private readonly PinnedMemory?[] _staging = new PinnedMemory?[StagingSlots];
+    private readonly bool[] _stagingInUse = new bool[StagingSlots];
+    private readonly List<(int Capacity, nint Address)> _liveRows = [];
+    private PinnedMemory? _download;
+    private int _nextStaging;
+    private nint _blas;
+
+    /// <inheritdoc/>
+    public override DeviceMemory Allocate(long byteCount)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
+        CudaMemory memory = Take(byteCount);
+        if (byteCount > 0)
+        {
+            CudaException.ThrowIfFailed(Driver.MemsetD8Async((ulong)memory.Address, 0, (nuint)byteCount, Stream.Handle), Driver);
+        }
+
+        return memory;
+    }
+
+    /// <summary>Takes page-locked memory of the host, from which copies run beside computation.</summary>
+    /// <param name="byteCount">Size in bytes.</param>
+    /// <returns>The memory, owned by the caller.</returns>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public PinnedMemory AllocatePinned(long byteCount) => new(this, byteCount);
+
+    /// <summary>Copies page-locked memory to a tensor on <see cref="CopyStream"/>, and makes <see cref="Stream"/> wait for it. Work issued before goes on meanwhile.</summary>
+    /// <param name="source">At least <see cref="Tensor.ByteCount"/> bytes from the offset on; must not change before <paramref name="done"/> has come to pass.</param>
+    /// <param name="sourceOffset">In bytes.</param>
+    /// <param name="destination">Overwritten; no work issued before may use it.</param>
+    /// <param name="done">Recorded behind the copy.</param>
+    /// <exception cref="ArgumentException">The lengths differ or the tensor is on another device.</exception>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public void UploadAsync(PinnedMemory source, long sourceOffset, in Tensor destination, CudaEvent done)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(done);
+        ArgumentOutOfRangeException.ThrowIfNegative(sourceOffset);
+        CheckTransfer(destination, Math.Min(destination.ByteCount, source.ByteCount - sourceOffset));
+        MakeCurrent();
+        if (destination.ByteCount > 0)
+        {
+            CudaException.ThrowIfFailed(
+                Driver.MemcpyHtoDAsync((ulong)destination.Address, source.Pointer + sourceOffset, (nuint)destination.ByteCount, CopyStream.Handle), Driver);
+        }
+
+        done.Record(CopyStream);
+        Stream.WaitFor(done);
+    }
+
+    /// <inheritdoc/>
+    public override void CopyFromHost(ReadOnlySpan<byte> source, in Tensor destination)
+    {
+        CheckTransfer(destination, source.Length);
+        MakeCurrent();
+        ulong address = (ulong)destination.Address;
+        while (source.Length > 0)
+        {
+            int count = Math.Min(source.Length, MaxStagingByteCount);
+            PinnedMemory staging = NextStaging(count);
+            source[..count].CopyTo(staging.Span);
+            CudaException.ThrowIfFailed(Driver.MemcpyHtoDAsync(address, staging.Pointer, (nuint)count, Stream.Handle), Driver);
+            source = source[count..];
+            address += (ulong)count;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void CopyToHost(in Tensor source, Span<byte> destination)
+    {
+        CheckTransfer(source, destination.Length);
+        if (destination.Length == 0)
+        {
+            return;
+        }
+
+        MakeCurrent();
+        if (_download is null || _download.ByteCount < destination.Length)
+        {
+            _download?.Dispose();
+            _download = AllocatePinned(destination.Length);
+        }
+
+        CudaException.ThrowIfFailed(
+            Driver.MemcpyDtoHAsync(_download.Pointer, (ulong)source.Address, (nuint)destination.Length, Stream.Handle), Driver);
+        Synchronize();
+        _download.Span[..destination.Length].CopyTo(destination);
+    }
+
+    /// <inheritdoc/>
+    public override void Copy(in Tensor source, in Tensor destination)
+    {
+        CheckTransfer(source, destination.ByteCount);
+        CheckTransfer(destination, source.ByteCount);
+        if (source.ByteCount > 0)
+        {
+            MakeCurrent();
+            CudaException.ThrowIfFailed(
+                Driver.MemcpyDtoDAsync((ulong)destination.Address, (ulong)source.Address, (nuint)source.ByteCount, Stream.Handle), Driver);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void Zero(in Tensor tensor)
+    {
+        CheckTransfer(tensor, tensor.ByteCount);
+        if (tensor.ByteCount > 0)
+        {
+            MakeCurrent();
+            CudaException.ThrowIfFailed(Driver.MemsetD8Async((ulong)tensor.Address, 0, (nuint)tensor.ByteCount, Stream.Handle), Driver);
+        }
+    }
+
+    /// <summary>
+    /// Where kernels on tensors of <paramref name="capacity"/> rows find the number of rows that count, or 0 where all do. Kernels that
+    /// work by rows take this address and the capacity, so that a captured graph serves batches of any size up to the capacity.
+    /// </summary>
+    /// <param name="capacity">The rows of the tensors.</param>
+    /// <returns>The address of an int32 on the device, or 0.</returns>
+    public nint LiveRows(int capacity)
+    {
+        foreach ((int rows, nint address) in _liveRows)
+        {
+            if (rows == capacity)
+            {
+                return address;
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>Lets kernels on tensors of <paramref name="capacity"/> rows read the number of rows that count from the device.</summary>
+    /// <param name="capacity">The rows of the tensors; two kinds of tensors must not share a capacity.</param>
+    /// <param name="count">One int32 of this device, or absent to end it.</param>
+    /// <exception cref="ArgumentException"><paramref name="count"/> is not one int32 of this device.</exception>
+    public void SetLiveRows(int capacity, in Tensor count)
+    {
+        _liveRows.RemoveAll(r => r.Capacity == capacity);
+        if (count.IsPresent)
+        {
+            if (count.DType != DType.Int32 || count.Count != 1 || !ReferenceEquals(count.Device, this))
+            {
+                throw new ArgumentException($"The number of rows is one int32 on {Name}, not {count}.", nameof(count));
+            }
+
+            _liveRows.Add((capacity, count.Address));
+        }
+    }
+
+    /// <summary>The cuBLAS handle, made when first asked for and bound to <see cref="Stream"/>.</summary>
+    /// <returns>The handle.</returns>
+    /// <exception cref="InvalidOperationException">There is no cuBLAS.</exception>
+    /// <exception cref="CudaException">cuBLAS fails.</exception>
+    public nint BlasHandle()
+    {
+        if (_blas == 0)
+        {
+            ICublas cublas = Cublas ?? throw new InvalidOperationException($"{Name} has no cuBLAS.");
+            MakeCurrent();
+            CudaException.ThrowIfCublasFailed(cublas.Create(out nint handle));
+            CudaException.ThrowIfCublasFailed(cublas.SetStream(handle, Stream.Handle));
+            _blas = handle;
+        }
+
+        return _blas;
+    }
+
+    private CudaMemory Take(long byteCount) => new(this, Pool.Take(Math.Max(byteCount, 1)), byteCount);
+
+    private PinnedMemory NextStaging(int byteCount)
+    {
+        int slot = _nextStaging;
+        _nextStaging = (slot + 1) % StagingSlots;
+        if (_stagingInUse[slot])
+        {
+            Synchronize();
+        }
+
+        PinnedMemory? memory = _staging[slot];
+        if (memory is null || memory.ByteCount < byteCount)
+        {
+            memory?.Dispose();
+            long rounded = Math.Min(MaxStagingByteCount, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(byteCount, 4096)));
+            _staging[slot] = memory = AllocatePinned(rounded);
+        }
+
+        _stagingInUse[slot] = true;
+        return memory;
+    }
+
+    private void StagingIsFree() => Array.Clear(_stagingInUse);
+
+    private void DisposeStaging()
+    {
+        _download?.Dispose();
+        foreach (PinnedMemory? memory in _staging)
+        {
+            memory?.Dispose();
+        }
+    }
+
+    private sealed class CudaMemory(CudaDevice device, ulong address, long byteCount) : DeviceMemory(device, (nint)address, byteCount)
+    {
+        protected override bool ReleaseHandle()
+        {
+            CudaDevice owner = (CudaDevice)Device;
+            if (owner.IsOpen)
+            {
+                owner.Pool.Return((ulong)handle);
+            }
+
+            return true;
+        }
+    }
+}

@@ -1,0 +1,179 @@
+namespace CrossAlign.Runtime.Cuda.Emulation;
+
+/// <summary>One launch of a kernel: what all of its blocks share, and their execution on the host's threads.</summary>
+internal sealed class Launch
+{
+    private readonly Dictionary<ulong, HashSet<uint>> _releases = [];
+
+    public required PtxKernel Kernel { get; init; }
+
+    public required Dim3 Grid { get; init; }
+
+    public required Dim3 Block { get; init; }
+
+    /// <summary>Static and dynamic together.</summary>
+    public required int SharedByteCount { get; init; }
+
+    /// <summary>The parameter buffer.</summary>
+    public required byte[] Parameters { get; init; }
+
+    public required DeviceHeap Heap { get; init; }
+
+    /// <summary>Counts the launches of the device.</summary>
+    public required int Number { get; init; }
+
+    public required ulong Seed { get; init; }
+
+    public required Interleaving Interleaving { get; init; }
+
+    public required Arithmetic Arithmetic { get; init; }
+
+    public required int WorkerCount { get; init; }
+
+    public long MaxInstructionsPerBlock { get; init; } = 1L << 31;
+
+    public int ThreadsPerBlock => (int)(Block.X * Block.Y * Block.Z);
+
+    /// <summary>Executes every block.</summary>
+    /// <returns>What was counted.</returns>
+    /// <exception cref="EmulatedFault">A check has failed; the one of the block that comes first in the order of execution.</exception>
+    public KernelCounters Run()
+    {
+        uint[] order = BlockOrder();
+
+        // Blocks that talk through atomic operations run one after the other, so that a run can be repeated.
+        int workers = Kernel.HasAtomics || order.Length < 8 ? 1 : Math.Min(WorkerCount, order.Length);
+        KernelCounters total = new();
+        int next = -1;
+        object gate = new();
+        EmulatedFault? fault = null;
+        int faultAt = int.MaxValue;
+        System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
+        void Work()
+        {
+            using BlockRunner runner = new(this);
+            while (true)
+            {
+                int at = Interlocked.Increment(ref next);
+                if (at >= order.Length || at > Volatile.Read(ref faultAt))
+                {
+                    break;
+                }
+
+                try
+                {
+                    runner.RunBlock(order[at]);
+                }
+                catch (EmulatedFault e)
+                {
+                    lock (gate)
+                    {
+                        if (at < faultAt)
+                        {
+                            fault = e;
+                            faultAt = at;
+                        }
+                    }
+
+                    break;
+                }
+            }
+
+            lock (gate)
+            {
+                total.Add(runner.Counters);
+            }
+        }
+
+        if (workers <= 1)
+        {
+            Work();
+        }
+        else
+        {
+            Thread[] threads = new Thread[workers - 1];
+            for (int i = 0; i < threads.Length; i++)
+            {
+                threads[i] = new Thread(() =>
+                {
+                    try
+                    {
+                        Work();
+                    }
+#pragma warning disable CA1031 // whatever a worker throws is thrown again on the caller's thread
+                    catch (Exception e)
+#pragma warning restore CA1031
+                    {
+                        failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+                    }
+                });
+                threads[i].Start();
+            }
+
+            Work();
+            foreach (Thread thread in threads)
+            {
+                thread.Join();
+            }
+
+            failure?.Throw();
+        }
+
+        if (fault is not null)
+        {
+            throw fault;
+        }
+
+        foreach (Allocation allocation in Heap.Live)
+        {
+            allocation.Refresh();
+        }
+
+        total.LaunchCount = 1;
+        total.ThreadCount = (long)order.Length * ThreadsPerBlock;
+        return total;
+    }
+
+    /// <summary>An atomic operation of a block on an address: the block sees what blocks before it have fenced and announced there.</summary>
+    public void Synchronise(BlockRunner block, ulong address)
+    {
+        lock (_releases)
+        {
+            if (!_releases.TryGetValue(address, out HashSet<uint>? released))
+            {
+                _releases[address] = released = [];
+            }
+
+            if (released.Count > 0)
+            {
+                (block.Acquired ??= []).UnionWith(released);
+            }
+
+            if (block.HasFenced)
+            {
+                released.Add(block.BlockIndex);
+                if (block.Acquired is not null)
+                {
+                    released.UnionWith(block.Acquired);
+                }
+            }
+        }
+    }
+
+    private uint[] BlockOrder()
+    {
+        uint count = checked(Grid.X * Grid.Y * Grid.Z);
+        uint[] order = new uint[count];
+        for (uint i = 0; i < count; i++)
+        {
+            order[i] = Interleaving == Interleaving.Reverse ? count - 1 - i : i;
+        }
+
+        if (Interleaving == Interleaving.Random)
+        {
+            new CounterRandom(Seed, 0x0D3, (uint)Number).Shuffle<uint>(order);
+        }
+
+        return order;
+    }
+}

@@ -1,0 +1,36 @@
+namespace CrossAlign.Runtime.Cuda;
+
+/// <summary>
+/// The part of cuBLAS that the runtime uses, call by call. Matrices are column-major. Status 0 is success.
+/// </summary>
+public unsafe interface ICublas
+{
+    /// <summary>Where the library was found, for <c>doctor</c>.</summary>
+    string Source { get; }
+
+    /// <summary>cublasCreate_v2.</summary>
+    int Create(out nint handle);
+
+    /// <summary>cublasDestroy_v2.</summary>
+    int Destroy(nint handle);
+
+    /// <summary>cublasGetVersion_v2: 120800 for 12.8.</summary>
+    int GetVersion(nint handle, out int version);
+
+    /// <summary>cublasSetStream_v2.</summary>
+    int SetStream(nint handle, nint stream);
+
+    /// <summary>cublasSetWorkspace_v2.</summary>
+    int SetWorkspace(nint handle, ulong workspace, nuint byteCount);
+
+    /// <summary>cublasSetMathMode: 0 default, 3 TF32 allowed.</summary>
+    int SetMathMode(nint handle, int mode);
+
+    /// <summary>cublasGemmEx: C = alpha op(A) op(B) + beta C; types 0 float32, 14 bfloat16; compute types 68 float32, 77 float32 by TF32.</summary>
+    int GemmEx(
+        nint handle, int transposeA, int transposeB, int m, int n, int k, void* alpha, ulong a, int typeA, int lda, ulong b, int typeB, int ldb, void* beta, ulong c, int typeC, int ldc, int computeType, int algorithm);
+
+    /// <summary>cublasGemmStridedBatchedEx.</summary>
+    int GemmStridedBatchedEx(
+        nint handle, int transposeA, int transposeB, int m, int n, int k, void* alpha, ulong a, int typeA, int lda, long strideA, ulong b, int typeB, int ldb, long strideB, void* beta, ulong c, int typeC, int ldc, long strideC, int batchCount, int computeType, int algorithm);
+}

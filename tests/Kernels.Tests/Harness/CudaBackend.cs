@@ -1,0 +1,59 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Kernels.Tests.Harness;
+
+/// <summary>
+/// The emulated device with one of the standard variations: an order of blocks and warps, and a way to use the freedom of approximate
+/// and tensor-core instructions. Every operation runs on three of them.
+/// </summary>
+public abstract class EmulatedCudaBackend(ulong seed) : Backend
+{
+    private readonly CudaDevice _device = CudaDevice.Emulate(EmulationOptions.ForSeed(seed));
+
+    public override Device Device => _device;
+
+    public CudaDevice Cuda => _device;
+
+    protected override void OnPoisoned(in Tensor tensor)
+    {
+        if (tensor.ByteCount > 0)
+        {
+            _device.Emulation!.MarkUninitialised(tensor.Address, tensor.ByteCount);
+        }
+    }
+}
+
+/// <summary>Blocks and warps forward, instructions as exact as they can be.</summary>
+public sealed class EmulatedCudaForward() : EmulatedCudaBackend(0);
+
+/// <summary>Blocks and warps backward, approximate instructions high, tensor cores truncating by 4.</summary>
+public sealed class EmulatedCudaReverse() : EmulatedCudaBackend(1);
+
+/// <summary>Any order, approximate instructions low, tensor cores truncating by 8.</summary>
+public sealed class EmulatedCudaRandom() : EmulatedCudaBackend(2);
+
+/// <summary>The first real GPU; its tests are skipped where there is none.</summary>
+public sealed class CudaBackend : Backend
+{
+    private CudaDevice? _device;
+
+    public override Device Device => _device ??= Open();
+
+    public override void Dispose()
+    {
+        if (_device is not null)
+        {
+            base.Dispose();
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    private static CudaDevice Open()
+    {
+        Assert.SkipWhen(CudaDevice.UnavailableReason is not null, $"No real GPU: {CudaDevice.UnavailableReason}");
+        return CudaDevice.Open("cuda");
+    }
+}
