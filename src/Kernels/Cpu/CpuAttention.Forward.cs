@@ -14,7 +14,7 @@ internal static unsafe partial class CpuAttention
             where TElement : unmanaged, ISimdElement
         {
             State* s = (State*)state;
-            float* workspace = TakeSlot(s, out int slot);
+            float* workspace = s->Slots.Take(out int slot);
             for (int unit = s->Units.Start(task); unit < s->Units.Start(task + 1); unit++)
             {
                 int sequence = unit / s->Heads;
@@ -26,7 +26,7 @@ internal static unsafe partial class CpuAttention
                 }
             }
 
-            FreeSlot(s, slot);
+            s->Slots.GiveBack(slot);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using CrossAlign.Kernels.Cpu.Products;
 using CrossAlign.Kernels.Cpu.Simd;
 using CrossAlign.Runtime;
 
@@ -66,14 +67,9 @@ internal static unsafe partial class CpuAttention
         state.Mask = new DropoutMask(dropout);
         state.Qkv = (void*)qkv.Address;
 
-        // A thread's workspace is claimed by the task that it runs; what a task computes does not depend on which one it gets.
-        state.SlotCount = device.Workers.ThreadCount;
-        state.SlotFloats = (Workspace.Floats(longest, c / heads, backward) + 15) / 16 * 16;
-        long flags = ((state.SlotCount * sizeof(int)) + 63) / 64 * 64;
-        byte* scratch = (byte*)device.Scratch(flags + (state.SlotCount * state.SlotFloats * sizeof(float)));
-        state.SlotTaken = (int*)scratch;
-        state.Slots = (float*)(scratch + flags);
-        new Span<int>(state.SlotTaken, state.SlotCount).Clear();
+        nint floats = checked((nint)Workspace.Floats(longest, c / heads, backward));
+        int slots = device.Workers.ThreadCount;
+        state.Slots = new ScratchSlots(device.Scratch(ScratchSlots.ByteCount(floats, slots)), floats, slots);
         fixed (State* s = &state)
         {
             device.Workers.Run(state.Units.Count, SimdKernel.For<TKernel>(qkv.DType), s);
@@ -84,20 +80,6 @@ internal static unsafe partial class CpuAttention
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int BlockQueries<TVector>()
         where TVector : unmanaged, ISimdFloat<TVector> => Math.Max(3 * TVector.Count, 12);
-
-    /// <summary>Takes a free workspace; there are as many as threads.</summary>
-    private static float* TakeSlot(State* s, out int slot)
-    {
-        for (slot = 0; ; slot = (slot + 1) % s->SlotCount)
-        {
-            if (Volatile.Read(ref s->SlotTaken[slot]) == 0 && Interlocked.CompareExchange(ref s->SlotTaken[slot], 1, 0) == 0)
-            {
-                return s->Slots + (slot * s->SlotFloats);
-            }
-        }
-    }
-
-    private static void FreeSlot(State* s, int slot) => Volatile.Write(ref s->SlotTaken[slot], 0);
 
     /// <summary>Turns rows of a head into columns: <c>destination[d * columns + r] = source(r, d)</c>, zero for r beyond the rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -188,10 +170,7 @@ internal static unsafe partial class CpuAttention
         public void* DOutput;
         public void* Output;
         public float* Lse;
-        public int SlotCount;
-        public int* SlotTaken;
-        public float* Slots;
-        public long SlotFloats;
+        public ScratchSlots Slots;
     }
 
     /// <summary>How a unit cuts up its workspace. Sizes are bounds for every vector width.</summary>
