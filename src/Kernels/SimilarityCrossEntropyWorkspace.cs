@@ -60,7 +60,7 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// <summary>The most extra negatives.</summary>
     public int ExtraNegatives { get; }
 
-    /// <summary>Bytes held on the device, all told.</summary>
+    /// <summary>Bytes of the workspace itself.</summary>
     public long ByteCount => _memory.ByteCount;
 
     /// <summary>Whether the budget was enough to keep the similarities: one product of 2 B K E less.</summary>
@@ -68,7 +68,7 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
 
     /// <summary>
     /// After a <see cref="SimilarityCrossEntropy.ForwardBackward"/> with both towers' gradients: the relative difference of the scale's gradient as
-    /// the captions and as the columns give it, which are equal but for rounding. A large value means that a gradient is wrong. NaN where it does not apply.
+    /// the captions and as the columns give it, which are equal but for rounding, relative to the terms that it is the sum of. A large value means that a gradient is wrong. NaN where it does not apply.
     /// </summary>
     public double ScaleGradientDiscrepancy { get; internal set; } = double.NaN;
 
@@ -78,7 +78,8 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
 
     internal nint Address => _memory.Address;
 
-    /// <summary>The memory that a workspace would take, to be known before anything is allocated.</summary>
+    /// <summary>The most memory that the loss takes beside inputs and gradients, to be known before anything is allocated: the workspace, and the part
+    /// of the device's scratch that its products use.</summary>
     /// <param name="options">Which loss.</param>
     /// <param name="rows">The most captions.</param>
     /// <param name="columns">The most images.</param>
@@ -87,7 +88,7 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// <returns>Bytes.</returns>
     /// <exception cref="ArgumentException">As for the constructor.</exception>
     public static long PredictByteCount(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0) =>
-        Planned(options, rows, columns, width, extraNegatives).ByteCount;
+        Planned(options, rows, columns, width, extraNegatives).ByteCount + CpuSimilarityProducts.ScratchByteCount;
 
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
@@ -115,6 +116,6 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
                 nameof(extraNegatives));
         }
 
-        return new CpuSimilarityPlan(options, rows, columns, extraNegatives, width);
+        return new CpuSimilarityPlan(options, rows, columns, extraNegatives);
     }
 }

@@ -37,6 +37,26 @@ internal static class SimdMath
         return TVector.SelectLess(x, low, TVector.Zero, TVector.ScaleByPowerOfTwo(p, n));
     }
 
+    /// <summary><c>ln(1 + value)</c> for 0 to 1: twice the series of the inverse hyperbolic tangent of value / (2 + value).</summary>
+    /// <typeparam name="TVector">The vector width.</typeparam>
+    /// <param name="value">0 to 1.</param>
+    /// <returns>The logarithm; the series is cut at 1.4e-9 of it.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector LogOnePlus<TVector>(TVector value)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        TVector s = value / (value + TVector.Broadcast(2));
+        TVector q = s * s;
+        TVector p = TVector.Broadcast(2f / 15);
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 13));
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 11));
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 9));
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 7));
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 5));
+        p = TVector.MultiplyAdd(p, q, TVector.Broadcast(2f / 3));
+        return TVector.MultiplyAdd(p * q, s, s + s);
+    }
+
     /// <summary><c>1 / (1 + e^-x)</c>, with full relative accuracy on both sides.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Sigmoid<TVector>(TVector x)

@@ -16,7 +16,8 @@ internal static unsafe class CpuSimilarityCrossEntropy
         in SimilarityCrossEntropyGradients gradients,
         bool backward)
     {
-        WorkerPool workers = ((CpuDevice)workspace.Device).Workers;
+        CpuDevice device = (CpuDevice)workspace.Device;
+        WorkerPool workers = device.Workers;
         CpuSimilarityState state = Open(workspace, inputs);
         state.WantsGradients = backward;
         CpuSimilarityPreparation.CheckRows(state);
@@ -51,7 +52,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
             {
                 for (int b = 0; b < blockCount; b++)
                 {
-                    Stats(&state, workspace.Plan, blocks[b], workers);
+                    Stats(&state, workspace.Plan, blocks[b], device);
                 }
 
                 loss += CpuSimilarityMerge.Softmax(&state, rowLoss, columnLoss);
@@ -61,7 +62,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
             {
                 for (int b = 0; b < blockCount; b++)
                 {
-                    Gradients(&state, workspace.Plan, blocks[b], workers);
+                    Gradients(&state, workspace.Plan, blocks[b], device);
                 }
             }
 
@@ -91,7 +92,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
     }
 
     /// <summary>Phase 1: adds a block to the running statistics of its rows and columns.</summary>
-    public static void Stats(CpuSimilarityState* s, in CpuSimilarityPlan plan, in CpuSimilarityBlock block, WorkerPool workers)
+    public static void Stats(CpuSimilarityState* s, in CpuSimilarityPlan plan, in CpuSimilarityBlock block, CpuDevice device)
     {
         for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
         {
@@ -100,15 +101,15 @@ internal static unsafe class CpuSimilarityCrossEntropy
                 Locate(s, plan, block, i, j);
                 if (s->TileRows > 0 && s->TileColumns > 0)
                 {
-                    CpuSimilarityProducts.Similarities(s, workers);
-                    CpuSimilarityStats.Run(s, workers);
+                    CpuSimilarityProducts.Similarities(s, device);
+                    CpuSimilarityStats.Run(s, device.Workers);
                 }
             }
         }
     }
 
     /// <summary>Phase 3, after the statistics of all blocks are merged: adds a block's part to both sides' gradients.</summary>
-    public static void Gradients(CpuSimilarityState* s, in CpuSimilarityPlan plan, in CpuSimilarityBlock block, WorkerPool workers)
+    public static void Gradients(CpuSimilarityState* s, in CpuSimilarityPlan plan, in CpuSimilarityBlock block, CpuDevice device)
     {
         for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
         {
@@ -122,13 +123,13 @@ internal static unsafe class CpuSimilarityCrossEntropy
 
                 if (!s->TileHoldsLogits)
                 {
-                    CpuSimilarityProducts.Similarities(s, workers);
+                    CpuSimilarityProducts.Similarities(s, device);
                 }
 
-                CpuSimilarityTileGradients.Run(s, workers);
+                CpuSimilarityTileGradients.Run(s, device.Workers);
                 if (s->WantsGradients)
                 {
-                    CpuSimilarityProducts.AddGradients(s, workers);
+                    CpuSimilarityProducts.AddGradients(s, device);
                 }
             }
         }
@@ -240,14 +241,15 @@ internal static unsafe class CpuSimilarityCrossEntropy
                 float* rstd = s->Normalize ? s->Rows.Rstd + block.RowOffset : null;
                 double* inner = isFurther ? s->Rows.Inner + block.RowOffset : null;
                 dScale.HasRows = true;
-                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, rstd, inner, isLast, workers);
+                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, rstd, inner, isLast, workers, out double magnitude);
+                dScale.Magnitude += magnitude;
             }
 
             if (block.DImages != null)
             {
                 float* rstd = s->Normalize ? s->Columns.Rstd + block.ColumnOffset : null;
                 double* inner = isFurther ? s->Columns.Inner + block.ColumnOffset : null;
-                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, rstd, inner, isLast, workers);
+                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, rstd, inner, isLast, workers, out _);
             }
             else
             {
@@ -290,10 +292,13 @@ internal static unsafe class CpuSimilarityCrossEntropy
         public double ByRows;
         public double ByColumns;
 
+        /// <summary>The sum of the magnitudes of the rows' terms, which may cancel in <see cref="ByRows"/>.</summary>
+        public double Magnitude;
+
         public readonly double Value => HasRows ? ByRows : ByColumns;
 
         public readonly double Discrepancy => HasRows && HasColumns
-            ? Math.Abs(ByRows - ByColumns) / Math.Max(Math.Max(Math.Abs(ByRows), Math.Abs(ByColumns)), 1e-6)
+            ? Math.Abs(ByRows - ByColumns) / Math.Max(Magnitude, double.Epsilon)
             : double.NaN;
     }
 }

@@ -56,16 +56,19 @@ internal static unsafe class CpuSimilarityLines
     /// <param name="inner">What <see cref="Keep"/> kept, or null for zeros.</param>
     /// <param name="isLast">Whether to multiply the gradients by the scale.</param>
     /// <param name="workers">Who does it.</param>
+    /// <param name="magnitude">The sum of their magnitudes.</param>
     /// <returns>The sum of the inner products that this prefix added.</returns>
-    public static double Finish(CpuSimilarityState* s, void* source, float* gradient, int count, float* rstd, double* inner, bool isLast, WorkerPool workers)
+    public static double Finish(CpuSimilarityState* s, void* source, float* gradient, int count, float* rstd, double* inner, bool isLast, WorkerPool workers, out double magnitude)
     {
         LineState state = Lines(s, source, gradient, count, rstd, inner);
         state.Factor = isLast ? s->Scale : 1;
         workers.Run(state.Partition.Count, SimdKernel.For<FinishKernel>(s->DType), &state);
         double sum = 0;
+        magnitude = 0;
         for (int p = 0; p < state.Partition.Count; p++)
         {
             sum += s->Partials[p];
+            magnitude += s->Partials[CpuSimilarityState.MaxPartitions + p];
         }
 
         return sum;
@@ -120,12 +123,14 @@ internal static unsafe class CpuSimilarityLines
         {
             LineState* s = (LineState*)state;
             double sum = 0;
+            double magnitude = 0;
             for (int i = s->Partition.Start(task); i < s->Partition.Start(task + 1); i++)
             {
                 long at = (long)i * s->E;
                 double inner = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
                 inner -= s->Inner == null ? 0 : s->Inner[i];
                 sum += inner;
+                magnitude += Math.Abs(inner);
                 float* gradient = s->Gradient + at;
                 if (s->Rstd != null)
                 {
@@ -146,6 +151,7 @@ internal static unsafe class CpuSimilarityLines
             }
 
             s->Partials[task] = sum;
+            s->Partials[CpuSimilarityState.MaxPartitions + task] = magnitude;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

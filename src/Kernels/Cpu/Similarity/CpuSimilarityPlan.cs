@@ -14,20 +14,19 @@ internal readonly unsafe struct CpuSimilarityPlan
     private readonly int _rows;
     private readonly int _images;
     private readonly int _extras;
-    private readonly int _width;
 
     /// <summary>Plans for at most these sizes.</summary>
-    public CpuSimilarityPlan(SimilarityCrossEntropyOptions options, int rows, int images, int extras, int width)
+    public CpuSimilarityPlan(SimilarityCrossEntropyOptions options, int rows, int images, int extras)
     {
         _options = options;
         _rows = rows;
         _images = images;
         _extras = extras;
-        _width = width;
-        long budget = checked(options.MemoryBudgetBytes + (32L * Math.Max(rows, images + extras)));
+        // The extent of a tile must not depend on the number of threads, or the bits would: what the products take is a constant here.
+        long budget = checked(options.MemoryBudgetBytes + (32L * Math.Max(rows, images + extras))) - CpuSimilarityProducts.ScratchByteCount;
         CpuSimilarityState state = default;
         TileCapacity = MaxTile;
-        while (TileCapacity > MinTile && (ByteCount = Lay(ref state, 0)) > budget)
+        while (TileCapacity > MinTile && Lay(ref state, 0) > budget)
         {
             TileCapacity -= TileStep;
         }
@@ -40,6 +39,12 @@ internal readonly unsafe struct CpuSimilarityPlan
         }
 
         ByteCount = Lay(ref state, 0);
+        if (ByteCount > budget)
+        {
+            throw new ArgumentException(
+                $"MemoryBudgetBytes is {options.MemoryBudgetBytes}; {rows} rows and {images + extras} columns need {ByteCount - budget + options.MemoryBudgetBytes} at least.",
+                nameof(options));
+        }
     }
 
     /// <summary>The most rows and columns of a super-tile.</summary>
@@ -93,7 +98,6 @@ internal readonly unsafe struct CpuSimilarityPlan
         state.Unbounded = Take<float>(tile, address, ref offset);
         state.Partials = Take<double>(2 * CpuSimilarityState.MaxPartitions, address, ref offset);
         state.GroupIds = _options.Groups != SimilarityCrossEntropyGroups.None ? Take<int>((long)_rows + _images, address, ref offset) : null;
-        CpuSimilarityProducts.Lay(ref state, Math.Min(tile, _rows), Math.Min(tile, columns), _width, address, ref offset);
         if (KeepsTiles)
         {
             state.Kept = Take<float>((long)_rows * columns, address, ref offset);

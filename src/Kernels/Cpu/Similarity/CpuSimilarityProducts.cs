@@ -1,5 +1,4 @@
-using System.Runtime.CompilerServices;
-using CrossAlign.Kernels.Cpu.Simd;
+using CrossAlign.Kernels.Cpu.Products;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels.Cpu.Similarity;
@@ -7,86 +6,68 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 /// <summary>The matrix products of a super-tile: similarities, and the two that add to the gradients.</summary>
 internal static unsafe class CpuSimilarityProducts
 {
-    /// <summary>Takes what the products need of the workspace.</summary>
-    public static void Lay(ref CpuSimilarityState state, int tileRows, int tileColumns, int width, nint address, ref long offset)
-    {
-        state.LeftPanels = null;
-        state.RightPanels = null;
-    }
+    /// <summary>
+    /// What the products take of the device's scratch at most: 8 MiB of packed columns, and up to 226 KiB of packed rows a thread (for
+    /// 36 threads here). It is part of the loss's memory budget.
+    /// </summary>
+    public const long ScratchByteCount = 16L << 20;
 
     /// <summary><c>tile = captions images^T</c>.</summary>
-    public static void Similarities(CpuSimilarityState* s, WorkerPool workers) =>
-        workers.Run(s->TileRows, SimdKernel.For<SimilarityKernel>(s->DType), s);
+    public static void Similarities(CpuSimilarityState* s, CpuDevice device)
+    {
+        Product product = new()
+        {
+            Left = s->Captions,
+            LeftType = s->DType,
+            LeftStride = s->E,
+            Right = s->Images,
+            RightType = s->DType,
+            RightStride = s->E,
+            Output = s->Tile,
+            OutputType = DType.Float32,
+            OutputStride = s->TileColumns,
+            Rows = s->TileRows,
+            Columns = s->TileColumns,
+            Depth = s->Width,
+            Alpha = 1,
+        };
+        MatrixProduct.Run(device, product);
+    }
 
     /// <summary><c>dCaptions += tile images</c>, <c>dImages += tile^T captions</c>, where they are wanted.</summary>
-    public static void AddGradients(CpuSimilarityState* s, WorkerPool workers)
+    public static void AddGradients(CpuSimilarityState* s, CpuDevice device)
     {
+        Product product = new()
+        {
+            Left = s->Tile,
+            LeftType = DType.Float32,
+            LeftStride = s->TileColumns,
+            Right = s->Images,
+            RightType = s->DType,
+            RightStride = s->E,
+            RightTransposed = true,
+            Output = s->DCaptions,
+            OutputType = DType.Float32,
+            OutputStride = s->E,
+            Rows = s->TileRows,
+            Columns = s->Width,
+            Depth = s->TileColumns,
+            Alpha = 1,
+            Accumulate = true,
+        };
         if (s->DCaptions != null)
         {
-            workers.Run(s->TileRows, SimdKernel.For<CaptionKernel>(s->DType), s);
+            MatrixProduct.Run(device, product);
         }
 
         if (s->DImages != null)
         {
-            workers.Run(s->TileColumns, SimdKernel.For<ImageKernel>(s->DType), s);
-        }
-    }
-
-    private readonly struct SimilarityKernel : ISimdKernel
-    {
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public static void Run<TVector, TElement>(int task, void* state)
-            where TVector : unmanaged, ISimdFloat<TVector>
-            where TElement : unmanaged, ISimdElement
-        {
-            CpuSimilarityState* s = (CpuSimilarityState*)state;
-            for (int j = 0; j < s->TileColumns; j++)
-            {
-                s->Tile[((nint)task * s->TileColumns) + j] = (float)CpuSimilarityLines.Dot<TElement, TElement>(
-                    s->Captions, (long)task * s->E, s->Images, (long)j * s->E, s->Width);
-            }
-        }
-    }
-
-    private readonly struct CaptionKernel : ISimdKernel
-    {
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public static void Run<TVector, TElement>(int task, void* state)
-            where TVector : unmanaged, ISimdFloat<TVector>
-            where TElement : unmanaged, ISimdElement
-        {
-            CpuSimilarityState* s = (CpuSimilarityState*)state;
-            for (int j = 0; j < s->TileColumns; j++)
-            {
-                float g = s->Tile[((nint)task * s->TileColumns) + j];
-                Add<TElement>(s->DCaptions + ((nint)task * s->E), g, s->Images, (long)j * s->E, s->Width);
-            }
-        }
-    }
-
-    private readonly struct ImageKernel : ISimdKernel
-    {
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public static void Run<TVector, TElement>(int task, void* state)
-            where TVector : unmanaged, ISimdFloat<TVector>
-            where TElement : unmanaged, ISimdElement
-        {
-            CpuSimilarityState* s = (CpuSimilarityState*)state;
-            for (int i = 0; i < s->TileRows; i++)
-            {
-                float g = s->Tile[((nint)i * s->TileColumns) + task];
-                Add<TElement>(s->DImages + ((nint)task * s->E), g, s->Captions, (long)i * s->E, s->Width);
-            }
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Add<TElement>(float* sum, float factor, void* source, long at, int width)
-        where TElement : unmanaged, ISimdElement
-    {
-        for (int e = 0; e < width; e++)
-        {
-            sum[e] = MathF.FusedMultiplyAdd(factor, TElement.LoadScalar(source, at + e), sum[e]);
+            product.LeftTransposed = true;
+            product.Right = s->Captions;
+            product.Output = s->DImages;
+            product.Rows = s->TileColumns;
+            product.Depth = s->TileRows;
+            MatrixProduct.Run(device, product);
         }
     }
 }

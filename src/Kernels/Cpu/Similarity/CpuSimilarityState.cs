@@ -56,8 +56,6 @@ internal unsafe struct CpuSimilarityState
     public float* StripParticipants;
     public float* Unbounded;
     public int TileCapacity;
-    public float* LeftPanels;
-    public float* RightPanels;
     public float* Kept;
     public int* GroupIds;
 

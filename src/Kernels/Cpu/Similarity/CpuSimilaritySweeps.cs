@@ -93,7 +93,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         {
             TVector x = TVector.Load(row + j);
             x = TVector.SelectLess(thresholds, x, masked, x);
-            sum += SimdExponential.Exp(x - maxima);
+            sum += SimdMath.Exp(x - maxima);
         }
 
         return TVector.Sum(sum);
@@ -146,7 +146,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             {
                 TVector x = TVector.Load(at);
                 x = TVector.SelectLess(threshold, x, masked, x);
-                sums += SimdExponential.Exp(x - maxima);
+                sums += SimdMath.Exp(x - maxima);
             }
 
             TVector.Store(maxima, max + j);
@@ -210,8 +210,8 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             TVector a = TVector.Load(max + j);
             TVector b = TVector.Load(moreMax + j);
             TVector m = TVector.SelectLess(a, b, b, a);
-            TVector total = TVector.Load(sum + j) * SimdExponential.Exp(a - m);
-            total = TVector.MultiplyAdd(TVector.Load(moreSum + j), SimdExponential.Exp(b - m), total);
+            TVector total = TVector.Load(sum + j) * SimdMath.Exp(a - m);
+            total = TVector.MultiplyAdd(TVector.Load(moreSum + j), SimdMath.Exp(b - m), total);
             TVector.Store(m, max + j);
             TVector.Store(total, sum + j);
         }

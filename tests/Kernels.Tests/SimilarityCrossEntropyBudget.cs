@@ -1,0 +1,116 @@
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Reference;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Tests;
+
+/// <summary>
+/// The error budget of the fused loss: each output against the double reference, with the naive float32 form as the twin. At a
+/// handful of rows one naive run is right by luck as often as not, so the twin runs with its coordinates in several orders, which
+/// changes nothing but rounding, and each element counts with its worst error.
+/// </summary>
+public static class SimilarityCrossEntropyBudget
+{
+    private const int Orders = 8;
+
+    // A row's loss is the logarithm of a sum that is at least 1, so no float32 softmax promises more than half a unit in the last
+    // place of 1, which is four units in the last place of this.
+    private const double SmallestLoss = 0.125;
+
+    /// <summary>What is wrong with a result, or null.</summary>
+    public static string? Explain(SimilarityCrossEntropyCase x, SimilarityCrossEntropyResult<double> expected, SimilarityCrossEntropyResult<float> actual)
+    {
+        // Prefixes are sets of coordinates: places are changed between one prefix's end and the next.
+        int[] ends = [0, .. x.Options.Prefixes.Select(p => p.Width).Append(x.E).Distinct().Order()];
+        int orders = (long)x.B * x.K > 1_000_000 ? 1 : Orders;
+        SimilarityCrossEntropyResult<float> worst = SimilarityCrossEntropyReference.Run(x.ToFloat());
+        for (int order = 1; order < orders; order++)
+        {
+            SimilarityCrossEntropyResult<float> twin = SimilarityCrossEntropyReference.Run((x with
+            {
+                Captions = Rotate(x.Captions, x.E, ends, order),
+                Images = Rotate(x.Images, x.E, ends, order),
+                Extra = Rotate(x.Extra, x.E, ends, order),
+            }).ToFloat());
+            worst.Loss = Worse(expected.Loss, worst.Loss, twin.Loss);
+            worst.DScale = Worse(expected.DScale, worst.DScale, twin.DScale);
+            worst.DBias = Worse(expected.DBias, worst.DBias, twin.DBias);
+            Worse(expected.RowLoss, worst.RowLoss, twin.RowLoss);
+            Worse(expected.ColumnLoss, worst.ColumnLoss, twin.ColumnLoss);
+            Worse(expected.DCaptions, worst.DCaptions, Rotate(twin.DCaptions, x.E, ends, -order));
+            Worse(expected.DImages, worst.DImages, Rotate(twin.DImages, x.E, ends, -order));
+            Worse(expected.DExtra, worst.DExtra, Rotate(twin.DExtra, x.E, ends, -order));
+        }
+
+        return Scalar("loss", expected.Loss, worst.Loss, actual.Loss, ErrorBudget.ForwardFactor, SmallestLoss)
+            ?? Explain("rowLoss", expected.RowLoss, worst.RowLoss, actual.RowLoss, ErrorBudget.ForwardFactor)
+            ?? Explain("columnLoss", expected.ColumnLoss, worst.ColumnLoss, actual.ColumnLoss, ErrorBudget.ForwardFactor)
+            ?? (x.LockCaptions ? null : Explain("dCaptions", expected.DCaptions, worst.DCaptions, actual.DCaptions, ErrorBudget.BackwardFactor))
+            ?? (x.LockImages ? null : Explain("dImages", expected.DImages, worst.DImages, actual.DImages, ErrorBudget.BackwardFactor))
+            ?? (x.X == 0 ? null : Explain("dExtra", expected.DExtra, worst.DExtra, actual.DExtra, ErrorBudget.BackwardFactor))
+            ?? Scalar("dScale", expected.DScale, worst.DScale, actual.DScale, ErrorBudget.BackwardFactor, ScaleTerms(x, expected))
+            ?? (x.Bias is null ? null : Scalar("dBias", expected.DBias, worst.DBias, actual.DBias, ErrorBudget.BackwardFactor));
+    }
+
+    private static string? Explain(string what, double[] expected, float[] twin, float[] actual, double factor) =>
+        ErrorBudget.Explain(expected, twin, actual, DType.Float32, factor, what);
+
+    /// <summary>A scalar is a sum of terms that may cancel: units in the last place are those of <paramref name="size"/>, the largest magnitude on the way.</summary>
+    private static string? Scalar(string what, double expected, float twin, float actual, double factor, double size = 0)
+    {
+        float sized = (float)Math.Max(Math.Abs(size), Math.Abs(expected));
+        return ErrorBudget.Explain([expected, sized], [twin, sized], [actual, sized], DType.Float32, factor, what);
+    }
+
+    private static float Worse(double expected, float a, float b) => Math.Abs(b - expected) > Math.Abs(a - expected) ? b : a;
+
+    private static void Worse(double[] expected, float[] a, float[] b)
+    {
+        for (int i = 0; i < a.Length; i++)
+        {
+            a[i] = Worse(expected[i], a[i], b[i]);
+        }
+    }
+
+    private static float[] Rotate(float[] rows, int e, int[] ends, int shift)
+    {
+        float[] rotated = new float[rows.Length];
+        for (int row = 0; row < rows.Length; row += e)
+        {
+            for (int segment = 1; segment < ends.Length; segment++)
+            {
+                int start = row + ends[segment - 1];
+                int length = ends[segment] - ends[segment - 1];
+                for (int i = 0; i < length; i++)
+                {
+                    rotated[start + i] = rows[start + ((((i + shift) % length) + length) % length)];
+                }
+            }
+        }
+
+        return rotated;
+    }
+
+    /// <summary>The largest magnitude among the terms that the scale's gradient is the sum of: a line's inner product with its gradient.</summary>
+    private static double ScaleTerms(SimilarityCrossEntropyCase x, SimilarityCrossEntropyResult<double> expected)
+    {
+        double largestRow = 0;
+        double largestGradient = 0;
+        for (int i = 0; i < x.K; i++)
+        {
+            double row = 0;
+            double gradient = 0;
+            for (int e = 0; e < x.E; e++)
+            {
+                row += Math.Pow(x.Images[(i * x.E) + e], 2);
+                gradient += Math.Pow(expected.DImages[(i * x.E) + e], 2);
+            }
+
+            largestRow = Math.Max(largestRow, row);
+            largestGradient = Math.Max(largestGradient, gradient);
+        }
+
+        double s = x.Options.Scale == SimilarityCrossEntropyScale.Logarithm ? 1 : Math.Max(Math.Abs(x.Scale), 1e-3);
+        return Math.Sqrt(largestRow * largestGradient) / s;
+    }
+}

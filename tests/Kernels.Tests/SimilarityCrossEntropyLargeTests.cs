@@ -1,0 +1,81 @@
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Reference;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Tests;
+
+/// <summary>Sizes at which super-tiles have their full extent, and the bound on memory.</summary>
+public sealed class SimilarityCrossEntropyLargeTests
+{
+    [Theory]
+    [InlineData(2063)]
+    [InlineData(2065)]
+    [InlineData(5000)]
+    public void WithinTheErrorBudgetAtFullTiles(int b)
+    {
+        using CpuBackend backend = new();
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), b, b, 3, 8);
+        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
+        string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
+        Assert.True(wrong is null, wrong);
+    }
+
+    [Theory]
+    [InlineData(20_000, SimilarityCrossEntropyObjective.Softmax)]
+    [InlineData(9_000, SimilarityCrossEntropyObjective.Sigmoid)]
+    public void MemoryStaysWithinTheBound(int b, SimilarityCrossEntropyObjective objective) => MeasureMemory(b, 8, objective);
+
+    /// <summary>B = 131072, E = 512 takes minutes: it runs where CROSSALIGN_LONG is set, by hand or nightly.</summary>
+    [Fact]
+    public void MemoryStaysWithinTheBoundAtOneHundredThousandRows()
+    {
+        Assert.SkipUnless(Environment.GetEnvironmentVariable("CROSSALIGN_LONG") is "1", "takes minutes; set CROSSALIGN_LONG=1");
+        MeasureMemory(131_072, 512, SimilarityCrossEntropyObjective.Softmax);
+    }
+
+    private static void MeasureMemory(int b, int e, SimilarityCrossEntropyObjective objective)
+    {
+        using CpuDevice device = new();
+        Shape shape = new(b, e);
+        Tensor captions = device.NewTensor(DType.Float32, shape);
+        Tensor images = device.NewTensor(DType.Float32, shape);
+        Tensor dCaptions = device.NewTensor(DType.Float32, shape);
+        Tensor dImages = device.NewTensor(DType.Float32, shape);
+        Tensor scalars = device.NewTensor(DType.Float32, new Shape(4));
+        Span<float> rows = captions.AsSpan<float>();
+        Span<float> columns = images.AsSpan<float>();
+        uint state = 12345;
+        for (int i = 0; i < rows.Length; i++)
+        {
+            state = (state * 1664525) + 1013904223;
+            rows[i] = (state >> 8) * (2f / (1 << 24)) - 1;
+            columns[i] = (0.5f * rows[i]) + ((state >> 20) * (1f / 4096)) - 0.5f;
+        }
+
+        scalars.Rows(0, 1).AsSpan<float>()[0] = 2;
+        long before = device.AllocatedByteCount;
+        SimilarityCrossEntropyOptions options = new() { Objective = objective };
+        using (SimilarityCrossEntropyWorkspace workspace = new(device, options, b, b, e))
+        {
+            Assert.False(workspace.KeepsSimilarities);
+            SimilarityCrossEntropy.ForwardBackward(
+                workspace,
+                new() { Captions = captions, Images = images, Scale = scalars.Rows(0, 1) },
+                new() { Loss = scalars.Rows(1, 1) },
+                new() { DCaptions = dCaptions, DImages = dImages, DScale = scalars.Rows(2, 1) });
+            Assert.True(workspace.ScaleGradientDiscrepancy < 1e-4, $"{workspace.ScaleGradientDiscrepancy}");
+            Assert.True(
+                device.PeakByteCount - before <= SimilarityCrossEntropyWorkspace.PredictByteCount(options, b, b, e),
+                $"{device.PeakByteCount - before} bytes were taken, more than predicted.");
+        }
+
+        long bound = (64L << 20) + (32L * b);
+        Assert.True(device.PeakByteCount - before <= bound, $"{device.PeakByteCount - before} bytes beside inputs and gradients, {bound} are allowed.");
+        Assert.True(float.IsFinite(scalars.AsSpan<float>()[1]));
+        captions.Memory.Dispose();
+        images.Memory.Dispose();
+        dCaptions.Memory.Dispose();
+        dImages.Memory.Dispose();
+        scalars.Memory.Dispose();
+    }
+}

@@ -1,0 +1,234 @@
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Reference;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Tests;
+
+public abstract class SimilarityCrossEntropyTests(Backend backend)
+{
+    // A budget that leaves room for super-tiles of some 96 to 192 lines: their edges show at small sizes.
+    private const long SmallBudgetBytes = (16L << 20) + (300 << 10);
+
+    public static TheoryData<string, int> VariantsAndSizes()
+    {
+        TheoryData<string, int> data = [];
+        foreach (string name in SimilarityCrossEntropyVariants.Names)
+        {
+            foreach (int b in (int[])[1, 2, 3, 17, 33])
+            {
+                data.Add(name, b);
+            }
+        }
+
+        return data;
+    }
+
+    public static TheoryData<string> Variants() => [.. SimilarityCrossEntropyVariants.Names];
+
+    [Theory]
+    [MemberData(nameof(VariantsAndSizes))]
+    public void EveryVariantIsWithinTheErrorBudget(string variant, int b) => Check(SimilarityCrossEntropyVariants.Case(variant, b));
+
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void EveryVariantIsWithinTheErrorBudgetAcrossTiles(string variant)
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 203);
+        Check(x with { Options = x.Options with { MemoryBudgetBytes = SmallBudgetBytes } });
+    }
+
+    [Theory]
+    [InlineData(31, 8)]
+    [InlineData(32, 33)]
+    [InlineData(47, 2)]
+    [InlineData(48, 7)]
+    [InlineData(49, 16)]
+    [InlineData(64, 64)]
+    [InlineData(65, 31)]
+    [InlineData(96, 5)]
+    [InlineData(97, 40)]
+    [InlineData(127, 100)]
+    [InlineData(257, 513)]
+    public void EverySizeIsWithinTheErrorBudget(int b, int e) => Check(SimilarityCrossEntropyCase.Seeded(new(), b, b, e, 3));
+
+    [Theory]
+    [InlineData(95)]
+    [InlineData(96)]
+    [InlineData(97)]
+    [InlineData(144)]
+    [InlineData(145)]
+    [InlineData(192)]
+    [InlineData(193)]
+    [InlineData(401)]
+    public void TileEdgesAreWithinTheErrorBudget(int b) =>
+        Check(SimilarityCrossEntropyCase.Seeded(new() { MemoryBudgetBytes = SmallBudgetBytes }, b, b + 11, 20, 4));
+
+    [Theory]
+    [InlineData(SimilarityCrossEntropyObjective.Softmax, 100)]
+    [InlineData(SimilarityCrossEntropyObjective.Sigmoid, 100)]
+    [InlineData(SimilarityCrossEntropyObjective.Softmax, 3000)]
+    [InlineData(SimilarityCrossEntropyObjective.Sigmoid, 3000)]
+    public void ExtremeLogitsStayFiniteAndExact(SimilarityCrossEntropyObjective objective, float largest)
+    {
+        SimilarityCrossEntropyOptions options = new() { Objective = objective, Scale = SimilarityCrossEntropyScale.Multiplier };
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(options, 70, 70, 6, 9) with { Scale = largest };
+        SimilarityCrossEntropyResult<float> result = Check(x);
+        Assert.True(float.IsFinite(result.Loss));
+    }
+
+    [Fact]
+    public void AScaleOfZeroHasAGradient()
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Scale = SimilarityCrossEntropyScale.Multiplier }, 9, 9, 8, 2) with { Scale = 0 };
+        SimilarityCrossEntropyResult<float> result = Check(x);
+        Assert.Equal(Math.Log(9), result.Loss, 1e-6);
+        Assert.NotEqual(0, result.DScale);
+    }
+
+    [Fact]
+    public void AZeroRowIsNoError()
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), 5, 5, 8, 2);
+        x.Captions.AsSpan(8, 8).Clear();
+        SimilarityCrossEntropyResult<float> result = x.Run(backend, out _);
+        Assert.True(float.IsFinite(result.Loss));
+        Assert.DoesNotContain(result.DImages, v => !float.IsFinite(v));
+    }
+
+    [Theory]
+    [InlineData(SimilarityCrossEntropyObjective.Softmax)]
+    [InlineData(SimilarityCrossEntropyObjective.Sigmoid)]
+    public void NothingThatCountsGivesZero(SimilarityCrossEntropyObjective objective)
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Objective = objective }, 6, 6, 8, 2) with { Targets = [-100, -100, -100, -100, -100, -100] };
+        SimilarityCrossEntropyResult<float> result = x.Run(backend, out _);
+        Assert.Equal(0, result.Loss);
+        Assert.All(result.DCaptions, v => Assert.Equal(0, v));
+        Assert.All(result.DImages, v => Assert.Equal(0, v));
+        Assert.Equal(0, result.DScale);
+    }
+
+    [Theory]
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void ANonFiniteInputGivesANaNLoss(float value)
+    {
+        foreach (SimilarityCrossEntropyObjective objective in Enum.GetValues<SimilarityCrossEntropyObjective>())
+        {
+            SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Objective = objective }, 20, 20, 8, 2);
+            x.Images[13 * 8] = value;
+            Assert.True(float.IsNaN(x.Run(backend, out _).Loss), objective.ToString());
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void ForwardAloneGivesTheSameLoss(string variant)
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 40);
+        Assert.Equal(x.Run(backend, out _).Loss, x.RunForward(backend));
+    }
+
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void KeptSimilaritiesGiveTheSameBits(string variant)
+    {
+        // The default budget keeps everything at this size; the small one must not, yet cuts the same single tile.
+        SimilarityCrossEntropyCase kept = SimilarityCrossEntropyVariants.Case(variant, 90);
+        SimilarityCrossEntropyCase small = kept with { Options = kept.Options with { MemoryBudgetBytes = SmallBudgetBytes } };
+        using SimilarityCrossEntropyWorkspace keeping = new(backend.Device, small.Options with { MemoryBudgetBytes = 64L << 20 }, kept.B, kept.K, kept.E, kept.X);
+        using SimilarityCrossEntropyWorkspace recomputing = new(backend.Device, small.Options, 600, 600, kept.E, kept.X);
+        Assert.Equal(kept.Options.Objective == SimilarityCrossEntropyObjective.Softmax, keeping.KeepsSimilarities);
+        Assert.False(recomputing.KeepsSimilarities);
+        SimilarityCrossEntropyResult<float> a = kept.Run(backend, keeping, out _);
+        SimilarityCrossEntropyResult<float> b = kept.Run(backend, recomputing, out _);
+        Assert.Equal(Parts(a), Parts(b));
+    }
+
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void BothTowersAgreeOnTheScalesGradient(string variant)
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 60);
+        x.Run(backend, out double discrepancy);
+        Assert.True(x.LockCaptions || x.LockImages ? double.IsNaN(discrepancy) : discrepancy < 3e-6, $"{discrepancy}");
+    }
+
+    [Fact]
+    public void TheScalesGradientIsAdded()
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), 8, 8, 8, 2);
+        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, 8, 8, 8);
+        Tensor dScale = backend.Upload(DType.Float32, new Shape(1), [4f]);
+        SimilarityCrossEntropy.ForwardBackward(
+            workspace,
+            x.Inputs(backend),
+            new() { Loss = backend.Poisoned(DType.Float32, new Shape(1)) },
+            new() { DCaptions = backend.Poisoned(DType.Float32, new Shape(8, 8)), DScale = dScale });
+        Assert.Equal(4 + x.Run(backend, out _).DScale, backend.Download(dScale)[0]);
+    }
+
+    [Fact]
+    public void WrongInputsAreRefusedByName()
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), 8, 6, 8, 2);
+        Refused("8 captions have no image each among 6", x);
+        Refused("inputs.Targets of row 2 is 6; it must be 0 to 5, or -100", x with { Targets = [0, 1, 6, 3, 4, 5, 0, 0] });
+        Refused("inputs.RowWeights of row 1 is -1", x with { Targets = new int[8], RowWeights = [1, -1, 1, 1, 1, 1, 1, 1] });
+        Refused("A bias changes nothing in a softmax", x with { Targets = new int[8], Bias = 1 });
+        Refused("the workspace's options say Groups.None", x with { Targets = new int[8], CaptionGroups = new int[8], ImageGroups = new int[6] });
+        Refused(
+            "inputs.ImageGroups is absent; it must be Int32 (6)",
+            x with { Options = new() { Groups = SimilarityCrossEntropyGroups.Shared }, CaptionGroups = new int[8] });
+        Refused("Both towers are locked", x with { Targets = new int[8], LockCaptions = true, LockImages = true });
+        Refused("with Direction ImageToCaption nothing uses them", x with { Options = new() { Direction = SimilarityCrossEntropyDirection.ImageToCaption }, Extra = new float[8] });
+        Refused("A prefix of width 9 is wider than the embeddings (8)", x with { Options = new() { Prefixes = [new(9, 1)] } });
+        Refused("MemoryBudgetBytes is 1000", x with { Options = new() { MemoryBudgetBytes = 1000 } });
+    }
+
+    protected static float[][] Parts(SimilarityCrossEntropyResult<float> x) =>
+        [[x.Loss, x.DScale, x.DBias], x.RowLoss, x.ColumnLoss, x.DCaptions, x.DImages, x.DExtra];
+
+    private void Refused(string message, SimilarityCrossEntropyCase x)
+    {
+        ArgumentException e = Assert.Throws<ArgumentException>(() => x.Run(backend, out _));
+        Assert.Contains(message, e.Message, StringComparison.Ordinal);
+    }
+
+    private SimilarityCrossEntropyResult<float> Check(SimilarityCrossEntropyCase x)
+    {
+        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
+        string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
+        Assert.True(wrong is null, wrong);
+        return actual;
+    }
+}
+
+public sealed class CpuSimilarityCrossEntropyTests(CpuBackend backend) : SimilarityCrossEntropyTests(backend), IClassFixture<CpuBackend>
+{
+    [Theory]
+    [MemberData(nameof(Variants))]
+    public void TheNumberOfThreadsDoesNotShow(string variant)
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 150);
+        Repeatability.AssertSameBitsForAnyThreadCount(b => Parts(x.Run(b, out _)));
+    }
+
+    [Fact]
+    public void ACallPutsNothingOnTheManagedHeap()
+    {
+        using ThreadedCpuBackend backend = new(1);
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case("masked + smoothing + weights + ignored + extra + prefixes", 50);
+        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, x.B, x.K, x.E, x.X);
+        SimilarityCrossEntropyInputs inputs = x.Inputs(backend);
+        SimilarityCrossEntropyOutputs outputs = new() { Loss = backend.Poisoned(DType.Float32, new Shape(1)) };
+        SimilarityCrossEntropyGradients gradients = new()
+        {
+            DCaptions = backend.Poisoned(DType.Float32, new Shape(x.B, x.E)),
+            DImages = backend.Poisoned(DType.Float32, new Shape(x.K, x.E)),
+            DExtraNegatives = backend.Poisoned(DType.Float32, new Shape(x.X, x.E)),
+            DScale = backend.Poisoned(DType.Float32, new Shape(1)),
+        };
+        Repeatability.AssertNoAllocation(() => SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients));
+    }
+}
