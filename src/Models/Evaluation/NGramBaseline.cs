@@ -76,17 +76,39 @@ public sealed partial class NGramBaseline
     /// <param name="queries">The rows to count; all where null.</param>
     /// <returns>A fraction of 1; NaN for no queries.</returns>
     /// <exception cref="InvalidOperationException">The sides do not pair up.</exception>
-    public double FirstRate(IReadOnlyList<int>? queries = null) => FirstRate(_left, _right, queries);
+    public double FirstRate(IReadOnlyList<int>? queries = null) => Rate(Hits(), queries);
 
     /// <summary>The same from right to left.</summary>
     /// <param name="queries">The rows to count; all where null.</param>
     /// <returns>A fraction of 1; NaN for no queries.</returns>
     /// <exception cref="InvalidOperationException">The sides do not pair up.</exception>
-    public double FirstRateReversed(IReadOnlyList<int>? queries = null) => FirstRate(_right, _left, queries);
+    public double FirstRateReversed(IReadOnlyList<int>? queries = null) => Rate(HitsReversed(), queries);
 
-    private double FirstRate(SparseRow[] from, SparseRow[] to, IReadOnlyList<int>? queries)
+    /// <summary>What each text of the left side counts.</summary>
+    /// <param name="groups">Texts of one group are all right for each other; where null each is right for its own pair alone.</param>
+    /// <returns>0, 1, or the share of right texts among those that tie for the first place.</returns>
+    /// <exception cref="InvalidOperationException">The sides do not pair up.</exception>
+    public double[] Hits(IReadOnlyList<int>? groups = null) => Hits(_left, _right, groups);
+
+    /// <summary>What each text of the right side counts.</summary>
+    /// <param name="groups">As for <see cref="Hits(IReadOnlyList{int}?)"/>.</param>
+    /// <returns>0, 1, or the share of right texts among those that tie for the first place.</returns>
+    /// <exception cref="InvalidOperationException">The sides do not pair up.</exception>
+    public double[] HitsReversed(IReadOnlyList<int>? groups = null) => Hits(_right, _left, groups);
+
+    /// <summary>The mean over some queries.</summary>
+    /// <param name="hits">What each query counts.</param>
+    /// <param name="queries">The rows to count; all where null.</param>
+    /// <returns>A fraction of 1; NaN for no queries.</returns>
+    internal static double Rate(double[] hits, IReadOnlyList<int>? queries)
     {
-        if (from.Length != to.Length)
+        double[] counted = queries is null ? hits : [.. queries.Select(q => hits[q])];
+        return counted.Length == 0 ? double.NaN : counted.Sum() / counted.Length;
+    }
+
+    private double[] Hits(SparseRow[] from, SparseRow[] to, IReadOnlyList<int>? groups)
+    {
+        if (from.Length != to.Length || (groups is not null && groups.Count != from.Length))
         {
             throw new InvalidOperationException($"{from.Length} and {to.Length} texts do not pair up.");
         }
@@ -101,12 +123,11 @@ public sealed partial class NGramBaseline
             }
         }
 
-        queries ??= [.. Enumerable.Range(0, from.Length)];
-        double[] hits = new double[queries.Count];
-        Parallel.For(0, queries.Count, () => new double[to.Length], (q, _, scores) =>
+        double[] hits = new double[from.Length];
+        Parallel.For(0, from.Length, () => new double[to.Length], (q, _, scores) =>
         {
             Array.Clear(scores);
-            SparseRow query = from[queries[q]];
+            SparseRow query = from[q];
             for (int k = 0; k < query.Indices.Length; k++)
             {
                 foreach ((int row, double weight) in CollectionsMarshal.AsSpan(postings[query.Indices[k]]))
@@ -115,28 +136,28 @@ public sealed partial class NGramBaseline
                 }
             }
 
-            hits[q] = Hit(scores, queries[q]);
+            hits[q] = Hit(scores, q, groups);
             return scores;
         }, _ => { });
-        return hits.Length == 0 ? double.NaN : hits.Sum() / hits.Length;
+        return hits;
     }
 
     // Every text's sum runs over the query's n-grams in the same order, so equal texts give equal scores: ties are exact.
-    private static double Hit(double[] scores, int target)
+    private static double Hit(double[] scores, int query, IReadOnlyList<int>? groups)
     {
-        double own = scores[target];
-        int ties = 0;
+        double best = scores.Max();
+        int right = 0;
+        int wrong = 0;
         for (int j = 0; j < scores.Length; j++)
         {
-            if (scores[j] > own)
+            if (scores[j] == best)
             {
-                return 0;
+                bool isRight = j == query || (groups is not null && groups[j] == groups[query]);
+                (right, wrong) = isRight ? (right + 1, wrong) : (right, wrong + 1);
             }
-
-            ties += j != target && scores[j] == own ? 1 : 0;
         }
 
-        return 1.0 / (ties + 1);
+        return (double)right / (right + wrong);
     }
 
     private Dictionary<int, int> Count(string text, NGramOptions options, List<int> documentCounts)

@@ -69,6 +69,27 @@ public static class Retrieval
         ArgumentNullException.ThrowIfNull(scores);
         ArgumentNullException.ThrowIfNull(queryGroups);
         ArgumentNullException.ThrowIfNull(poolGroups);
+        (double[] precision, int[] firstPlaces, double relevant) = RankGroups(scores, queryGroups, poolGroups);
+        return new GroupedRetrievalMetrics(Mean(precision), relevant, RetrievalMetrics.FromRanks(firstPlaces, scores.PoolCount));
+    }
+
+    /// <summary>The place of the first item of the query's group, equal scores of other items counting against us.</summary>
+    /// <param name="scores">Scores of n queries against a pool.</param>
+    /// <param name="queryGroups">The group of each query.</param>
+    /// <param name="poolGroups">The group of each item. Each query's group must have at least one item.</param>
+    /// <returns>A rank from 1 for each query.</returns>
+    /// <exception cref="ArgumentException">A count does not fit, or a query has no relevant item.</exception>
+    public static int[] FirstRelevantRanks(ScoreRows scores, IReadOnlyList<int> queryGroups, IReadOnlyList<int> poolGroups)
+    {
+        ArgumentNullException.ThrowIfNull(scores);
+        ArgumentNullException.ThrowIfNull(queryGroups);
+        ArgumentNullException.ThrowIfNull(poolGroups);
+        return RankGroups(scores, queryGroups, poolGroups).FirstPlaces;
+    }
+
+    private static (double[] Precision, int[] FirstPlaces, double RelevantPerQuery) RankGroups(
+        ScoreRows scores, IReadOnlyList<int> queryGroups, IReadOnlyList<int> poolGroups)
+    {
         if (queryGroups.Count != scores.QueryCount || poolGroups.Count != scores.PoolCount)
         {
             throw new ArgumentException("A group is needed for every query and every item of the pool.", nameof(queryGroups));
@@ -84,8 +105,7 @@ public static class Retrieval
         double[] precision = new double[scores.QueryCount];
         int[] firstPlaces = new int[scores.QueryCount];
         scores.ForEach((query, row) => (precision[query], firstPlaces[query]) = AveragePrecision(row, relevant[query]));
-        return new GroupedRetrievalMetrics(
-            Mean(precision), Mean([.. relevant.Select(r => (double)r.Length)]), RetrievalMetrics.FromRanks(firstPlaces, scores.PoolCount));
+        return (precision, firstPlaces, Mean([.. relevant.Select(r => (double)r.Length)]));
     }
 
     /// <summary>
