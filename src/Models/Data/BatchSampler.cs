@@ -25,8 +25,10 @@ public sealed class BatchSampler
     /// <param name="data">The data set.</param>
     /// <param name="options">What to draw.</param>
     /// <param name="batchSize">Examples in a batch.</param>
+    /// <param name="partner">Further captions that are drawn for the same concepts (English ones, to pair text with text); concepts that
+    /// it cannot show are left out. Null = none.</param>
     /// <exception cref="UserErrorException">As <see cref="CaptionSampler"/>, or too few train concepts for a batch.</exception>
-    public BatchSampler(CaptionedPictures data, SamplingOptions options, int batchSize)
+    public BatchSampler(CaptionedPictures data, SamplingOptions options, int batchSize, CaptionSampler? partner = null)
     {
         ArgumentNullException.ThrowIfNull(data);
         ArgumentNullException.ThrowIfNull(options);
@@ -34,7 +36,7 @@ public sealed class BatchSampler
         _data = data;
         _options = options;
         _captions = new(data, options);
-        _concepts = [.. data.ConceptsOf(DataSplit.Train).Where(_captions.CanShow)];
+        _concepts = [.. data.ConceptsOf(DataSplit.Train).Where(c => _captions.CanShow(c) && (partner is null || partner.CanShow(c)))];
         int different = options.DistinctGroups ? _concepts.Select((c, i) => data.Concepts[c].Group is >= 0 and int group ? group : -1 - i).Distinct().Count() : _concepts.Length;
         if (different < batchSize)
         {

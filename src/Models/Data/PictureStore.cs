@@ -31,6 +31,15 @@ public sealed class PictureStore
         }
     }
 
+    private PictureStore(PictureStore whole, int count)
+    {
+        Size = whole.Size;
+        Count = count;
+        PictureByteCount = whole.PictureByteCount;
+        _picturesPerBlock = whole._picturesPerBlock;
+        _blocks = whole._blocks;
+    }
+
     /// <summary>Height and width of every picture in pixels.</summary>
     public int Size { get; }
 
@@ -55,5 +64,27 @@ public sealed class PictureStore
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(picture, Count);
         (int block, int place) = Math.DivRem(picture, _picturesPerBlock);
         return _blocks[block].AsSpan(place * PictureByteCount, PictureByteCount);
+    }
+
+    /// <summary>Leaves out pictures; this store is not to be used afterwards, its memory goes over.</summary>
+    /// <param name="keep">Whether to keep a picture.</param>
+    /// <returns>The pictures that are kept, in order.</returns>
+    internal PictureStore Keep(Func<int, bool> keep)
+    {
+        int kept = 0;
+        for (int i = 0; i < Count; i++)
+        {
+            if (keep(i))
+            {
+                if (kept < i)
+                {
+                    Slot(i).CopyTo(Slot(kept));
+                }
+
+                kept++;
+            }
+        }
+
+        return new(this, kept);
     }
 }

@@ -165,12 +165,12 @@ internal sealed class IconSet : IDisposable
         }
         else if (hFlip)
         {
-            steps.Add(string.Create(CultureInfo.InvariantCulture, $"translate({width + left} {-top}) scale(-1 1)"));
+            steps.Add(string.Create(CultureInfo.InvariantCulture, $"translate({width + left} {0 - top}) scale(-1 1)"));
             (left, top) = (0, 0);
         }
         else if (vFlip)
         {
-            steps.Add(string.Create(CultureInfo.InvariantCulture, $"translate({-left} {height + top}) scale(1 -1)"));
+            steps.Add(string.Create(CultureInfo.InvariantCulture, $"translate({0 - left} {height + top}) scale(1 -1)"));
             (left, top) = (0, 0);
         }
 

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 
@@ -14,17 +13,21 @@ internal sealed class NodeIconRenderer : IIconRenderer
     private const int LargestSide = 1024;
     private static readonly byte[] s_greeting = "draw"u8.ToArray();
 
-    private readonly string _node;
-    private readonly string _script;
+    private readonly Func<IRenderChild> _start;
 
     /// <summary>Prepares to draw.</summary>
     /// <param name="packagesFolder">Where the packages are and <c>render.cjs</c> lies beside <c>node_modules</c>.</param>
     /// <exception cref="UserErrorException">Node.js is not there.</exception>
     internal NodeIconRenderer(string packagesFolder)
     {
-        _node = ExternalProgram.Find("node");
-        _script = Path.Combine(packagesFolder, "render.cjs");
+        string node = ExternalProgram.Find("node");
+        string script = Path.Combine(packagesFolder, "render.cjs");
+        _start = () => new NodeRenderChild(node, script);
     }
+
+    /// <summary>Draws with children of another kind.</summary>
+    /// <param name="start">Starts one.</param>
+    internal NodeIconRenderer(Func<IRenderChild> start) => _start = start;
 
     /// <inheritdoc/>
     public void Render(IReadOnlyList<string> documents, Action<int, RenderedIcon?> drawn, CancellationToken cancellationToken)
@@ -45,25 +48,23 @@ internal sealed class NodeIconRenderer : IIconRenderer
     /// <returns>The first document that was not answered.</returns>
     private int RenderFrom(IReadOnlyList<string> documents, int first, Action<int, RenderedIcon?> drawn, CancellationToken cancellationToken)
     {
-        using Process process = ExternalProgram.Start(_node, [_script], Path.GetDirectoryName(_script)!);
-        using CancellationTokenRegistration stop = cancellationToken.Register(() => ExternalProgram.Stop(process));
-        Task<string> errors = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        Stream answers = process.StandardOutput.BaseStream;
+        using IRenderChild child = _start();
+        using CancellationTokenRegistration stop = cancellationToken.Register(child.Stop);
+        Stream answers = child.Answers;
         byte[] greeting = new byte[s_greeting.Length];
         if (answers.ReadAtLeast(greeting, greeting.Length, throwOnEndOfStream: false) < greeting.Length || !greeting.AsSpan().SequenceEqual(s_greeting))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            ExternalProgram.Stop(process);
-            string said = errors.GetAwaiter().GetResult();
+            child.Stop();
             throw new UserErrorException(
                 "the drawings cannot be rendered: Node.js did not load @resvg/resvg-js",
                 "check that Node.js is 18 or newer and this processor is one the package has a build for")
             {
-                Details = said.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
+                Details = child.ReadErrors().Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries),
             };
         }
 
-        Task writing = Task.Run(() => Feed(process, documents, first), CancellationToken.None);
+        Task writing = Task.Run(() => Feed(child.Jobs, documents, first), CancellationToken.None);
         int next = first;
         try
         {
@@ -89,7 +90,7 @@ internal sealed class NodeIconRenderer : IIconRenderer
         }
         finally
         {
-            ExternalProgram.Stop(process);
+            child.Stop();
             writing.GetAwaiter().GetResult();
         }
 
@@ -97,11 +98,10 @@ internal sealed class NodeIconRenderer : IIconRenderer
         return next;
     }
 
-    private static void Feed(Process process, IReadOnlyList<string> documents, int first)
+    private static void Feed(Stream jobs, IReadOnlyList<string> documents, int first)
     {
         try
         {
-            Stream jobs = process.StandardInput.BaseStream;
             byte[] length = new byte[4];
             for (int i = first; i < documents.Count; i++)
             {
@@ -112,7 +112,7 @@ internal sealed class NodeIconRenderer : IIconRenderer
             }
 
             jobs.Flush();
-            process.StandardInput.Close();
+            jobs.Close();
         }
         catch (IOException)
         {

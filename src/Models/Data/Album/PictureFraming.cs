@@ -1,3 +1,5 @@
+using CrossAlign.Models.Data.Pictures;
+
 namespace CrossAlign.Models.Data.Album;
 
 /// <summary>A drawing as the renderer gives it: RGBA with straight alpha, rows from the top.</summary>
@@ -9,8 +11,6 @@ internal sealed record RenderedIcon(int Width, int Height, byte[] Rgba);
 /// </summary>
 internal static class PictureFraming
 {
-    private const double Lobes = 3;
-
     /// <summary>Frames a drawing.</summary>
     /// <param name="icon">The drawing.</param>
     /// <param name="size">Height and width of the frame.</param>
@@ -85,7 +85,7 @@ internal static class PictureFraming
     /// <summary>Across, then down. Shrinking widens the kernel, so that nothing aliases.</summary>
     private static float[] Resample(float[] square, int side, int size)
     {
-        (int Start, float[] Weights)[] taps = Taps(side, size);
+        (int Start, float[] Weights)[] taps = ResamplingTaps.Lanczos(side, size);
         float[] across = new float[3 * side * size];
         for (int y = 0; y < side; y++)
         {
@@ -122,32 +122,4 @@ internal static class PictureFraming
 
         return result;
     }
-
-    private static (int Start, float[] Weights)[] Taps(int from, int to)
-    {
-        double scale = (double)from / to;
-        double stretch = Math.Max(scale, 1);
-        double support = Lobes * stretch;
-        (int, float[])[] taps = new (int, float[])[to];
-        for (int i = 0; i < to; i++)
-        {
-            double centre = (i + 0.5) * scale;
-            int start = Math.Max(0, (int)(centre - support + 0.5));
-            int end = Math.Min(from, (int)(centre + support + 0.5));
-            double[] raw = new double[end - start];
-            for (int k = 0; k < raw.Length; k++)
-            {
-                raw[k] = Lanczos((start + k + 0.5 - centre) / stretch);
-            }
-
-            double sum = raw.Sum();
-            taps[i] = (start, Array.ConvertAll(raw, w => (float)(w / sum)));
-        }
-
-        return taps;
-    }
-
-    private static double Lanczos(double x) => x == 0 ? 1 : Math.Abs(x) >= Lobes ? 0 : Sinc(x) * Sinc(x / Lobes);
-
-    private static double Sinc(double x) => Math.Sin(Math.PI * x) / (Math.PI * x);
 }
