@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.RegularExpressions;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Tests.Harness;
+
+/// <summary>
+/// Runs every <c>Cpu...Tests</c> class of this assembly once more for each vector width below this processor's best, in a child
+/// process with the runtime's own switches, so that a new operation is covered as soon as it has such a class. Cases that would be
+/// slow without vectors carry <c>[Trait("Speed", "Slow")]</c> and are left to the process itself.
+/// </summary>
+public sealed partial class SimdTierTests
+{
+    /// <summary>Tells a child process which tier it must find; read by <see cref="CpuFeaturesTests"/>.</summary>
+    public const string ExpectedTierVariable = "CROSSALIGN_TEST_EXPECTED_TIER";
+
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(5);
+
+    public static TheoryData<SimdTier, string> LowerTiers()
+    {
+        TheoryData<SimdTier, string> data = [];
+        foreach ((SimdTier tier, string variable) in ((SimdTier, string)[])
+            [(SimdTier.Vector256, "DOTNET_EnableAVX512"), (SimdTier.Vector128, "DOTNET_EnableAVX2"), (SimdTier.Scalar, "DOTNET_EnableHWIntrinsic")])
+        {
+            if (tier < CpuFeatures.Tier)
+            {
+                data.Add(tier, variable);
+            }
+        }
+
+        return data;
+    }
+
+    [Theory(SkipTestWithoutData = true)]
+    [MemberData(nameof(LowerTiers))]
+    public async Task EveryCpuOperationPassesItsTestsAtALowerTier(SimdTier tier, string variable)
+    {
+        string assembly = typeof(SimdTierTests).Assembly.Location;
+        int classes = typeof(SimdTierTests).Assembly.GetTypes().Count(
+            t => t.Name.StartsWith("Cpu", StringComparison.Ordinal) && t.Name.EndsWith("Tests", StringComparison.Ordinal) && !t.IsAbstract);
+        string program = Environment.ProcessPath!;
+        ProcessStartInfo start = new(program) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+        if (Path.GetFileNameWithoutExtension(program) == "dotnet")
+        {
+            start.ArgumentList.Add(assembly);
+        }
+
+        foreach (string argument in (string[])
+            [
+                "--filter-class", "*.Cpu*", "--filter-not-trait", "Speed=Slow", "--minimum-expected-tests", classes.ToString(CultureInfo.InvariantCulture),
+                "--no-ansi", "--no-progress", "--auto-reporters", "off", "--results-directory", Path.Combine(Path.GetTempPath(), $"crossalign-{tier}-{Environment.ProcessId}"),
+            ])
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        start.Environment[variable] = "0";
+        start.Environment[ExpectedTierVariable] = tier.ToString();
+        using Process child = Process.Start(start)!;
+        using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(s_limit);
+        Task<string> output = child.StandardOutput.ReadToEndAsync(limit.Token);
+        Task<string> errors = child.StandardError.ReadToEndAsync(limit.Token);
+        try
+        {
+            await child.WaitForExitAsync(limit.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            child.Kill(entireProcessTree: true);
+            throw;
+        }
+
+        string said = await output + await errors;
+        Assert.True(child.ExitCode == 0, $"Tier {tier} ({variable}=0) failed with exit code {child.ExitCode}:{Environment.NewLine}{said}");
+        Match succeeded = SucceededLine().Match(said);
+        Assert.True(
+            succeeded.Success && int.Parse(succeeded.Groups[1].ValueSpan, CultureInfo.InvariantCulture) >= classes,
+            $"Tier {tier} ran too few tests:{Environment.NewLine}{said}");
+    }
+
+    [GeneratedRegex(@"succeeded: (\d+)")]
+    private static partial Regex SucceededLine();
+}
