@@ -68,6 +68,10 @@ internal static unsafe class MicroKernel<TVector>
         {
             EightRows(left, leftRowStride, leftDepthStride, right, depth, c, columnCount, rows, alpha, accumulate, bias);
         }
+        else if (TVector.Count == 8)
+        {
+            MicroKernel256.Whole(left, leftRowStride, leftDepthStride, right, depth, c, columnCount, rows, alpha, accumulate, bias);
+        }
         else
         {
             SixRows(left, leftRowStride, leftDepthStride, right, depth, c, columnCount, rows, alpha, accumulate, bias);

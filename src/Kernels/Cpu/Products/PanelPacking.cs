@@ -12,6 +12,9 @@ namespace CrossAlign.Kernels.Cpu.Products;
 internal static unsafe class PanelPacking<TVector>
     where TVector : unmanaged, ISimdFloat<TVector>
 {
+    // So many k of eight lanes are turned before the next eight: what a panel gets stays in the first-level cache meanwhile.
+    private const int TransposedDepth = 64;
+
     /// <summary>Packs lanes into panels.</summary>
     /// <param name="source">Element (lane, k) lies at <c>source[lane * stride + k]</c>, or at <c>source[k * stride + lane]</c> if <paramref name="lanesContiguous"/>.</param>
     /// <param name="dtype">Float32 or BFloat16.</param>
@@ -22,119 +25,221 @@ internal static unsafe class PanelPacking<TVector>
     /// <param name="depth">How many k.</param>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Overwritten.</param>
-    public static void Pack(void* source, DType dtype, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels)
+    /// <param name="panelDepth">The depth of the panels: <paramref name="depth"/>, or more where this call fills a part of each.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Pack(
+        void* source, DType dtype, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels, int panelDepth)
     {
         if (dtype == DType.BFloat16)
         {
-            Pack<BFloat16Element>(source, stride, lanesContiguous, width, lanes, depth, scale, panels);
+            Pack<BFloat16Element>(source, stride, lanesContiguous, width, lanes, depth, scale, panels, (nint)width * panelDepth);
         }
         else
         {
-            Pack<Float32Element>(source, stride, lanesContiguous, width, lanes, depth, scale, panels);
+            Pack<Float32Element>(source, stride, lanesContiguous, width, lanes, depth, scale, panels, (nint)width * panelDepth);
         }
     }
 
-    private static void Pack<TElement>(void* source, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels)
+    private static void Pack<TElement>(
+        void* source, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels, nint panelFloats)
         where TElement : unmanaged, ISimdElement
     {
         int whole = lanes - (lanes % width);
-        if (lanesContiguous)
-        {
-            CopyLanes<TElement>(source, stride, width, whole, depth, scale, panels);
-        }
-        else
+        if (!lanesContiguous)
         {
             for (int lane = 0; lane < whole; lane += width)
             {
-                TransposeLanes<TElement>((byte*)source + (lane * stride * TElement.ByteSize), stride, width, depth, scale, panels + ((nint)lane * depth));
+                void* first = (byte*)source + (lane * stride * TElement.ByteSize);
+                float* panel = panels + (lane / width * panelFloats);
+                if (TVector.Count >= 8 && width % 8 == 0)
+                {
+                    TransposeEights<TElement>(first, stride, width, depth, scale, panel);
+                }
+                else
+                {
+                    TransposeFours<TElement>(first, stride, width, depth, scale, panel);
+                }
             }
+        }
+        else if (width == 2 * TVector.Count)
+        {
+            CopyPairs<TElement>(source, stride, whole, depth, scale, panels, panelFloats);
+        }
+        else if (width == 6 && TVector.Count > 1)
+        {
+            CopySixes<TElement>(source, stride, whole, depth, scale, panels, panelFloats);
+        }
+        else
+        {
+            CopyLanes<TElement>(source, stride, width, whole, depth, scale, panels, panelFloats);
         }
 
         if (whole < lanes)
         {
             nint laneStride = lanesContiguous ? 1 : stride;
             nint depthStride = lanesContiguous ? stride : 1;
-            PartialPanel<TElement>(source, (whole * laneStride), laneStride, depthStride, width, lanes - whole, depth, scale, panels + ((nint)whole * depth));
+            PartialPanel<TElement>(source, whole * laneStride, laneStride, depthStride, width, lanes - whole, depth, scale, panels + (whole / width * panelFloats));
         }
     }
 
     // All panels of a row in one sweep, so that the source is read in its own order.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void CopyLanes<TElement>(void* source, nint stride, int width, int lanes, int depth, float scale, float* panels)
+    private static void CopyPairs<TElement>(void* source, nint stride, int lanes, int depth, float scale, float* panels, nint panelFloats)
         where TElement : unmanaged, ISimdElement
     {
         TVector factors = TVector.Broadcast(scale);
-        nint panelFloats = (nint)width * depth;
         for (int k = 0; k < depth; k++)
         {
             nint index = k * stride;
-            float* destination = panels + ((nint)k * width);
-            for (int lane = 0; lane < lanes; lane += width)
+            nint end = index + lanes;
+            float* destination = panels + ((nint)k * 2 * TVector.Count);
+            while (index < end)
             {
-                int i = 0;
-                for (; i + TVector.Count <= width; i += TVector.Count)
-                {
-                    TVector.Store(TElement.Load<TVector>(source, index + i) * factors, destination + i);
-                }
-
-                if (Vector128.IsHardwareAccelerated && i + 4 <= width)
-                {
-                    Float128.Store(TElement.Load<Float128>(source, index + i) * Float128.Broadcast(scale), destination + i);
-                    i += 4;
-                }
-
-                for (; i < width; i++)
-                {
-                    destination[i] = TElement.LoadScalar(source, index + i) * scale;
-                }
-
-                index += width;
+                TVector.Store(TElement.Load<TVector>(source, index) * factors, destination);
+                TVector.Store(TElement.Load<TVector>(source, index + TVector.Count) * factors, destination + TVector.Count);
+                index += 2 * TVector.Count;
                 destination += panelFloats;
             }
         }
     }
 
-    // Squares of four lanes by four k are turned in registers.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void TransposeLanes<TElement>(void* source, nint stride, int width, int depth, float scale, float* panel)
+    private static void CopySixes<TElement>(void* source, nint stride, int lanes, int depth, float scale, float* panels, nint panelFloats)
+        where TElement : unmanaged, ISimdElement
+    {
+        Vector128<float> factors = Vector128.Create(scale);
+        for (int k = 0; k < depth; k++)
+        {
+            nint index = k * stride;
+            nint end = index + lanes;
+            float* destination = panels + ((nint)k * 6);
+            while (index < end)
+            {
+                // Lanes 0 to 3 and 2 to 5: the middle two are written twice.
+                (TElement.Load<Float128>(source, index).Value * factors).Store(destination);
+                (TElement.Load<Float128>(source, index + 2).Value * factors).Store(destination + 2);
+                index += 6;
+                destination += panelFloats;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void CopyLanes<TElement>(void* source, nint stride, int width, int lanes, int depth, float scale, float* panels, nint panelFloats)
+        where TElement : unmanaged, ISimdElement
+    {
+        for (int k = 0; k < depth; k++)
+        {
+            float* destination = panels + ((nint)k * width);
+            for (int lane = 0; lane < lanes; lane += width)
+            {
+                int i = 0;
+                for (; TVector.Count >= 8 && i + 8 <= width; i += 8)
+                {
+                    Float256.Store(TElement.Load<Float256>(source, (k * stride) + lane + i) * Float256.Broadcast(scale), destination + i);
+                }
+
+                for (; i < width; i++)
+                {
+                    destination[i] = TElement.LoadScalar(source, (k * stride) + lane + i) * scale;
+                }
+
+                destination += panelFloats;
+            }
+        }
+    }
+
+    // Squares of four by four are turned in each half of a vector: rows 0 to 3 in the lower, rows 4 to 7 in the upper half, so that
+    // nothing crosses the halves.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposeEights<TElement>(void* source, nint stride, int width, int depth, float scale, float* panel)
+        where TElement : unmanaged, ISimdElement
+    {
+        Vector256<float> factors = Vector256.Create(scale);
+        int wholeDepth = depth - (depth % 4);
+        for (int start = 0; start < depth; start += TransposedDepth)
+        {
+            int end = Math.Min(start + TransposedDepth, wholeDepth);
+            for (int lane = 0; lane < width; lane += 8)
+            {
+                nint row = lane * stride;
+                float* destination = panel + ((nint)start * width) + lane;
+                for (int k = start; k < end; k += 4)
+                {
+                    nint index = row + k;
+                    Vector256<float> r0 = Rows<TElement>(source, index, 4 * stride) * factors;
+                    Vector256<float> r1 = Rows<TElement>(source, index + stride, 4 * stride) * factors;
+                    Vector256<float> r2 = Rows<TElement>(source, index + (2 * stride), 4 * stride) * factors;
+                    Vector256<float> r3 = Rows<TElement>(source, index + (3 * stride), 4 * stride) * factors;
+                    Vector256<double> low01 = Avx.UnpackLow(r0, r1).AsDouble();
+                    Vector256<double> low23 = Avx.UnpackLow(r2, r3).AsDouble();
+                    Vector256<double> high01 = Avx.UnpackHigh(r0, r1).AsDouble();
+                    Vector256<double> high23 = Avx.UnpackHigh(r2, r3).AsDouble();
+                    Avx.UnpackLow(low01, low23).AsSingle().Store(destination);
+                    Avx.UnpackHigh(low01, low23).AsSingle().Store(destination + width);
+                    Avx.UnpackLow(high01, high23).AsSingle().Store(destination + (2 * width));
+                    Avx.UnpackHigh(high01, high23).AsSingle().Store(destination + (3 * width));
+                    destination += 4 * width;
+                }
+            }
+        }
+
+        Remainder<TElement>(source, stride, width, width, wholeDepth, depth, scale, panel);
+    }
+
+    // The same with vectors of four: rows in fours, and two that remain of six.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void TransposeFours<TElement>(void* source, nint stride, int width, int depth, float scale, float* panel)
         where TElement : unmanaged, ISimdElement
     {
         int wholeDepth = Vector128.IsHardwareAccelerated ? depth - (depth % 4) : 0;
         Vector128<float> factors = Vector128.Create(scale);
         for (int lane = 0; lane < width; lane += 4)
         {
-            int count = Math.Min(4, width - lane);
-            nint row0 = lane * stride;
-            nint row1 = row0 + (count > 1 ? stride : 0);
-            nint row2 = row1 + (count > 2 ? stride : 0);
-            nint row3 = row2 + (count > 3 ? stride : 0);
+            bool four = width - lane >= 4;
+            nint row = lane * stride;
             float* destination = panel + lane;
-            int k = 0;
-            for (; k < wholeDepth; k += 4)
+            for (int k = 0; k < wholeDepth; k += 4)
             {
-                Vector128<float> r0 = TElement.Load<Float128>(source, row0 + k).Value * factors;
-                Vector128<float> r1 = TElement.Load<Float128>(source, row1 + k).Value * factors;
-                Vector128<float> r2 = TElement.Load<Float128>(source, row2 + k).Value * factors;
-                Vector128<float> r3 = TElement.Load<Float128>(source, row3 + k).Value * factors;
-                Vector128<float> low01 = Low(r0, r1);
-                Vector128<float> low23 = Low(r2, r3);
-                Vector128<float> high01 = High(r0, r1);
-                Vector128<float> high23 = High(r2, r3);
-                StoreLanes(Lower(low01, low23), destination, count);
-                StoreLanes(Upper(low01, low23), destination + width, count);
-                StoreLanes(Lower(high01, high23), destination + (2 * width), count);
-                StoreLanes(Upper(high01, high23), destination + (3 * width), count);
-                destination += 4 * width;
-            }
-
-            for (; k < depth; k++)
-            {
-                for (int i = 0; i < count; i++)
+                nint index = row + k;
+                Vector128<float> r0 = TElement.Load<Float128>(source, index).Value * factors;
+                Vector128<float> r1 = TElement.Load<Float128>(source, index + stride).Value * factors;
+                Vector128<double> low01 = Low(r0, r1);
+                Vector128<double> high01 = High(r0, r1);
+                if (four)
                 {
-                    destination[i] = TElement.LoadScalar(source, row0 + (i * stride) + k) * scale;
+                    Vector128<float> r2 = TElement.Load<Float128>(source, index + (2 * stride)).Value * factors;
+                    Vector128<float> r3 = TElement.Load<Float128>(source, index + (3 * stride)).Value * factors;
+                    Vector128<double> low23 = Low(r2, r3);
+                    Vector128<double> high23 = High(r2, r3);
+                    Vector128.Create(low01.GetLower(), low23.GetLower()).AsSingle().Store(destination);
+                    Vector128.Create(low01.GetUpper(), low23.GetUpper()).AsSingle().Store(destination + width);
+                    Vector128.Create(high01.GetLower(), high23.GetLower()).AsSingle().Store(destination + (2 * width));
+                    Vector128.Create(high01.GetUpper(), high23.GetUpper()).AsSingle().Store(destination + (3 * width));
+                }
+                else
+                {
+                    *(double*)destination = low01[0];
+                    *(double*)(destination + width) = low01[1];
+                    *(double*)(destination + (2 * width)) = high01[0];
+                    *(double*)(destination + (3 * width)) = high01[1];
                 }
 
-                destination += width;
+                destination += 4 * width;
+            }
+        }
+
+        Remainder<TElement>(source, stride, width, width, wholeDepth, depth, scale, panel);
+    }
+
+    private static void Remainder<TElement>(void* source, nint stride, int width, int lanes, int start, int depth, float scale, float* panel)
+        where TElement : unmanaged, ISimdElement
+    {
+        for (int k = start; k < depth; k++)
+        {
+            for (int lane = 0; lane < lanes; lane++)
+            {
+                panel[((nint)k * width) + lane] = TElement.LoadScalar(source, (lane * stride) + k) * scale;
             }
         }
     }
@@ -155,38 +260,21 @@ internal static unsafe class PanelPacking<TVector>
         }
     }
 
-    // (a0 b0 a1 b1), (a2 b2 a3 b3), and the halves of two such vectors.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Low(Vector128<float> a, Vector128<float> b) =>
-        Sse.IsSupported ? Sse.UnpackLow(a, b)
+    private static Vector256<float> Rows<TElement>(void* source, nint index, nint upper)
+        where TElement : unmanaged, ISimdElement =>
+        Vector256.Create(TElement.Load<Float128>(source, index).Value, TElement.Load<Float128>(source, index + upper).Value);
+
+    // (a0 b0 a1 b1) and (a2 b2 a3 b3).
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<double> Low(Vector128<float> a, Vector128<float> b) =>
+        (Sse.IsSupported ? Sse.UnpackLow(a, b)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b)
-        : Vector128.Create(a[0], b[0], a[1], b[1]);
+        : Vector128.Create(a[0], b[0], a[1], b[1])).AsDouble();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> High(Vector128<float> a, Vector128<float> b) =>
-        Sse.IsSupported ? Sse.UnpackHigh(a, b)
+    private static Vector128<double> High(Vector128<float> a, Vector128<float> b) =>
+        (Sse.IsSupported ? Sse.UnpackHigh(a, b)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
-        : Vector128.Create(a[2], b[2], a[3], b[3]);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Lower(Vector128<float> a, Vector128<float> b) =>
-        Vector128.Create(a.GetLower(), b.GetLower());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> Upper(Vector128<float> a, Vector128<float> b) =>
-        Vector128.Create(a.GetUpper(), b.GetUpper());
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreLanes(Vector128<float> value, float* destination, int count)
-    {
-        if (count == 4)
-        {
-            value.Store(destination);
-        }
-        else
-        {
-            // Widths are even: 6, 16 and so on; two lanes remain.
-            *(ulong*)destination = value.AsUInt64().ToScalar();
-        }
-    }
+        : Vector128.Create(a[2], b[2], a[3], b[3])).AsDouble();
 }

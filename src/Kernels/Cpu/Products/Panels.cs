@@ -24,7 +24,7 @@ internal static unsafe class Panels<TVector>
     public static int DepthBlock
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => TVector.Count == 16 ? 768 : 384;
+        get => TVector.Count == 16 ? 768 : 512;
     }
 
     /// <summary>Lanes of a left panel.</summary>
@@ -57,7 +57,21 @@ internal static unsafe class Panels<TVector>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Overwritten: <see cref="LeftFloats"/> floats.</param>
     public static void PackLeft(void* source, DType dtype, nint stride, bool transposed, int rows, int depth, float scale, float* panels) =>
-        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, LeftWidth, rows, depth, scale, panels);
+        PackLeftPart(source, dtype, stride, transposed, rows, depth, scale, panels, depth);
+
+    /// <summary>Packs some k of a left operand: like <see cref="PackLeft"/>, into panels of a greater depth.</summary>
+    /// <param name="source">The element of the first k to be packed; see <see cref="PackLeft"/>.</param>
+    /// <param name="dtype">Float32 or BFloat16.</param>
+    /// <param name="stride">See <see cref="PackLeft"/>.</param>
+    /// <param name="transposed">See <see cref="PackLeft"/>.</param>
+    /// <param name="rows">How many rows.</param>
+    /// <param name="depth">How many k to pack.</param>
+    /// <param name="scale">Multiplies every element.</param>
+    /// <param name="panels">Where the first k goes in the first panel.</param>
+    /// <param name="panelDepth">The depth of the panels.</param>
+    public static void PackLeftPart(
+        void* source, DType dtype, nint stride, bool transposed, int rows, int depth, float scale, float* panels, int panelDepth) =>
+        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, LeftWidth, rows, depth, scale, panels, panelDepth);
 
     /// <summary>Packs columns of a right operand.</summary>
     /// <param name="source">Element (k, column) lies at <c>source[column * stride + k]</c>, or at <c>source[k * stride + column]</c> if <paramref name="transposed"/>.</param>
@@ -69,7 +83,21 @@ internal static unsafe class Panels<TVector>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Overwritten: <see cref="RightFloats"/> floats.</param>
     public static void PackRight(void* source, DType dtype, nint stride, bool transposed, int columns, int depth, float scale, float* panels) =>
-        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, RightWidth, columns, depth, scale, panels);
+        PackRightPart(source, dtype, stride, transposed, columns, depth, scale, panels, depth);
+
+    /// <summary>Packs some k of a right operand: like <see cref="PackRight"/>, into panels of a greater depth.</summary>
+    /// <param name="source">The element of the first k to be packed; see <see cref="PackRight"/>.</param>
+    /// <param name="dtype">Float32 or BFloat16.</param>
+    /// <param name="stride">See <see cref="PackRight"/>.</param>
+    /// <param name="transposed">See <see cref="PackRight"/>.</param>
+    /// <param name="columns">How many columns.</param>
+    /// <param name="depth">How many k to pack.</param>
+    /// <param name="scale">Multiplies every element.</param>
+    /// <param name="panels">Where the first k goes in the first panel.</param>
+    /// <param name="panelDepth">The depth of the panels.</param>
+    public static void PackRightPart(
+        void* source, DType dtype, nint stride, bool transposed, int columns, int depth, float scale, float* panels, int panelDepth) =>
+        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, RightWidth, columns, depth, scale, panels, panelDepth);
 
     /// <summary><c>c = left right</c>, or <c>c += left right</c>, for packed operands of the same depth.</summary>
     /// <param name="left">Packed by <see cref="PackLeft"/>.</param>

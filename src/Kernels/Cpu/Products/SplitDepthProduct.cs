@@ -75,7 +75,9 @@ internal static unsafe class SplitDepthProduct
             int pieceDepth = Panels.Blocks(s->Product.Depth, Pieces);
             int lanes = s->Product.Rows + s->Product.Columns;
             int blocks = Math.Max(Panels.Blocks(pieceDepth, Panels<TVector>.DepthBlock), Panels.Blocks(pieceDepth, Math.Max(64, PackedFloats / lanes)));
-            s->BlockDepth = Panels.Blocks(pieceDepth, blocks);
+
+            // Odd, so that the panels do not compete for the same places in the first-level cache while they are filled.
+            s->BlockDepth = Panels.Blocks(pieceDepth, blocks) | 1;
             s->LeftFloats = (nint)((Panels<TVector>.LeftFloats(s->Product.Rows, s->BlockDepth) + 15) / 16 * 16);
             s->SlotFloats = s->LeftFloats + (nint)Panels<TVector>.RightFloats(s->Product.Columns, s->BlockDepth);
         }
