@@ -9,7 +9,11 @@ namespace CrossAlign.Benchmarks;
 /// Tokens a second beside the SentencePiece C++ library: both are checked to give the same ids, then take turns in one run, each on
 /// one thread. <c>dotnet run -c Release --project benchmarks -- tokenizer-peer MODEL_FOLDER TEXTS [ROUNDS]</c>
 /// </summary>
-/// <remarks>"Cold" starts with an empty cache of words, "warm" has seen the texts before. All figures are medians of the rounds.</remarks>
+/// <remarks>
+/// Debian's library (0.1.97) compares unrounded sums; later releases, which this project follows, compare them as single-precision
+/// numbers. In texts of many languages a few near-ties differ for that reason; how many is printed.
+/// "Cold" starts with an empty cache of words, "warm" has seen the texts before. All figures are medians of the rounds.
+/// </remarks>
 internal static class TokenizerPeer
 {
     /// <summary>Runs the comparison.</summary>

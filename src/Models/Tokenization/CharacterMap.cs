@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using System.Text.Unicode;
 
 namespace CrossAlign.Models.Tokenization;
 
@@ -60,7 +61,7 @@ internal sealed class CharacterMap
         }
 
         uint length = blob.Length < 4 ? uint.MaxValue : BinaryPrimitives.ReadUInt32LittleEndian(blob);
-        if (length == 0 || length % 4 != 0 || length > blob.Length - 4)
+        if (length == 0 || length % 4 != 0 || length > blob.Length - 4 || !Utf8.IsValid(blob[(4 + (int)length)..]))
         {
             throw new UserErrorException($"'{name}': the precompiled character map is damaged", "download the file again");
         }

@@ -14,7 +14,7 @@ internal sealed class TokenTemplate(IReadOnlyList<TokenTemplate.Part> parts)
     public int AddedCount { get; } = parts.Count(p => p.Id >= 0);
 
     /// <summary>The tokens and texts in order.</summary>
-    public IReadOnlyList<Part> Parts { get; } = parts;
+    public Part[] Parts { get; } = [.. parts];
 
     /// <summary>The largest id that is added; -1 where there is none.</summary>
     public int LargestId { get; } = parts.Count == 0 ? -1 : parts.Max(p => p.Id);

@@ -104,6 +104,7 @@ internal sealed class TokenizerJsonReader
 
     private PieceModel ReadModel(JsonElement model)
     {
+        Require(model, JsonValueKind.Object, "model");
         string type = Optional(model, "type") is JsonElement t ? Text(t, "model.type")
             : Optional(model, "merges") is not null ? "BPE"
             : Optional(model, "unk_id") is not null ? "Unigram" : "";

@@ -30,7 +30,7 @@ internal sealed class UnigramLattice<T>
 
     /// <summary>Cuts a text.</summary>
     /// <param name="vocabulary">Pieces and scores.</param>
-    /// <param name="text">Well-formed UTF-8.</param>
+    /// <param name="text">UTF-8.</param>
     /// <param name="before">The sum of scores of what stands before the text.</param>
     public void Run(UnigramVocabulary<T> vocabulary, ReadOnlySpan<byte> text, T before)
     {
@@ -50,7 +50,7 @@ internal sealed class UnigramLattice<T>
         while (start < text.Length)
         {
             T till = nodes[start].Score;
-            int characterEnd = start + Utf8Length(text[start]);
+            int characterEnd = Math.Min(start + Utf8Length(text[start]), text.Length);
             bool hasCharacter = false;
             PieceTrie.Unit unit = root;
             int end = start;
