@@ -192,7 +192,7 @@ public static class ModelFolder
         TwoTowerModel model = new(device, text, image, new TwoTowerOptions
         {
             ProjectionWidth = projects ? image?.ProjectionWidth ?? text!.ProjectionWidth : 0,
-            TextPooling = text is { IsCausal: true } ? PoolingKind.Eos : PoolingKind.Mean,
+            TextPooling = text is { IsCausal: true } ? PoolingKind.Eos : text is null ? PoolingKind.Mean : DeclaredPooling(folder),
             ImagePooling = image is { IsClip: true } ? PoolingKind.Cls : PoolingKind.Mean,
             ScaleName = null,
         });
@@ -205,6 +205,8 @@ public static class ModelFolder
         reports = [report!];
         return model;
     }
+
+    private static PoolingKind DeclaredPooling(string folder) => SentenceTransformersSettings.Read(folder).Pooling ?? PoolingKind.Mean;
 
     private static bool HasProjection(string folder, bool isImage)
     {

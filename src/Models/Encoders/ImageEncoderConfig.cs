@@ -56,6 +56,8 @@ public sealed record ImageEncoderConfig : EncoderConfig
             ["num_channels"] = 3,
             ["num_hidden_layers"] = layers,
             ["patch_size"] = patchSize,
+            ["pooler_act"] = "tanh",
+            ["pooler_output_size"] = width,
             ["qkv_bias"] = true,
             ["torch_dtype"] = "float32",
         };

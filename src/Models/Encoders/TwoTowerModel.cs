@@ -1,4 +1,5 @@
 using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Encoders;
@@ -75,6 +76,13 @@ public sealed class TwoTowerModel : IDisposable
 
     /// <summary>The learned multiplier of similarities, or its logarithm (see <see cref="TwoTowerOptions.ScaleName"/>): value and gradient of shape (1); absent for none.</summary>
     public ParameterTensor Scale { get; }
+
+    /// <summary>Loads a model: a folder that <see cref="ModelFolder.Save"/> or an export wrote, or a published checkpoint of a text tower, an image tower or CLIP.</summary>
+    /// <param name="device">Where the model is to lie; it must outlive the model.</param>
+    /// <param name="folder">The folder.</param>
+    /// <returns>The model, owned by the caller; pooling as the folder declares it.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit; the message names what is wrong.</exception>
+    public static TwoTowerModel Load(Device device, string folder) => ModelFolder.Load(device, folder, out _);
 
     /// <summary>The width of a text's or picture's vector, head included.</summary>
     /// <param name="project">Whether the head is applied.</param>

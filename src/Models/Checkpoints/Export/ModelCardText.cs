@@ -1,0 +1,151 @@
+using System.Globalization;
+using System.Text;
+using CrossAlign.Models.Encoders;
+
+namespace CrossAlign.Models.Checkpoints.Export;
+
+/// <summary>The model card: front matter for the public hub, how to use the towers from Python and from here, data, training, figures.</summary>
+internal static class ModelCardText
+{
+    public static string Of(TwoTowerModel model, HubExportContent content)
+    {
+        ModelCard card = content.Card;
+        StringBuilder text = new();
+        FrontMatter(text, model, card);
+        text.Append(CultureInfo.InvariantCulture, $"# {card.Name}\n\n{card.Summary}\n\n");
+        Sizes(text, model);
+        Usage(text, model, content);
+        Section(text, "Data", card.Data);
+        Section(text, "Training", card.Training);
+        Figures(text, card.Figures);
+        return text.ToString().TrimEnd('\n') + "\n";
+    }
+
+    private static void FrontMatter(StringBuilder text, TwoTowerModel model, ModelCard card)
+    {
+        text.Append("---\n");
+        List(text, "language", card.Languages);
+        if (card.License is not null)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"license: {card.License}\n");
+        }
+
+        List(text, "base_model", card.BaseModels);
+        text.Append("library_name: transformers\n");
+        text.Append(CultureInfo.InvariantCulture, $"pipeline_tag: {(model.Image is null ? "sentence-similarity" : "zero-shot-image-classification")}\n");
+        List(text, "tags", ["crossalign", "multilingual", "image-text"]);
+        text.Append("---\n\n");
+    }
+
+    private static void Sizes(StringBuilder text, TwoTowerModel model)
+    {
+        text.Append("| part | architecture | width | blocks | heads | parameters | pooling |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+        if (model.Text is not null)
+        {
+            Row("text", model.Text.Config, ParameterGroup.TextTower, ModelFolder.NameOf(model.Options.TextPooling));
+        }
+
+        if (model.Image is not null)
+        {
+            Row("image", model.Image.Config, ParameterGroup.ImageTower, ModelFolder.NameOf(model.Options.ImagePooling));
+        }
+
+        text.Append('\n');
+        if (model.Options.ProjectionWidth > 0)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"Both are projected to {model.Options.ProjectionWidth} dimensions by `{ModelFolder.ExportedHeadsName}`.\n\n");
+        }
+
+        void Row(string part, EncoderConfig config, ParameterGroup group, string pooling) => text.Append(
+            CultureInfo.InvariantCulture,
+            $"| {part} | `{config.ModelType}` | {config.Width} | {config.Layers} | {config.Heads} | {model.Parameters.CountOf(group)} | {pooling} |\n");
+    }
+
+    private static void Usage(StringBuilder text, TwoTowerModel model, HubExportContent content)
+    {
+        text.Append("## Use\n\n    crossalign embed --model . --texts texts.txt --out vectors.safetensors\n\n");
+        if (model.Text is null)
+        {
+            return;
+        }
+
+        // Written out, because the pooling and the heads are what a reader gets wrong.
+        text.Append("```python\nimport torch\nfrom safetensors.torch import load_file\nfrom transformers import AutoModel, AutoTokenizer\n\n");
+        text.Append("tokenizer = AutoTokenizer.from_pretrained(\"text\")\ntower = AutoModel.from_pretrained(\"text\").eval()\n");
+        text.Append(CultureInfo.InvariantCulture, $"heads = load_file(\"{ModelFolder.ExportedHeadsName}\")\n\n");
+        text.Append("batch = tokenizer([\"a dog\", \"allqu\"], padding=True, return_tensors=\"pt\")\nwith torch.no_grad():\n    hidden = tower(input_ids=batch[\"input_ids\"], attention_mask=batch[\"attention_mask\"]).last_hidden_state\n");
+        text.Append(model.Options.TextPooling switch
+        {
+            Kernels.PoolingKind.Mean => "    mask = batch[\"attention_mask\"].unsqueeze(-1).float()\n    vectors = (hidden * mask).sum(1) / mask.sum(1)\n",
+            Kernels.PoolingKind.Cls => "    vectors = hidden[:, 0]\n",
+            _ => "    last = batch[\"attention_mask\"].sum(1) - 1\n    vectors = hidden[torch.arange(len(last)), last]\n",
+        });
+        if (model.TextHead is not null)
+        {
+            text.Append("    vectors = torch.nn.functional.linear(vectors, heads[\"text_head.weight\"], heads.get(\"text_head.bias\"))\n");
+        }
+
+        if (content.Normalize)
+        {
+            text.Append("    vectors = torch.nn.functional.normalize(vectors, dim=-1)\n");
+        }
+
+        text.Append("```\n\n");
+        if (model.Image is not null)
+        {
+            text.Append("The image tower is used alike (`AutoModel.from_pretrained(\"image\")`, ");
+            text.Append(model.Options.ImagePooling == Kernels.PoolingKind.Mean ? "mean over all tokens, class token included" : "the class token's row");
+            text.Append(", then `image_head`).\n\n");
+        }
+    }
+
+    private static void Section(StringBuilder text, string title, IReadOnlyList<string> lines)
+    {
+        if (lines.Count == 0)
+        {
+            return;
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"## {title}\n\n");
+        foreach (string line in lines)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"- {line}\n");
+        }
+
+        text.Append('\n');
+    }
+
+    private static void Figures(StringBuilder text, IReadOnlyList<IReadOnlyList<string>> rows)
+    {
+        if (rows.Count < 2)
+        {
+            return;
+        }
+
+        text.Append("## Figures\n\n");
+        for (int i = 0; i < rows.Count; i++)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", rows[i].Select(c => c.Replace("|", "\\|", StringComparison.Ordinal)))} |\n");
+            if (i == 0)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"|{string.Concat(Enumerable.Repeat(" --- |", rows[0].Count))}\n");
+            }
+        }
+
+        text.Append('\n');
+    }
+
+    private static void List(StringBuilder text, string key, IReadOnlyList<string> values)
+    {
+        if (values.Count == 0)
+        {
+            return;
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"{key}:\n");
+        foreach (string value in values)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"- {value}\n");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
+
+namespace CrossAlign.Models.Tests.Checkpoints;
+
+public sealed class SentenceTransformersSettingsTests
+{
+    private const string Modules = """
+        [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}REST]
+        """;
+
+    [Theory]
+    [InlineData("\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": false", PoolingKind.Cls)]
+    [InlineData("\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true", PoolingKind.Mean)]
+    [InlineData("\"pooling_mode_mean_tokens\": false, \"pooling_mode_lasttoken\": true", PoolingKind.Eos)]
+    [InlineData("\"pooling_mode\": \"cls\"", PoolingKind.Cls)]
+    public void ReadsThePoolingThatAFolderDeclares(string flags, PoolingKind expected)
+    {
+        using TemporaryFolder folder = Folder(Modules.Replace("REST", "", StringComparison.Ordinal), "{\"word_embedding_dimension\": 8, " + flags + "}");
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.Path);
+        Assert.Equal(expected, settings.Pooling);
+        Assert.False(settings.Normalize);
+    }
+
+    [Fact]
+    public void ReadsPromptsAndLimits()
+    {
+        using TemporaryFolder folder = Folder(
+            Modules.Replace("REST", ", {\"idx\": 2, \"name\": \"2\", \"path\": \"2_Normalize\", \"type\": \"sentence_transformers.models.Normalize\"}", StringComparison.Ordinal),
+            "{\"pooling_mode_mean_tokens\": true}");
+        File.WriteAllText(folder.File("config_sentence_transformers.json"), "{\"prompts\": {\"query\": \"query: \", \"passage\": \"passage: \"}, \"default_prompt_name\": \"query\"}");
+        File.WriteAllText(folder.File("sentence_bert_config.json"), "{\"max_seq_length\": 128, \"do_lower_case\": false}");
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.Path);
+        Assert.True(settings.Normalize);
+        Assert.Equal(128, settings.MaxTokens);
+        Assert.Equal("query: ", settings.DefaultPrompt);
+        Assert.Equal("passage: ", settings.Prompts["passage"]);
+
+        using TemporaryFolder copy = new();
+        settings.Write(copy.Path, 8);
+        SentenceTransformersSettings again = SentenceTransformersSettings.Read(copy.Path);
+        Assert.Equal(settings with { Prompts = again.Prompts }, again);
+        Assert.Equal(settings.Prompts, again.Prompts);
+    }
+
+    [Fact]
+    public void AFolderThatDeclaresNothingHasNoSettings()
+    {
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(Fixtures.PathOf("text-tower-bert", "hf"));
+        Assert.Equal((null, null, ""), (settings.Pooling, settings.Normalize, settings.DefaultPrompt));
+    }
+
+    [Theory]
+    [InlineData(", {\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.Dense\"}", "{\"pooling_mode_mean_tokens\": true}", "'Dense' in '2_Dense'")]
+    [InlineData(", {\"path\": \"../x\", \"type\": \"sentence_transformers.models.Normalize\"}", "{\"pooling_mode_mean_tokens\": true}", "outside of the folder")]
+    [InlineData("", "{\"pooling_mode_max_tokens\": true}", "max_tokens")]
+    [InlineData("", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}", "cls_token and mean_tokens")]
+    public void WhatIsNotComputedHereIsAnErrorThatNamesIt(string rest, string pooling, string message)
+    {
+        using TemporaryFolder folder = Folder(Modules.Replace("REST", rest, StringComparison.Ordinal), pooling);
+        Assert.Contains(message, Assert.Throws<UserErrorException>(() => SentenceTransformersSettings.Read(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    private static TemporaryFolder Folder(string modules, string pooling)
+    {
+        TemporaryFolder folder = new();
+        File.WriteAllText(folder.File("modules.json"), modules);
+        Directory.CreateDirectory(folder.File("1_Pooling"));
+        File.WriteAllText(folder.File("1_Pooling/config.json"), pooling);
+        return folder;
+    }
+}
