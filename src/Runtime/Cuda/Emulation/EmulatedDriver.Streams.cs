@@ -514,6 +514,7 @@ public sealed unsafe partial class EmulatedDriver
             Heap = _heap,
             Number = _launchNumber++,
             Seed = Options.Seed,
+            MaxInstructionsPerBlock = Options.MaxInstructionsPerBlock,
             Interleaving = Options.Interleaving,
             Arithmetic = Options.Arithmetic,
             WorkerCount = Options.WorkerCount == 0 ? Environment.ProcessorCount : Options.WorkerCount,

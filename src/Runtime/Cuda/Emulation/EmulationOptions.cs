@@ -53,6 +53,9 @@ public sealed record EmulationOptions
     /// <summary>Threads of the host that execute blocks; 0 for one a processor.</summary>
     public int WorkerCount { get; init; }
 
+    /// <summary>Warp instructions after which a block is taken to be endless (error 702).</summary>
+    public long MaxInstructionsPerBlock { get; init; } = 1L << 29;
+
     /// <summary>The n-th of the standard variations: three interleavings crossed with the ways of arithmetic.</summary>
     /// <param name="seed">Any number; equal numbers give equal options.</param>
     /// <returns>The options.</returns>

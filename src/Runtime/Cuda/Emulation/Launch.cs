@@ -30,7 +30,7 @@ internal sealed class Launch
 
     public required int WorkerCount { get; init; }
 
-    public long MaxInstructionsPerBlock { get; init; } = 1L << 31;
+    public required long MaxInstructionsPerBlock { get; init; }
 
     public int ThreadsPerBlock => (int)(Block.X * Block.Y * Block.Z);
 

@@ -1,0 +1,177 @@
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Runtime.Tests.Cuda;
+
+/// <summary>Kernels with one planted bug each, which a check of the emulated device must name, and beside each the kernel without it, which must pass.</summary>
+public sealed class PlantedBugTests
+{
+    // Each thread writes its word, reads its neighbour's.
+    private const string Exchange = """
+        mov.u32 %r10, tile;
+        add.u32 %r11, %r10, %r3;
+        st.shared.u32 [%r11], 0;
+        bar.sync 0;
+        st.shared.u32 [%r11], %r1;
+        {0}
+        xor.b32 %r12, %r3, {1};
+        add.u32 %r12, %r12, %r10;
+        ld.shared.u32 %r13, [%r12];
+        st.global.u32 [%rd4], %r13;
+        """;
+
+    public static TheoryData<string, string, string, FaultKind, string> Bugs()
+    {
+        TheoryData<string, string, string, FaultKind, string> data = [];
+        data.Add("a missing __syncthreads", Exchange.Replace("{0}", "", StringComparison.Ordinal).Replace("{1}", "128", StringComparison.Ordinal),
+            Exchange.Replace("{0}", "bar.sync 0;", StringComparison.Ordinal).Replace("{1}", "128", StringComparison.Ordinal), FaultKind.Race, "shared");
+        data.Add("a missing __syncwarp", Exchange.Replace("{0}", "", StringComparison.Ordinal).Replace("{1}", "4", StringComparison.Ordinal),
+            Exchange.Replace("{0}", "bar.warp.sync -1;", StringComparison.Ordinal).Replace("{1}", "4", StringComparison.Ordinal), FaultKind.Race, "__syncwarp");
+        data.Add("a read out of bounds", "ld.global.u32 %r10, [%rd3+4]; st.global.u32 [%rd4], %r10;", "ld.global.u32 %r10, [%rd3]; st.global.u32 [%rd4], %r10;",
+            FaultKind.OutOfBounds, "4 bytes past the end of the allocation of 256 bytes");
+        data.Add("a write out of bounds", "st.global.u32 [%rd4+4], %r1;", "st.global.u32 [%rd4], %r1;", FaultKind.OutOfBounds, "write of 4 bytes");
+        data.Add("a shared write out of bounds", "mov.u32 %r10, tile; add.u32 %r10, %r10, %r3; st.shared.u32 [%r10+1024], %r1; st.global.u32 [%rd4], %r1;",
+            "mov.u32 %r10, tile; add.u32 %r10, %r10, %r3; st.shared.u32 [%r10], %r1; st.global.u32 [%rd4], %r1;", FaultKind.OutOfBounds, "of shared memory");
+        data.Add("an off-by-one in a tail", "setp.gt.u32 %p1, %r1, 63; @%p1 ret; st.global.u32 [%rd4+4], %r1;", "setp.ge.u32 %p1, %r1, 63; @%p1 ret; st.global.u32 [%rd4+4], %r1;",
+            FaultKind.OutOfBounds, "thread (63, 0, 0)");
+        data.Add("a divergent barrier", "setp.lt.u32 %p1, %r1, 16; @%p1 bra SKIP; bar.sync 0; SKIP: st.global.u32 [%rd4], %r1;",
+            "setp.lt.u32 %p1, %r1, 16; @%p1 bra SKIP; mov.u32 %r10, 1; SKIP: bar.sync 0; st.global.u32 [%rd4], %r1;", FaultKind.Synchronisation, "barrier");
+        data.Add("a barrier that a warp misses", "setp.lt.u32 %p1, %r1, 32; @%p1 ret; bar.sync 0; st.global.u32 [%rd4], %r1;",
+            "bar.sync 0; setp.lt.u32 %p1, %r1, 32; @%p1 ret; st.global.u32 [%rd4], %r1;", FaultKind.Synchronisation, "ended");
+        data.Add("a shuffle in divergent code", "setp.lt.u32 %p1, %r1, 16; mov.u32 %r10, %r1; @%p1 bra SKIP; shfl.sync.bfly.b32 %r10, %r1, 1, 31, -1; SKIP: st.global.u32 [%rd4], %r10;",
+            "setp.lt.u32 %p1, %r1, 16; shfl.sync.bfly.b32 %r10, %r1, 1, 31, -1; @%p1 bra SKIP; mov.u32 %r10, %r1; SKIP: st.global.u32 [%rd4], %r10;", FaultKind.Synchronisation, "member mask");
+        data.Add("a missing wait for cp.async", AsyncCopy(""), AsyncCopy("cp.async.wait_group 0;"), FaultKind.PendingCopy, "cp.async");
+        data.Add("a wait for one group too few", AsyncCopy("cp.async.wait_group 1;"), AsyncCopy("cp.async.wait_all;"), FaultKind.PendingCopy, "cp.async");
+        data.Add("a misaligned row of ldmatrix", LoadMatrix(8), LoadMatrix(16), FaultKind.Misaligned, "ldmatrix");
+        data.Add("a misaligned vector load", "ld.global.v2.u32 {%r10, %r11}, [%rd1+4]; st.global.u32 [%rd4], %r10;", "ld.global.v2.u32 {%r10, %r11}, [%rd1+8]; st.global.u32 [%rd4], %r10;",
+            FaultKind.Misaligned, "misaligned read of 8 bytes");
+        data.Add("an uninitialised shared read", "mov.u32 %r10, tile; add.u32 %r10, %r10, %r3; ld.shared.u32 %r11, [%r10]; st.global.u32 [%rd4], %r11;",
+            "mov.u32 %r10, tile; add.u32 %r10, %r10, %r3; st.shared.u32 [%r10], 0; ld.shared.u32 %r11, [%r10]; st.global.u32 [%rd4], %r11;", FaultKind.Uninitialised, "never written");
+        data.Add("a plain add for an atomic one", "ld.global.u32 %r10, [%rd2]; add.u32 %r10, %r10, 1; st.global.u32 [%rd2], %r10;",
+            "atom.global.add.u32 %r10, [%rd2], 1;", FaultKind.Race, "global");
+        data.Add("a shared address used as a global one", "mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6; ld.global.u32 %r10, [%rd7]; st.global.u32 [%rd4], %r10;",
+            "mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6; st.u32 [%rd7], 1; st.global.u32 [%rd4], %r1;", FaultKind.OutOfBounds, "shared memory used for global");
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Bugs))]
+    public void EachIsCaughtAndItsCureIsNot(string name, string bug, string cure, FaultKind kind, string words)
+    {
+        uint[] input = [.. Enumerable.Range(0, 64).Select(i => (uint)i)];
+        foreach (Interleaving interleaving in Enum.GetValues<Interleaving>())
+        {
+            EmulationOptions options = new() { Interleaving = interleaving, Seed = 7 };
+            using PtxBench broken = new(bug, options);
+            CudaException e = Assert.Throws<CudaException>(() => broken.Run(input, 64, threads: 64));
+            Assert.True(kind == broken.Emulation.LastFault, $"{name}: {broken.Emulation.LastFault}: {e.Message}");
+            Assert.Contains(words, e.Message, StringComparison.Ordinal);
+            Assert.Equal(kind is FaultKind.OutOfBounds or FaultKind.Misaligned ? CuResult.IllegalAddress : CuResult.LaunchFailed, e.Result);
+            using PtxBench sound = new(cure, options);
+            sound.Run(input, 64, threads: name == "a missing __syncwarp" ? 32 : 64);
+        }
+    }
+
+    [Fact]
+    public void ARaceBetweenBlocksIsCaughtUnlessAFenceAndAnAtomicOrderThem()
+    {
+        // The last block to finish adds what all have written: the usual pattern, and the same without its fence.
+        const string pattern = """
+            mul.wide.u32 %rd6, %r2, 4;
+            add.s64 %rd7, %rd2, %rd6;
+            st.global.u32 [%rd7+4], 5;
+            {0}
+            atom.global.add.u32 %r10, [%rd2], 1;
+            setp.ne.u32 %p1, %r10, 3;
+            @%p1 ret;
+            ld.global.u32 %r11, [%rd2+4];
+            ld.global.u32 %r12, [%rd2+8];
+            ld.global.u32 %r13, [%rd2+12];
+            ld.global.u32 %r14, [%rd2+16];
+            add.u32 %r11, %r11, %r12;
+            add.u32 %r11, %r11, %r13;
+            add.u32 %r11, %r11, %r14;
+            st.global.u32 [%rd2+20], %r11;
+            """;
+        foreach (Interleaving interleaving in Enum.GetValues<Interleaving>())
+        {
+            EmulationOptions options = new() { Interleaving = interleaving, Seed = 5 };
+            using PtxBench broken = new(pattern.Replace("{0}", string.Empty, StringComparison.Ordinal), options);
+            CudaException e = Assert.Throws<CudaException>(() => broken.Run([0], 8, threads: 1, blocks: 4));
+            Assert.Equal(FaultKind.Race, broken.Emulation.LastFault);
+            Assert.Contains("no order of blocks", e.Message, StringComparison.Ordinal);
+            using PtxBench sound = new(pattern.Replace("{0}", "membar.gl;", StringComparison.Ordinal), options);
+            Assert.Equal(20u, sound.Run([0], 8, threads: 1, blocks: 4)[5]);
+        }
+    }
+
+    [Theory]
+    [InlineData(4, 1)]
+    [InlineData(8, 2)]
+    [InlineData(128, 32)]
+    public void BankConflictsAreCounted(int strideBytes, int wavefronts)
+    {
+        using PtxBench bench = new($"mov.u32 %r10, tile; mul.lo.u32 %r11, %r1, {strideBytes}; add.u32 %r10, %r10, %r11; st.shared.u32 [%r10], %r1;", sharedByteCount: 4096);
+        bench.Run([], 1);
+        KernelCounters counters = bench.Emulation.ReadCounters()["bench"];
+        Assert.Equal(1, counters.MinSharedWavefrontCount);
+        Assert.Equal(wavefronts, counters.SharedWavefrontCount);
+    }
+
+    [Theory]
+    [InlineData(1, 4)]
+    [InlineData(2, 8)]
+    [InlineData(8, 32)]
+    public void UncoalescedLoadsAreCounted(int strideWords, int sectors)
+    {
+        using PtxBench bench = new($"mul.lo.u32 %r10, %r3, {strideWords}; cvt.u64.u32 %rd6, %r10; add.s64 %rd6, %rd6, %rd1; ld.global.u32 %r11, [%rd6];");
+        bench.Run(new uint[256], 1);
+        KernelCounters counters = bench.Emulation.ReadCounters()["bench"];
+        Assert.Equal(1, counters.GlobalRequestCount);
+        Assert.Equal(4, counters.MinGlobalSectorCount);
+        Assert.Equal(sectors, counters.GlobalSectorCount);
+    }
+
+    [Fact]
+    public void AnEndlessKernelIsAnError()
+    {
+        using PtxBench bench = new("L: bra.uni L;", new EmulationOptions { MaxInstructionsPerBlock = 100_000 });
+        CudaException e = Assert.Throws<CudaException>(() => bench.Run([], 1, threads: 1));
+        Assert.Equal(CuResult.LaunchTimeout, e.Result);
+    }
+
+    [Fact]
+    public void AnUnknownInstructionIsNamed()
+    {
+        CudaException e = Assert.Throws<CudaException>(() => new PtxBench("frobnicate.b32 %r10, %r11;").Dispose());
+        Assert.Equal(CuResult.InvalidPtx, e.Result);
+        Assert.Contains("frobnicate.b32", e.Message, StringComparison.Ordinal);
+    }
+
+    private static string AsyncCopy(string wait) => $"""
+        shl.b32 %r10, %r1, 4;
+        mov.u32 %r11, tile;
+        add.u32 %r11, %r11, %r10;
+        and.b32 %r12, %r10, 255;
+        cvt.u64.u32 %rd6, %r12;
+        add.s64 %rd6, %rd1, %rd6;
+        cp.async.cg.shared.global [%r11], [%rd6], 16;
+        cp.async.commit_group;
+        {wait}
+        ld.shared.u32 %r13, [%r11];
+        st.global.u32 [%rd4], %r13;
+        """;
+
+    private static string LoadMatrix(int stride) => $$"""
+        shl.b32 %r10, %r1, 4;
+        mov.u32 %r11, tile;
+        add.u32 %r12, %r11, %r10;
+        st.shared.v4.u32 [%r12], {%r1, %r1, %r1, %r1};
+        bar.sync 0;
+        and.b32 %r13, %r1, 31;
+        mul.lo.u32 %r13, %r13, {{stride}};
+        add.u32 %r13, %r13, %r11;
+        ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r20, %r21, %r22, %r23}, [%r13];
+        st.global.u32 [%rd4], %r20;
+        """;
+}
