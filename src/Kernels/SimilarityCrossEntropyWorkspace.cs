@@ -72,6 +72,9 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// </summary>
     public double ScaleGradientDiscrepancy { get; internal set; } = double.NaN;
 
+    /// <summary>Additions and multiplications of the matrix products of the last call: what a rate in FLOP/s refers to.</summary>
+    public long OperationCount { get; internal set; }
+
     internal CpuSimilarityPlan Plan { get; }
 
     internal SimilarityCrossEntropyPrefix[] Prefixes { get; }

@@ -79,6 +79,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
         }
 
         *outputs.Loss.Pointer<float>() = (float)loss;
+        workspace.OperationCount = state.OperationCount;
         workspace.ScaleGradientDiscrepancy = backward ? dScale.Discrepancy : double.NaN;
         if (gradients.DScale.IsPresent)
         {

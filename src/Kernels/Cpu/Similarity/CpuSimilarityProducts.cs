@@ -31,7 +31,7 @@ internal static unsafe class CpuSimilarityProducts
             Depth = s->Width,
             Alpha = 1,
         };
-        MatrixProduct.Run(device, product);
+        Run(s, device, product);
     }
 
     /// <summary><c>dCaptions += tile images</c>, <c>dImages += tile^T captions</c>, where they are wanted.</summary>
@@ -57,7 +57,7 @@ internal static unsafe class CpuSimilarityProducts
         };
         if (s->DCaptions != null)
         {
-            MatrixProduct.Run(device, product);
+            Run(s, device, product);
         }
 
         if (s->DImages != null)
@@ -67,7 +67,13 @@ internal static unsafe class CpuSimilarityProducts
             product.Output = s->DImages;
             product.Rows = s->TileColumns;
             product.Depth = s->TileRows;
-            MatrixProduct.Run(device, product);
+            Run(s, device, product);
         }
+    }
+
+    private static void Run(CpuSimilarityState* s, CpuDevice device, in Product product)
+    {
+        s->OperationCount += 2L * product.Rows * product.Columns * product.Depth;
+        MatrixProduct.Run(device, product);
     }
 }

@@ -59,6 +59,9 @@ internal unsafe struct CpuSimilarityState
     public float* Kept;
     public int* GroupIds;
 
+    /// <summary>Additions and multiplications of the matrix products so far.</summary>
+    public long OperationCount;
+
     // Sums over a side's lines, one a partition.
     public double* Partials;
 
