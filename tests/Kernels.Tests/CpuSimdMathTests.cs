@@ -14,6 +14,38 @@ public sealed unsafe class CpuSimdMathTests
     public void ExpIsWithinTwoUnitsInTheLastPlace() => AssertRelative<ExpKernel>(-87.3f, 88.29f, Math.Exp, 2.4e-7);
 
     [Fact]
+    public void ExpOfNonPositiveNumbersIsTheSame()
+    {
+        AssertRelative<ExpNonPositiveKernel>(-87.3f, 0, Math.Exp, 2.4e-7);
+        Assert.Equal(
+            [1f, 0f, 0f, 0f, 0f, float.NaN], Evaluate<ExpNonPositiveKernel>([0, float.NegativeInfinity, -88, -1000, float.MinValue, float.NaN]));
+    }
+
+    [Fact]
+    public void LogIsAccurateFromTheSmallestNormalNumberToTwoToThe127()
+    {
+        // Near 1 the logarithm is small: there the error counts absolutely.
+        float[] x = new float[Count];
+        for (int i = 0; i < x.Length; i++)
+        {
+            x[i] = (float)Math.Exp(-87.3 + (175.3 * i / (x.Length - 1)));
+        }
+
+        x[0] = 1;
+        float[] y = Evaluate<LogKernel>(x);
+        Assert.Equal(0, y[0]);
+        for (int i = 0; i < x.Length; i++)
+        {
+            double expected = Math.Log(x[i]);
+            Assert.True(
+                Math.Abs(y[i] - expected) <= Math.Max(1e-7, 2.4e-7 * Math.Abs(expected)),
+                string.Create(CultureInfo.InvariantCulture, $"log({x[i]:G9}) is {y[i]:G9}, expected {expected:G9}."));
+        }
+
+        Assert.True(float.IsNaN(Evaluate<LogKernel>([float.NaN])[0]));
+    }
+
+    [Fact]
     public void SigmoidHasRelativeAccuracyOnBothSides() => AssertRelative<SigmoidKernel>(-87, 87, x => 1 / (1 + Math.Exp(-x)), 4e-7);
 
     // e^(-x^2/2) itself is known to x^2 / 2 units only, so its error grows with x; 1e-6 is 8 units at the ends.
@@ -97,6 +129,34 @@ public sealed unsafe class CpuSimdMathTests
             for (int i = 0; i < s->Count; i += TVector.Count)
             {
                 TVector.Store(SimdMath.Exp(TVector.Load(s->Values + i)), s->Values + i);
+            }
+        }
+    }
+
+    private readonly struct ExpNonPositiveKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            for (int i = 0; i < s->Count; i += TVector.Count)
+            {
+                TVector.Store(SimdMath.ExpNonPositive(TVector.Load(s->Values + i)), s->Values + i);
+            }
+        }
+    }
+
+    private readonly struct LogKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            for (int i = 0; i < s->Count; i += TVector.Count)
+            {
+                TVector.Store(SimdMath.Log(TVector.Load(s->Values + i)), s->Values + i);
             }
         }
     }

@@ -95,19 +95,15 @@ internal static unsafe partial class CpuAttention
             float* dropped = probabilities;
             if (factors != null)
             {
-                for (int i = 0; i < count; i++)
-                {
-                    s->Mask.Probabilities(start + first + i, start, visible, head, factors + i, columns);
-                }
-
-                MultiplyColumns<TVector>(gradients, factors, visible, count, columns);
+                s->Mask.Probabilities(start + first, count, start, visible, head, factors, columns);
+                Multiply<TVector>(gradients, factors, (long)visible * columns);
                 dropped = factors;
             }
 
             SoftmaxGradient<TVector>(probabilities, gradients, visible, columns, s->Scale, lse);
             if (factors != null)
             {
-                MultiplyColumns<TVector>(factors, probabilities, visible, count, columns);
+                Multiply<TVector>(factors, probabilities, (long)visible * columns);
             }
 
             StridedProduct.Multiply<TVector>(count, visible, gradients, 1, columns, keys, keyStride, padded, tile, padded, false);

@@ -45,8 +45,8 @@ internal static unsafe partial class CpuAttention
         float* queries = workspace.Take((long)size * maxBlock);
         float* logits = workspace.Take((length + 3L) * maxBlock);
         float* tile = workspace.Take((long)maxBlock * padded);
-        float* maxima = workspace.Take(maxBlock);
-        float* sums = workspace.Take(maxBlock);
+        float* lse = workspace.Take(maxBlock);
+        float* inverses = workspace.Take(maxBlock);
         float* factors = s->Mask.IsActive ? workspace.Take((length + 3L) * maxBlock) : null;
         long keyStride = stride;
         float* keys = Rows<TVector, TElement>(s->Qkv, queriesAt + s->C, ref keyStride, length, size, workspace.Take((long)length * padded));
@@ -65,23 +65,19 @@ internal static unsafe partial class CpuAttention
                 HideLaterKeys(logits + ((long)first * columns), count, columns);
             }
 
-            Softmax<TVector>(logits, visible, columns, s->Scale, maxima, sums);
+            Softmax<TVector>(logits, visible, columns, s->Scale, lse, inverses);
             if (factors != null)
             {
-                for (int i = 0; i < count; i++)
-                {
-                    s->Mask.Probabilities(start + first + i, start, visible, head, factors + i, columns);
-                }
-
-                MultiplyColumns<TVector>(logits, factors, visible, count, columns);
+                s->Mask.Probabilities(start + first, count, start, visible, head, factors, columns);
+                Multiply<TVector>(logits, factors, (long)visible * columns);
             }
 
             StridedProduct.Multiply<TVector>(count, visible, logits, 1, columns, values, valueStride, padded, tile, padded, false);
             for (int i = 0; i < count; i++)
             {
                 long row = start + first + i;
-                StoreRow<TVector, TElement>(tile + ((long)i * padded), 1 / sums[i], size, s->Output, (row * s->C) + ((long)head * size));
-                s->Lse[(row * s->Heads) + head] = (float)((maxima[i] * (double)s->Scale) + Math.Log(sums[i]));
+                StoreRow<TVector, TElement>(tile + ((long)i * padded), inverses[i], size, s->Output, (row * s->C) + ((long)head * size));
+                s->Lse[(row * s->Heads) + head] = lse[i];
             }
         }
     }
@@ -105,10 +101,11 @@ internal static unsafe partial class CpuAttention
     }
 
     /// <summary>
-    /// Down each column: <c>logits = e^(scale (logits - maximum))</c>, and their sum. A NaN among the logits makes the column NaN.
+    /// Down each column: <c>logits = e^(scale (logits - maximum))</c>; of their sum, which is at least 1, the inverse, and the log-sum-exp of
+    /// the scaled logits. A NaN among the logits makes the column NaN.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Softmax<TVector>(float* logits, int keys, int columns, float scale, float* maxima, float* sums)
+    private static void Softmax<TVector>(float* logits, int keys, int columns, float scale, float* lse, float* inverses)
         where TVector : unmanaged, ISimdFloat<TVector>
     {
         // Sums of up to 32 terms are carried on, so that the error does not grow with the length of the sequence.
@@ -133,7 +130,7 @@ internal static unsafe partial class CpuAttention
                 TVector part = TVector.Zero;
                 for (int j = chunk; j < Math.Min(chunk + Chunk, keys); j++)
                 {
-                    TVector p = SimdMath.Exp(TVector.MultiplyAdd(TVector.Load(at), scales, shift));
+                    TVector p = SimdMath.ExpNonPositive(TVector.MultiplyAdd(TVector.Load(at), scales, shift));
                     TVector.Store(p, at);
                     part += p;
                     at += columns;
@@ -142,28 +139,18 @@ internal static unsafe partial class CpuAttention
                 sum += part;
             }
 
-            TVector.Store(maximum, maxima + column);
-            TVector.Store(sum, sums + column);
+            TVector.Store(SimdMath.Log(sum) - shift, lse + column);
+            TVector.Store(TVector.Broadcast(1) / sum, inverses + column);
         }
     }
 
-    /// <summary>Multiplies the columns of the queries by their factors; the columns behind them have none.</summary>
-    private static void MultiplyColumns<TVector>(float* values, float* factors, int keys, int count, int columns)
+    /// <summary>Multiplies element by element: whole vectors, since rows have whole vectors of columns.</summary>
+    private static void Multiply<TVector>(float* values, float* factors, long count)
         where TVector : unmanaged, ISimdFloat<TVector>
     {
-        int whole = count - (count % TVector.Count);
-        for (int j = 0; j < keys; j++)
+        for (long i = 0; i < count; i += TVector.Count)
         {
-            long row = (long)j * columns;
-            for (int i = 0; i < whole; i += TVector.Count)
-            {
-                TVector.Store(TVector.Load(values + row + i) * TVector.Load(factors + row + i), values + row + i);
-            }
-
-            for (int i = whole; i < count; i++)
-            {
-                values[row + i] *= factors[row + i];
-            }
+            TVector.Store(TVector.Load(values + i) * TVector.Load(factors + i), values + i);
         }
     }
 }

@@ -1,4 +1,7 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 using CrossAlign.Kernels.Cpu.Products;
 using CrossAlign.Kernels.Cpu.Simd;
 using CrossAlign.Runtime;
@@ -81,28 +84,64 @@ internal static unsafe partial class CpuAttention
     private static int BlockQueries<TVector>()
         where TVector : unmanaged, ISimdFloat<TVector> => Math.Max(3 * TVector.Count, 12);
 
-    /// <summary>Turns rows of a head into columns: <c>destination[d * columns + r] = source(r, d)</c>, zero for r beyond the rows.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    /// <summary>
+    /// Turns rows of a head into columns: <c>destination[d * columns + r] = source(r, d)</c>. The columns behind the rows, up to a
+    /// multiple of four in all, repeat the last row: what is computed of them is finite where the row is, and not used.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Transpose<TElement>(void* source, long at, long stride, int rows, int size, float* destination, int columns)
         where TElement : unmanaged, ISimdElement
     {
-        if (rows < columns)
+        int whole = Vector128.IsHardwareAccelerated ? size - (size % 4) : 0;
+        for (int r = 0; r < columns; r += 4)
         {
-            new Span<float>(destination, size * columns).Clear();
-        }
-
-        for (int r = 0; r < rows; r++)
-        {
-            float* column = destination + r;
-            for (int d = 0; d < size; d++)
+            long row0 = at + (Math.Min(r, rows - 1) * stride);
+            long row1 = at + (Math.Min(r + 1, rows - 1) * stride);
+            long row2 = at + (Math.Min(r + 2, rows - 1) * stride);
+            long row3 = at + (Math.Min(r + 3, rows - 1) * stride);
+            float* to = destination + r;
+            int d = 0;
+            for (; d < whole; d += 4)
             {
-                *column = TElement.LoadScalar(source, at + d);
-                column += columns;
+                // Squares of four by four are turned in registers.
+                Vector128<float> r0 = TElement.Load<Float128>(source, row0 + d).Value;
+                Vector128<float> r1 = TElement.Load<Float128>(source, row1 + d).Value;
+                Vector128<float> r2 = TElement.Load<Float128>(source, row2 + d).Value;
+                Vector128<float> r3 = TElement.Load<Float128>(source, row3 + d).Value;
+                Vector128<float> low01 = Low(r0, r1);
+                Vector128<float> low23 = Low(r2, r3);
+                Vector128<float> high01 = High(r0, r1);
+                Vector128<float> high23 = High(r2, r3);
+                Vector128.Create(low01.GetLower(), low23.GetLower()).Store(to);
+                Vector128.Create(low01.GetUpper(), low23.GetUpper()).Store(to + columns);
+                Vector128.Create(high01.GetLower(), high23.GetLower()).Store(to + (2 * columns));
+                Vector128.Create(high01.GetUpper(), high23.GetUpper()).Store(to + (3 * columns));
+                to += 4 * columns;
             }
 
-            at += stride;
+            for (; d < size; d++)
+            {
+                to[0] = TElement.LoadScalar(source, row0 + d);
+                to[1] = TElement.LoadScalar(source, row1 + d);
+                to[2] = TElement.LoadScalar(source, row2 + d);
+                to[3] = TElement.LoadScalar(source, row3 + d);
+                to += columns;
+            }
         }
     }
+
+    // (a0 b0 a1 b1) and (a2 b2 a3 b3).
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Low(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.UnpackLow(a, b)
+        : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(a, b)
+        : Vector128.Create(a[0], b[0], a[1], b[1]);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> High(Vector128<float> a, Vector128<float> b) =>
+        Sse.IsSupported ? Sse.UnpackHigh(a, b)
+        : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(a, b)
+        : Vector128.Create(a[2], b[2], a[3], b[3]);
 
     /// <summary>
     /// Rows of a head as float32 with whole vectors: where they lie if they are so already, else copied with zeros behind.

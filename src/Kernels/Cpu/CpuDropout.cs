@@ -9,9 +9,6 @@ internal static unsafe class CpuDropout
 {
     private const int MinElementsPerPartition = 4096;
 
-    // The factors of this many columns are drawn, then applied: whole quads of the stream, whole vectors of every width.
-    private const int ColumnsPerDraw = 16;
-
     public static void Run(in Tensor input, in Tensor output, in DropoutSite site)
     {
         if (!site.IsActive)
@@ -54,18 +51,14 @@ internal static unsafe class CpuDropout
         {
             State* s = (State*)state;
             int c = s->C;
-            float* factors = stackalloc float[ColumnsPerDraw];
+            float* factors = stackalloc float[DropoutMask.ChannelsPerDraw];
             for (int row = s->Partition.Start(task); row < s->Partition.Start(task + 1); row++)
             {
                 long offset = (long)row * c;
-                for (int column = 0; column < c; column += ColumnsPerDraw)
+                for (int column = 0; column < c; column += DropoutMask.ChannelsPerDraw)
                 {
-                    for (int i = 0; i < ColumnsPerDraw; i += 4)
-                    {
-                        s->Mask.Quad(row, (column + i) / 4, factors + i);
-                    }
-
-                    int end = Math.Min(column + ColumnsPerDraw, c);
+                    s->Mask.Channels(row, column, factors);
+                    int end = Math.Min(column + DropoutMask.ChannelsPerDraw, c);
                     for (int i = column; i < end; i += TVector.Count)
                     {
                         TVector f = TVector.Load(factors + i - column);

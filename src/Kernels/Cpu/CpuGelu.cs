@@ -98,7 +98,7 @@ internal static unsafe class CpuGelu
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private static TVector Bell<TVector>(TVector x)
-            where TVector : unmanaged, ISimdFloat<TVector> => SimdMath.Exp(x * x * TVector.Broadcast(-0.5f));
+            where TVector : unmanaged, ISimdFloat<TVector> => SimdMath.ExpNonPositive(x * x * TVector.Broadcast(-0.5f));
     }
 
     private readonly struct TanhForm : IForm
@@ -145,7 +145,7 @@ internal static unsafe class CpuGelu
         where TVector : unmanaged, ISimdFloat<TVector>
     {
         TVector one = TVector.Broadcast(1f);
-        TVector e = SimdMath.Exp(TVector.Zero - TVector.Abs(v));
+        TVector e = SimdMath.ExpNonPositive(TVector.Zero - TVector.Abs(v));
         TVector large = one / (one + e);
         TVector small = e * large;
         TVector s = TVector.SelectLess(v, TVector.Zero, small, large);

@@ -10,6 +10,9 @@ internal static unsafe class CpuLayerNorm
 {
     private const int MinRowsPerPartition = 16;
 
+    // Vectors added lane by lane as floats before they go to a double, which costs as much as several of them.
+    private const int VectorsPerSum = 8;
+
     public static void Forward(
         in Tensor input, in Tensor residual, in Tensor sum, in Tensor weight, in Tensor bias, in Tensor output, in Tensor mean, in Tensor rstd, float epsilon)
     {
@@ -134,9 +137,15 @@ internal static unsafe class CpuLayerNorm
                 }
 
                 double sum = 0;
-                for (int i = 0; i < whole; i += TVector.Count)
+                for (int i = 0; i < whole;)
                 {
-                    sum += TVector.Sum(TElement.Load<TVector>(source, offset + i));
+                    TVector part = TVector.Zero;
+                    for (int end = Math.Min(i + (VectorsPerSum * TVector.Count), whole); i < end; i += TVector.Count)
+                    {
+                        part += TElement.Load<TVector>(source, offset + i);
+                    }
+
+                    sum += TVector.Sum(part);
                 }
 
                 if (tail > 0)
@@ -147,10 +156,16 @@ internal static unsafe class CpuLayerNorm
                 float mean = (float)(sum / c);
                 TVector means = TVector.Broadcast(mean);
                 double squares = 0;
-                for (int i = 0; i < whole; i += TVector.Count)
+                for (int i = 0; i < whole;)
                 {
-                    TVector d = TElement.Load<TVector>(source, offset + i) - means;
-                    squares += TVector.Sum(d * d);
+                    TVector part = TVector.Zero;
+                    for (int end = Math.Min(i + (VectorsPerSum * TVector.Count), whole); i < end; i += TVector.Count)
+                    {
+                        TVector d = TElement.Load<TVector>(source, offset + i) - means;
+                        part = TVector.MultiplyAdd(d, d, part);
+                    }
+
+                    squares += TVector.Sum(part);
                 }
 
                 for (int i = whole; i < c; i++)
@@ -204,15 +219,23 @@ internal static unsafe class CpuLayerNorm
                 // a = mean(g), b = mean(g xhat) with g = dy * weight; dx = rstd (g - a - xhat b).
                 double a = 0;
                 double b = 0;
-                for (int i = 0; i < whole; i += TVector.Count)
+                for (int i = 0; i < whole;)
                 {
-                    TVector dy = TElement.Load<TVector>(s->DOutput, offset + i);
-                    TVector x = (TElement.Load<TVector>(s->Input, offset + i) - means) * rstds;
-                    TVector g = dy * TVector.Load(s->Weight + i);
-                    a += TVector.Sum(g);
-                    b += TVector.Sum(g * x);
-                    TVector.Store(TVector.MultiplyAdd(dy, x, TVector.Load(dWeight + i)), dWeight + i);
-                    TVector.Store(dy + TVector.Load(dBias + i), dBias + i);
+                    TVector partA = TVector.Zero;
+                    TVector partB = TVector.Zero;
+                    for (int end = Math.Min(i + (VectorsPerSum * TVector.Count), whole); i < end; i += TVector.Count)
+                    {
+                        TVector dy = TElement.Load<TVector>(s->DOutput, offset + i);
+                        TVector x = (TElement.Load<TVector>(s->Input, offset + i) - means) * rstds;
+                        TVector g = dy * TVector.Load(s->Weight + i);
+                        partA += g;
+                        partB = TVector.MultiplyAdd(g, x, partB);
+                        TVector.Store(TVector.MultiplyAdd(dy, x, TVector.Load(dWeight + i)), dWeight + i);
+                        TVector.Store(dy + TVector.Load(dBias + i), dBias + i);
+                    }
+
+                    a += TVector.Sum(partA);
+                    b += TVector.Sum(partB);
                 }
 
                 for (int i = whole; i < c; i++)

@@ -105,6 +105,13 @@ internal readonly unsafe struct Float128(Vector128<float> value) : ISimdFloat<Fl
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Float128 Exponent(Float128 value)
+    {
+        Vector128<uint> biased = Vector128.ShiftRightLogical(Vector128.ShiftLeft(value._value.AsUInt32(), 1), 24);
+        return new(Vector128.ConvertToSingle(biased.AsInt32() - Vector128.Create(127)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Float128 SelectLess(Float128 left, Float128 right, Float128 ifTrue, Float128 ifFalse) =>
         new(Vector128.ConditionalSelect(Vector128.LessThan(left._value, right._value), ifTrue._value, ifFalse._value));
 

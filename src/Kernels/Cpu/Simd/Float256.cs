@@ -92,6 +92,13 @@ internal readonly unsafe struct Float256(Vector256<float> value) : ISimdFloat<Fl
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Float256 Exponent(Float256 value)
+    {
+        Vector256<uint> biased = Vector256.ShiftRightLogical(Vector256.ShiftLeft(value._value.AsUInt32(), 1), 24);
+        return new(Vector256.ConvertToSingle(biased.AsInt32() - Vector256.Create(127)));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Float256 SelectLess(Float256 left, Float256 right, Float256 ifTrue, Float256 ifFalse) =>
         new(Vector256.ConditionalSelect(Vector256.LessThan(left._value, right._value), ifTrue._value, ifFalse._value));
 

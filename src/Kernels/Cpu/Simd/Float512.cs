@@ -92,6 +92,9 @@ internal readonly unsafe struct Float512(Vector512<float> value) : ISimdFloat<Fl
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Float512 Exponent(Float512 value) => new(Avx512F.GetExponent(value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Float512 SelectLess(Float512 left, Float512 right, Float512 ifTrue, Float512 ifFalse) =>
         new(Vector512.ConditionalSelect(Vector512.LessThan(left._value, right._value), ifTrue._value, ifFalse._value));
 

@@ -72,6 +72,10 @@ internal readonly unsafe struct FloatScalar(float value) : ISimdFloat<FloatScala
         new(value._value * BitConverter.Int32BitsToSingle(((int)exponent._value + 127) << 23));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static FloatScalar Exponent(FloatScalar value) =>
+        new((int)((BitConverter.SingleToUInt32Bits(value._value) << 1) >> 24) - 127);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static FloatScalar SelectLess(FloatScalar left, FloatScalar right, FloatScalar ifTrue, FloatScalar ifFalse) =>
         left._value < right._value ? ifTrue : ifFalse;
 

@@ -60,6 +60,9 @@ internal unsafe interface ISimdFloat<TSelf>
     /// <summary><c>value * 2^exponent</c> for whole exponents that keep the result normal; -126 to 127.</summary>
     static abstract TSelf ScaleByPowerOfTwo(TSelf value, TSelf exponent);
 
+    /// <summary>The whole number e with <c>|value| = m 2^e</c>, 1 &lt;= m &lt; 2, of a normal number; of others it means nothing.</summary>
+    static abstract TSelf Exponent(TSelf value);
+
     /// <summary>Lane by lane <c>left &lt; right ? ifTrue : ifFalse</c>; a NaN compares false.</summary>
     static abstract TSelf SelectLess(TSelf left, TSelf right, TSelf ifTrue, TSelf ifFalse);
 

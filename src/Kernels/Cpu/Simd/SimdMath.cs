@@ -24,17 +24,40 @@ internal static class SimdMath
         TVector low = TVector.Broadcast(ExpLow);
         TVector bounded = TVector.SelectLess(high, x, high, x);
         TVector inRange = TVector.SelectLess(x, low, low, bounded);
-        TVector n = TVector.Round(inRange * TVector.Broadcast(1.44269504f));
+        return TVector.SelectLess(x, low, TVector.Zero, ExpInRange(inRange));
+    }
 
-        // ln 2 in two parts; the first has few bits, so that n times it is exact.
-        TVector r = TVector.MultiplyAdd(n, TVector.Broadcast(-0.693359375f), inRange);
-        r = TVector.MultiplyAdd(n, TVector.Broadcast(2.12194440e-4f), r);
-        TVector p = TVector.MultiplyAdd(TVector.Broadcast(0.00138145393f), r, TVector.Broadcast(0.00836874518f));
-        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.0416683908f));
-        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.166665204f));
-        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.499999934f));
-        p = TVector.MultiplyAdd(p, r * r, r + TVector.Broadcast(1f));
-        return TVector.SelectLess(x, low, TVector.Zero, TVector.ScaleByPowerOfTwo(p, n));
+    /// <summary>Like <see cref="Exp"/>, for arguments that are not positive: a few instructions less.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector ExpNonPositive<TVector>(TVector x)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        // Far below the exponent has no float; what comes of it there is not taken.
+        return TVector.SelectLess(x, TVector.Broadcast(ExpLow), TVector.Zero, ExpInRange(x));
+    }
+
+    /// <summary>The natural logarithm of normal numbers from 2^-126 to less than 2^127, within 2 units in the last place or 1e-7; NaN stays NaN.</summary>
+    /// <remarks>x = m 2^e with m from sqrt(1/2) to sqrt(2); ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| &lt;= 0.172: five terms of the
+    /// series leave 4e-10.</remarks>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector Log<TVector>(TVector x)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        TVector one = TVector.Broadcast(1f);
+        TVector root = TVector.Broadcast(1.41421354f);
+        TVector e = TVector.Exponent(x);
+        TVector m = TVector.ScaleByPowerOfTwo(x, TVector.Zero - e);
+        e = TVector.SelectLess(root, m, e + one, e);
+        m = TVector.SelectLess(root, m, m * TVector.Broadcast(0.5f), m);
+        TVector s = (m - one) / (m + one);
+        TVector square = s * s;
+        TVector p = TVector.MultiplyAdd(square, TVector.Broadcast(2f / 9), TVector.Broadcast(2f / 7));
+        p = TVector.MultiplyAdd(p, square, TVector.Broadcast(2f / 5));
+        p = TVector.MultiplyAdd(p, square, TVector.Broadcast(2f / 3));
+        p = TVector.MultiplyAdd(p * square, s, s + s);
+
+        // ln 2 in two parts, as in the exponential.
+        return TVector.MultiplyAdd(e, TVector.Broadcast(0.693359375f), TVector.MultiplyAdd(e, TVector.Broadcast(-2.12194440e-4f), p));
     }
 
     /// <summary><c>ln(1 + value)</c> for 0 to 1: twice the series of the inverse hyperbolic tangent of value / (2 + value).</summary>
@@ -63,7 +86,7 @@ internal static class SimdMath
         where TVector : unmanaged, ISimdFloat<TVector>
     {
         TVector one = TVector.Broadcast(1f);
-        TVector e = Exp(TVector.Zero - TVector.Abs(x));
+        TVector e = ExpNonPositive(TVector.Zero - TVector.Abs(x));
         TVector s = one / (one + e);
         return TVector.SelectLess(x, TVector.Zero, e * s, s);
     }
@@ -108,5 +131,22 @@ internal static class SimdMath
         TVector part = sum - high;
         low += (high - (sum - part)) + (value - part);
         high = sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector ExpInRange<TVector>(TVector x)
+        where TVector : unmanaged, ISimdFloat<TVector>
+    {
+        TVector n = TVector.Round(x * TVector.Broadcast(1.44269504f));
+
+        // ln 2 in two parts; the first has few bits, so that n times it is exact.
+        TVector r = TVector.MultiplyAdd(n, TVector.Broadcast(-0.693359375f), x);
+        r = TVector.MultiplyAdd(n, TVector.Broadcast(2.12194440e-4f), r);
+        TVector p = TVector.MultiplyAdd(TVector.Broadcast(0.00138145393f), r, TVector.Broadcast(0.00836874518f));
+        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.0416683908f));
+        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.166665204f));
+        p = TVector.MultiplyAdd(p, r, TVector.Broadcast(0.499999934f));
+        p = TVector.MultiplyAdd(p, r * r, r + TVector.Broadcast(1f));
+        return TVector.ScaleByPowerOfTwo(p, n);
     }
 }
