@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -13,13 +12,12 @@ namespace CrossAlign.Models.Tokenization;
 /// Reads a <c>tokenizer.json</c>. Whatever the file holds, the outcome is a tokenizer or an error that names the file, the place and
 /// what is wrong there; a part that is not supported is named.
 /// </summary>
-internal sealed class TokenizerJsonReader
+internal sealed class TokenizerJsonReader : JsonFileReader
 {
-    private const string Damaged = "download or export the file again";
-    private const string Supported = "use a tokenizer.json of XLM-R's kind, a sentencepiece.bpe.model, or one that this program trained";
-    private readonly string _name;
-
-    private TokenizerJsonReader(string name) => _name = name;
+    private TokenizerJsonReader(string name)
+        : base(name)
+    {
+    }
 
     /// <summary>Reads a tokenizer.</summary>
     /// <param name="file">The file's bytes, kept by the tokenizer.</param>
@@ -188,7 +186,7 @@ internal sealed class TokenizerJsonReader
         }
         catch (ArgumentException e)
         {
-            throw new UserErrorException($"'{_name}': model.vocab has too many pieces", Supported, e);
+            throw new UserErrorException($"'{Name}': model.vocab has too many pieces", Supported, e);
         }
     }
 
@@ -202,7 +200,7 @@ internal sealed class TokenizerJsonReader
 
         Require(blob, JsonValueKind.String, place + ".precompiled_charsmap");
         return blob.TryGetBytesFromBase64(out byte[]? bytes)
-            ? CharacterMap.Read(bytes, _name) is CharacterMap map ? [new PrecompiledNormalizer(map)] : []
+            ? CharacterMap.Read(bytes, Name) is CharacterMap map ? [new PrecompiledNormalizer(map)] : []
             : throw Bad($"{place}.precompiled_charsmap is not base64");
     }
 
@@ -253,10 +251,43 @@ internal sealed class TokenizerJsonReader
         return type switch
         {
             "Sequence" => [.. Items(Child(step, "pretokenizers", place), place).SelectMany(p => ReadPreTokenizers(p, place + ".pretokenizers[]"))],
+            "Split" => [ReadSplit(step, place)],
+            "ByteLevel" => ReadByteLevel(step),
             "WhitespaceSplit" => [new WhiteSpacePreTokenizer()],
             "Metaspace" => [new MetaspacePreTokenizer(Replacement(step, place), Scheme(step, place), Flag(step, "split", true))],
             _ => throw Unsupported(place, type),
         };
+    }
+
+    private PatternPreTokenizer ReadSplit(JsonElement step, string place)
+    {
+        string behavior = Text(Child(step, "behavior", place), place + ".behavior");
+        if (behavior is not "Removed" and not "Isolated")
+        {
+            throw Unsupported(place + ".behavior", behavior);
+        }
+
+        // "Removed" drops the matches, or with "invert" what lies between them.
+        bool invert = Flag(step, "invert", false);
+        bool all = behavior == "Isolated";
+        return new PatternPreTokenizer(Pattern(Child(step, "pattern", place), place), all || invert, all || !invert);
+    }
+
+    private List<PreTokenizer> ReadByteLevel(JsonElement step)
+    {
+        List<PreTokenizer> steps = [];
+        if (Flag(step, "add_prefix_space", true))
+        {
+            steps.Add(new PrefixSpacePreTokenizer());
+        }
+
+        if (Flag(step, "use_regex", true))
+        {
+            steps.Add(PatternPreTokenizer.Gpt2);
+        }
+
+        steps.Add(new ByteLevelPreTokenizer());
+        return steps;
     }
 
     private List<TokenDecoder>? ReadDecoders(JsonElement? element)
@@ -274,6 +305,7 @@ internal sealed class TokenizerJsonReader
             "Metaspace" => [new MetaspaceDecoder(Replacement(decoder, place), Scheme(decoder, place) != MetaspaceScheme.Never)],
             "Replace" => [new ReplaceDecoder(Pattern(Child(decoder, "pattern", place), place), Text(Child(decoder, "content", place), place))],
             "ByteFallback" => [new ByteFallbackDecoder()],
+            "ByteLevel" => [new ByteLevelDecoder()],
             "Fuse" => [new FuseDecoder()],
             "Strip" => [new StripDecoder(Character(Child(decoder, "content", place), place), Id(Child(decoder, "start", place), place), Id(Child(decoder, "stop", place), place))],
             _ => throw Unsupported(place, type),
@@ -294,6 +326,8 @@ internal sealed class TokenizerJsonReader
             case "TemplateProcessing":
                 JsonElement tokens = Child(processor, "special_tokens", place);
                 return (ReadTemplate(Child(processor, "single", place), tokens, 1), ReadTemplate(Child(processor, "pair", place), tokens, 2));
+            case "ByteLevel":
+                return (TokenTemplate.Plain, TokenTemplate.PlainPair);
             case "RobertaProcessing":
             case "BertProcessing":
                 int begin = PairId(Child(processor, "cls", place), place);
@@ -350,17 +384,11 @@ internal sealed class TokenizerJsonReader
         }
         catch (Exception e) when (e is ArgumentException or NotSupportedException)
         {
-            throw new UserErrorException($"'{_name}': {place} has a pattern that is not supported: {text}", Supported, e);
+            throw new UserErrorException($"'{Name}': {place} has a pattern that is not supported: {text}", Supported, e);
         }
     }
 
     private char Replacement(JsonElement element, string place) => Character(Child(element, "replacement", place), place + ".replacement");
-
-    private char Character(JsonElement element, string place)
-    {
-        string text = Text(element, place);
-        return text.Length == 1 ? text[0] : throw Bad($"{place} is not one character");
-    }
 
     private MetaspaceScheme Scheme(JsonElement element, string place)
     {
@@ -379,63 +407,4 @@ internal sealed class TokenizerJsonReader
     }
 
     private string Type(JsonElement element, string place) => Text(Child(element, "type", place), place + ".type");
-
-    private JsonElement Child(JsonElement element, string key, string place)
-    {
-        Require(element, JsonValueKind.Object, place);
-        return element.TryGetProperty(key, out JsonElement value) ? value : throw Bad($"{place} has no '{key}'");
-    }
-
-    private JsonElement? Optional(JsonElement element, string key)
-    {
-        Require(element, JsonValueKind.Object, $"what should hold '{key}'");
-        return element.TryGetProperty(key, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
-    }
-
-    private string OptionalText(JsonElement element, string key) => Optional(element, key) is JsonElement value ? Text(value, key) : "";
-
-    private bool Flag(JsonElement element, string key, bool absent) => Optional(element, key) is not JsonElement value
-        ? absent
-        : value.ValueKind switch
-        {
-            JsonValueKind.True => true,
-            JsonValueKind.False => false,
-            _ => throw Bad($"'{key}' is neither true nor false"),
-        };
-
-    private string Text(JsonElement element, string place)
-    {
-        Require(element, JsonValueKind.String, place);
-        return element.GetString()!;
-    }
-
-    private int Id(JsonElement element, string place) =>
-        element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out int id) && id is >= 0 and < 1 << 24
-            ? id
-            : throw Bad(string.Create(CultureInfo.InvariantCulture, $"{place} has {Excerpt(element)} where an id belongs"));
-
-    private JsonElement.ArrayEnumerator Items(JsonElement element, string place)
-    {
-        Require(element, JsonValueKind.Array, place);
-        return element.EnumerateArray();
-    }
-
-    private void Require(JsonElement element, JsonValueKind kind, string place)
-    {
-        if (element.ValueKind != kind)
-        {
-            throw Bad($"{place} is {Excerpt(element)}, not {kind switch { JsonValueKind.Object => "an object", JsonValueKind.Array => "a list", _ => "a text" }}");
-        }
-    }
-
-    private static string Excerpt(JsonElement element)
-    {
-        string raw = element.GetRawText();
-        return raw.Length <= 40 ? raw : raw[..40] + "...";
-    }
-
-    private UserErrorException Bad(string what) => new($"'{_name}': {what}", Damaged);
-
-    private UserErrorException Unsupported(string place, string type) =>
-        new($"'{_name}': {place} has the type '{type}', which is not supported", Supported);
 }
