@@ -6,7 +6,7 @@ namespace CrossAlign.Models.Tokenization;
 /// </summary>
 public interface ITokenizer
 {
-    /// <summary>What it is, for messages and reports: <c>bpe</c>, <c>unigram</c> or <c>sentencepiece</c>.</summary>
+    /// <summary>What it is, for messages and reports: <c>bpe</c>, <c>unigram</c>, <c>wordpiece</c> or <c>sentencepiece</c>.</summary>
     string Kind { get; }
 
     /// <summary>One more than the largest id; the number of rows that a word embedding needs.</summary>

@@ -11,7 +11,7 @@ internal abstract class JsonFileReader(string name)
     protected const string Damaged = "download or export the file again";
 
     /// <summary>What to do about a part that is not supported.</summary>
-    protected const string Supported = "use a tokenizer.json of XLM-R's or CLIP's kind, a sentencepiece.bpe.model, or one that this program trained";
+    protected const string Supported = "use a tokenizer.json of XLM-R's, BERT's or CLIP's kind, a sentencepiece.bpe.model, or one that this program trained";
 
     /// <summary>The file's name.</summary>
     protected string Name { get; } = name;

@@ -109,7 +109,7 @@ internal sealed class SentencePieceNormalizer
     /// <summary>The replacement of what stands at the beginning of a text, and how many bytes it replaces.</summary>
     private int Next(ReadOnlySpan<byte> text, out ReadOnlySpan<byte> value)
     {
-        int kept = _userDefined?.LongestPrefix(text) ?? 0;
+        int kept = _userDefined?.LongestPrefix(text, out _) ?? 0;
         if (kept > 0)
         {
             value = text[..kept];

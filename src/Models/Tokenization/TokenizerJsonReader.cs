@@ -50,7 +50,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
             throw Bad("the outermost value is not an object");
         }
 
-        PieceModel model = ReadModel(Child(root, "model", "model"));
+        PieceModel model = new PieceModelReader(Name).Read(Child(root, "model", "model"));
         List<AddedToken> added = ReadAddedTokens(root);
         HashSet<int> known = [.. added.Select(t => t.Id)];
         (TokenTemplate single, TokenTemplate pair) = ReadTemplates(Optional(root, "post_processor"));
@@ -100,94 +100,21 @@ internal sealed class TokenizerJsonReader : JsonFileReader
         return tokens;
     }
 
-    private PieceModel ReadModel(JsonElement model)
+    private List<TextNormalizer> ReadBertNormalizer(JsonElement normalizer)
     {
-        Require(model, JsonValueKind.Object, "model");
-        string type = Optional(model, "type") is JsonElement t ? Text(t, "model.type")
-            : Optional(model, "merges") is not null ? "BPE"
-            : Optional(model, "unk_id") is not null ? "Unigram" : "";
-        return type switch
+        bool lowercase = Flag(normalizer, "lowercase", true);
+        List<TextNormalizer> steps = [new BertNormalizer(Flag(normalizer, "clean_text", true), Flag(normalizer, "handle_chinese_chars", true))];
+        if (Flag(normalizer, "strip_accents", lowercase))
         {
-            "BPE" => ReadBpe(model),
-            "Unigram" => ReadUnigram(model),
-            _ => throw Unsupported("model", type),
-        };
-    }
-
-    private BpeModel ReadBpe(JsonElement model)
-    {
-        JsonElement vocabulary = Child(model, "vocab", "model");
-        Require(vocabulary, JsonValueKind.Object, "model.vocab");
-        Dictionary<string, int> ids = [];
-        foreach (JsonProperty entry in vocabulary.EnumerateObject())
-        {
-            ids[entry.Name] = Id(entry.Value, "model.vocab");
+            steps.AddRange([new UnicodeFormNormalizer(NormalizationForm.FormD), new StripAccentsNormalizer()]);
         }
 
-        int count = ids.Count;
-        if (ids.Values.Any(id => id > (count * 2) + 1024))
+        if (lowercase)
         {
-            throw Bad("model.vocab has ids far beyond the number of its entries");
+            steps.Add(new LowercaseNormalizer());
         }
 
-        string continuing = OptionalText(model, "continuing_subword_prefix");
-        List<(int Left, int Right, int Joined)> merges = [];
-        foreach (JsonElement merge in Items(Child(model, "merges", "model"), "model.merges"))
-        {
-            (string left, string right) = ReadMerge(merge, merges.Count);
-            string joined = continuing.Length > 0 && right.StartsWith(continuing, StringComparison.Ordinal) ? left + right[continuing.Length..] : left + right;
-            merges.Add((Lookup(ids, left), Lookup(ids, right), Lookup(ids, joined)));
-        }
-
-        string unknown = OptionalText(model, "unk_token");
-        return new BpeModel(ids, merges, new BpeOptions
-        {
-            UnknownId = unknown.Length == 0 ? null : Lookup(ids, unknown),
-            ByteFallback = Flag(model, "byte_fallback", false),
-            FuseUnknown = Flag(model, "fuse_unk", false),
-            IgnoreMerges = Flag(model, "ignore_merges", false),
-            ContinuingPrefix = continuing,
-            EndOfWordSuffix = OptionalText(model, "end_of_word_suffix"),
-        });
-
-        int Lookup(Dictionary<string, int> from, string piece) => from.TryGetValue(piece, out int id)
-            ? id
-            : throw Bad($"model.merges or model.unk_token names '{piece}', which is not in model.vocab");
-    }
-
-    private UnigramModel ReadUnigram(JsonElement model)
-    {
-        JsonElement vocabulary = Child(model, "vocab", "model");
-        Require(vocabulary, JsonValueKind.Array, "model.vocab");
-        int count = vocabulary.GetArrayLength();
-        string[] pieces = new string[count];
-        double[] scores = new double[count];
-        int id = 0;
-        foreach (JsonElement entry in vocabulary.EnumerateArray())
-        {
-            if (entry.ValueKind != JsonValueKind.Array || entry.GetArrayLength() != 2 || entry[1].ValueKind != JsonValueKind.Number
-                || !entry[1].TryGetDouble(out scores[id]) || !double.IsFinite(scores[id]))
-            {
-                throw Bad(FormattableString.Invariant($"model.vocab[{id}] is {Excerpt(entry)}, not a piece and its score"));
-            }
-
-            pieces[id++] = Text(entry[0], "model.vocab");
-        }
-
-        int? unknown = Optional(model, "unk_id") is JsonElement given ? Id(given, "model.unk_id") : null;
-        if (unknown >= count)
-        {
-            throw Bad(FormattableString.Invariant($"model.unk_id is {unknown}, but model.vocab has {count} pieces"));
-        }
-
-        try
-        {
-            return new UnigramModel(pieces, scores, unknown, Flag(model, "byte_fallback", false));
-        }
-        catch (ArgumentException e)
-        {
-            throw new UserErrorException($"'{Name}': model.vocab has too many pieces", Supported, e);
-        }
+        return steps;
     }
 
     private PrecompiledNormalizer[] ReadPrecompiled(JsonElement normalizer, string place)
@@ -202,18 +129,6 @@ internal sealed class TokenizerJsonReader : JsonFileReader
         return blob.TryGetBytesFromBase64(out byte[]? bytes)
             ? CharacterMap.Read(bytes, Name) is CharacterMap map ? [new PrecompiledNormalizer(map)] : []
             : throw Bad($"{place}.precompiled_charsmap is not base64");
-    }
-
-    private (string Left, string Right) ReadMerge(JsonElement merge, int index)
-    {
-        if (merge.ValueKind == JsonValueKind.Array && merge.GetArrayLength() == 2)
-        {
-            return (Text(merge[0], "model.merges"), Text(merge[1], "model.merges"));
-        }
-
-        // Files written before 2024 have "left right".
-        string[] parts = merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Split(' ') : [];
-        return parts.Length == 2 ? (parts[0], parts[1]) : throw Bad(FormattableString.Invariant($"model.merges[{index}] is not a pair"));
     }
 
     private List<TextNormalizer> ReadNormalizers(JsonElement? element, string place)
@@ -231,6 +146,8 @@ internal sealed class TokenizerJsonReader : JsonFileReader
             "Strip" => [new StripNormalizer(Flag(normalizer, "strip_left", true), Flag(normalizer, "strip_right", true))],
             "Replace" => [new ReplaceNormalizer(Pattern(Child(normalizer, "pattern", place), place), Text(Child(normalizer, "content", place), place))],
             "Prepend" => [new PrependNormalizer(Text(Child(normalizer, "prepend", place), place))],
+            "BertNormalizer" => ReadBertNormalizer(normalizer),
+            "StripAccents" => [new StripAccentsNormalizer()],
             "Lowercase" => [new LowercaseNormalizer()],
             "NFC" => [new UnicodeFormNormalizer(NormalizationForm.FormC)],
             "NFD" => [new UnicodeFormNormalizer(NormalizationForm.FormD)],
@@ -253,6 +170,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
             "Sequence" => [.. Items(Child(step, "pretokenizers", place), place).SelectMany(p => ReadPreTokenizers(p, place + ".pretokenizers[]"))],
             "Split" => [ReadSplit(step, place)],
             "ByteLevel" => ReadByteLevel(step),
+            "BertPreTokenizer" => [new BertPreTokenizer()],
             "WhitespaceSplit" => [new WhiteSpacePreTokenizer()],
             "Metaspace" => [new MetaspacePreTokenizer(Replacement(step, place), Scheme(step, place), Flag(step, "split", true))],
             _ => throw Unsupported(place, type),
@@ -305,6 +223,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
             "Metaspace" => [new MetaspaceDecoder(Replacement(decoder, place), Scheme(decoder, place) != MetaspaceScheme.Never)],
             "Replace" => [new ReplaceDecoder(Pattern(Child(decoder, "pattern", place), place), Text(Child(decoder, "content", place), place))],
             "ByteFallback" => [new ByteFallbackDecoder()],
+            "WordPiece" => [new WordPieceDecoder(Text(Child(decoder, "prefix", place), place), Flag(decoder, "cleanup", true))],
             "ByteLevel" => [new ByteLevelDecoder()],
             "Fuse" => [new FuseDecoder()],
             "Strip" => [new StripDecoder(Character(Child(decoder, "content", place), place), Id(Child(decoder, "start", place), place), Id(Child(decoder, "stop", place), place))],

@@ -23,7 +23,7 @@ public class PieceTrieTests
             }
 
             return keys.Concat(others).All(k => trie.Find(k) == expected.GetValueOrDefault(Convert.ToHexString(k), -1)
-                && trie.LongestPrefix(k) == Enumerable.Range(1, k.Length).LastOrDefault(n => expected.ContainsKey(Convert.ToHexString(k[..n])), 0));
+                && trie.LongestPrefix(k, out _) == Enumerable.Range(1, k.Length).LastOrDefault(n => expected.ContainsKey(Convert.ToHexString(k[..n])), 0));
         }).QuickCheckThrowOnFailure();
     }
 
@@ -55,6 +55,6 @@ public class PieceTrieTests
     {
         PieceTrie trie = new([], []);
         Assert.Equal(-1, trie.Find("a"u8));
-        Assert.Equal(0, trie.LongestPrefix("a"u8));
+        Assert.Equal(0, trie.LongestPrefix("a"u8, out _));
     }
 }

@@ -6,7 +6,7 @@ namespace CrossAlign.Models.Tokenization.Pieces;
 /// <summary>Cuts one pre-tokenized word into pieces: the <c>model</c> of a <c>tokenizer.json</c>.</summary>
 internal abstract class PieceModel : IWordSink
 {
-    /// <summary>What it is: <c>bpe</c> or <c>unigram</c>.</summary>
+    /// <summary>What it is: <c>bpe</c>, <c>unigram</c> or <c>wordpiece</c>.</summary>
     public abstract string Kind { get; }
 
     /// <summary>One more than the largest id of the model itself, added tokens apart.</summary>

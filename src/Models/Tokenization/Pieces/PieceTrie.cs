@@ -41,9 +41,11 @@ internal sealed class PieceTrie
 
     /// <summary>The longest key that a text begins with.</summary>
     /// <param name="text">The text.</param>
+    /// <param name="value">Its value; -1 where there is none.</param>
     /// <returns>Its length; 0 where there is none.</returns>
-    public int LongestPrefix(ReadOnlySpan<byte> text)
+    public int LongestPrefix(ReadOnlySpan<byte> text, out int value)
     {
+        value = -1;
         Unit unit = _units[0];
         int longest = 0;
         for (int i = 0; i < text.Length; i++)
@@ -54,7 +56,11 @@ internal sealed class PieceTrie
                 break;
             }
 
-            longest = unit.Value >= 0 ? i + 1 : longest;
+            if (unit.Value >= 0)
+            {
+                longest = i + 1;
+                value = unit.Value;
+            }
         }
 
         return longest;
