@@ -1,4 +1,6 @@
+using System.Buffers.Binary;
 using System.Numerics;
+using System.Runtime.Intrinsics;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Data;
@@ -28,10 +30,10 @@ public sealed class PictureAugmentation
     private readonly Vector4[] _ground;
 
     /// <summary>Prepares for pictures of a size.</summary>
-    /// <param name="size">Height and width.</param>
+    /// <param name="size">Height and width, at least 2.</param>
     public PictureAugmentation(int size)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
         _size = size;
 
         // Two white pixels all around: coordinates are clamped into the border, where all four neighbours are white.
@@ -105,11 +107,24 @@ public sealed class PictureAugmentation
         for (int y = 0; y < _size; y++)
         {
             Span<Vector4> row = _ground.AsSpan(((y + 2) * _stride) + 2, _size);
-            ReadOnlySpan<byte> source = rgb.Slice(3 * y * _size, 3 * _size);
+            int start = 3 * y * _size;
             for (int x = 0; x < row.Length; x++)
             {
-                Vector4 pixel = new(source[3 * x], source[(3 * x) + 1], source[(3 * x) + 2], 0);
-                row[x] = grey ? new Vector4(Vector4.Dot(pixel, new(0.299f * Unit, 0.587f * Unit, 0.114f * Unit, 0))) : pixel * Unit;
+                // Four bytes at once: the fourth lane is the next pixel's red, which nobody reads. Behind the last pixel there is no fourth byte.
+                int place = start + (3 * x);
+                uint packed = place + 4 <= rgb.Length
+                    ? BinaryPrimitives.ReadUInt32LittleEndian(rgb[place..])
+                    : BinaryPrimitives.ReadUInt32LittleEndian(rgb[(place - 1)..]) >> 8;
+                Vector128<uint> wide = Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(packed).AsByte()));
+                row[x] = Vector128.ConvertToSingle(wide.AsInt32()).AsVector4() * Unit;
+            }
+
+            if (grey)
+            {
+                for (int x = 0; x < row.Length; x++)
+                {
+                    row[x] = new Vector4(Vector4.Dot(row[x], new(0.299f, 0.587f, 0.114f, 0)));
+                }
             }
         }
     }
@@ -121,6 +136,7 @@ public sealed class PictureAugmentation
         float cos = MathF.Cos(angle) / scale;
         float sin = MathF.Sin(angle) / scale;
         float half = _size / 2f;
+        const float Smallest = 0.5f;
         float largest = _size + 2.5f;
         int plane = _size * _size;
         Span<float> red = destination[..plane];
@@ -137,8 +153,10 @@ public sealed class PictureAugmentation
             float sourceY = (v * cos) - (u * sin) + half + 1.5f;
             for (int x = 0; x < _size; x++)
             {
-                float px = Math.Clamp(sourceX + (x * cos), 0.5f, largest);
-                float py = Math.Clamp(sourceY - (x * sin), 0.5f, largest);
+                float px = sourceX + (x * cos);
+                float py = sourceY - (x * sin);
+                px = px < Smallest ? Smallest : px > largest ? largest : px;
+                py = py < Smallest ? Smallest : py > largest ? largest : py;
                 int left = (int)px;
                 int top = (int)py;
                 int corner = (top * _stride) + left;
