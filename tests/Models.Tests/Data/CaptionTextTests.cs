@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CrossAlign.Models.Data;
 
 namespace CrossAlign.Models.Tests.Data;
@@ -62,4 +63,25 @@ public class CaptionTextTests
 
     [Fact]
     public void Words_are_what_white_space_separates() => Assert.Equal(["a-b", "c'd"], CaptionText.Words("a-b c'd"));
+
+    /// <summary>In that mode NFKC silently does nothing: every text would be split and compared wrongly.</summary>
+    [Fact]
+    public async Task In_globalization_invariant_mode_it_refuses_to_work()
+    {
+        string host = Environment.ProcessPath!;
+        List<string> arguments = ["--filter-method", "*CaptionTextTests.Captions_are_normalised"];
+        if (Path.GetFileNameWithoutExtension(host) == "dotnet")
+        {
+            arguments.Insert(0, typeof(CaptionTextTests).Assembly.Location);
+        }
+
+        ProcessStartInfo start = new(host, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["DOTNET_SYSTEM_GLOBALIZATION_INVARIANT"] = "1";
+        using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        string output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken) + await errors;
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.NotEqual(0, process.ExitCode);
+        Assert.Contains("globalization-invariant mode", output, StringComparison.Ordinal);
+    }
 }

@@ -46,7 +46,6 @@ internal sealed class NpmPackages
         RequireRoom();
         string partial = _folder + ".partial";
         DeleteFolder(partial);
-        DeleteFolder(_folder);
         Directory.CreateDirectory(partial);
         foreach (string name in s_shipped)
         {
@@ -57,6 +56,7 @@ internal sealed class NpmPackages
         RunNpm(npm, partial, cancellationToken);
         progress?.Report(new("checking the packages", null));
         WriteInstalled(partial, cancellationToken);
+        DeleteFolder(_folder);
         Directory.Move(partial, _folder);
     }
 
