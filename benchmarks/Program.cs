@@ -7,6 +7,9 @@ switch (args)
     case ["tokenizer-peer", _, _, ..]:
         TokenizerPeer.Run(args[1..]);
         break;
+    case ["matmul-peer", ..]:
+        MatMulPeer.Run(args[1..]);
+        break;
     default:
         BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args);
         break;

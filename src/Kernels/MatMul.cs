@@ -5,7 +5,7 @@ namespace CrossAlign.Kernels;
 
 /// <summary>
 /// The matrix product <c>output = alpha * op(a) op(b)</c>, or <c>output += alpha * op(a) op(b)</c>, accumulated in float32 whatever
-/// the storage types are. Deterministic; with layouts NN and NT a row of the output depends to the bit on its own row of
+/// the storage types are; float32 operands are treated as <see cref="Device.MatMulPrecision"/> says. Deterministic; with layouts NN and NT a row of the output depends to the bit on its own row of
 /// <c>a</c> and on <c>b</c> alone, never on how many other rows there are.
 /// </summary>
 /// <remarks>Source of the blocking: K. Goto, R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.</remarks>

@@ -111,6 +111,11 @@ public sealed unsafe class CpuDevice : Device
     }
 
     /// <inheritdoc/>
+    protected override string? WhyNot(MatMulPrecision precision) => precision == MatMulPrecision.Tf32
+        ? "The processor has no TF32 arithmetic: choose float32 (exact operands) or bfloat16 (rounded operands)."
+        : base.WhyNot(precision);
+
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)

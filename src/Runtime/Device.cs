@@ -15,11 +15,29 @@ public enum DeviceKind
 /// </summary>
 public abstract class Device : IDisposable
 {
+    private MatMulPrecision _matMulPrecision;
+
     /// <summary>Which backend computes here.</summary>
     public abstract DeviceKind Kind { get; }
 
     /// <summary>The device's name as run records and <c>doctor</c> show it.</summary>
     public abstract string Name { get; }
+
+    /// <summary>How matrix products treat float32 operands from now on; at first <see cref="Runtime.MatMulPrecision.Float32"/>.</summary>
+    /// <exception cref="NotSupportedException">The device does not have the precision.</exception>
+    public MatMulPrecision MatMulPrecision
+    {
+        get => _matMulPrecision;
+        set
+        {
+            if (WhyNot(value) is string reason)
+            {
+                throw new NotSupportedException(reason);
+            }
+
+            _matMulPrecision = value;
+        }
+    }
 
     /// <summary>Takes zeroed memory, aligned to 64 bytes at least.</summary>
     /// <param name="byteCount">Size in bytes; 0 is allowed.</param>
@@ -68,6 +86,12 @@ public abstract class Device : IDisposable
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Why the device does not have a precision, with what to choose instead; null where it has it.</summary>
+    /// <param name="precision">The precision.</param>
+    /// <returns>The reason, or null.</returns>
+    protected virtual string? WhyNot(MatMulPrecision precision) =>
+        Enum.IsDefined(precision) ? null : $"{precision} is not a precision of matrix products.";
 
     /// <summary>Releases what the device holds.</summary>
     /// <param name="disposing">True when called from <see cref="Dispose()"/>.</param>

@@ -240,6 +240,42 @@ public sealed class CpuMatMulTests(CpuBackend backend) : MatMulTests(backend), I
 
     [Theory]
     [MemberData(nameof(LargerShapes))]
+    public void BFloat16PrecisionRoundsTheOperandsAndNothingElse(MatMulLayout layout, int m, int n, int k)
+    {
+        using CpuBackend cpu = new(2);
+        Problem x = new(layout, m, n, k);
+        Tensor rounded = cpu.Poisoned(DType.Float32, new Shape(m, n));
+        Tensor stored = cpu.Poisoned(DType.Float32, new Shape(m, n));
+        MatMul.Run(cpu.Upload(DType.BFloat16, x.ShapeA, x.A), cpu.Upload(DType.BFloat16, x.ShapeB, x.B), stored, layout);
+        cpu.Device.MatMulPrecision = MatMulPrecision.BFloat16;
+        MatMul.Run(x.UploadA(cpu), x.UploadB(cpu), rounded, layout);
+        Assert.Equal(cpu.Download(stored), cpu.Download(rounded));
+        cpu.Device.MatMulPrecision = MatMulPrecision.Float32;
+        MatMul.Run(x.UploadA(cpu), x.UploadB(cpu), rounded, layout);
+        Assert.NotEqual(cpu.Download(stored), cpu.Download(rounded));
+    }
+
+    [Fact]
+    public void TheProcessorRefusesTf32()
+    {
+        using CpuDevice device = new(1);
+        NotSupportedException e = Assert.Throws<NotSupportedException>(() => device.MatMulPrecision = MatMulPrecision.Tf32);
+        Assert.Contains("no TF32", e.Message, StringComparison.Ordinal);
+        Assert.Equal(MatMulPrecision.Float32, device.MatMulPrecision);
+        Assert.Throws<NotSupportedException>(() => device.MatMulPrecision = (MatMulPrecision)7);
+    }
+
+    [Fact]
+    [Trait("Speed", "Slow")]
+    public void TheRateIsMeasuredAndThePrecisionRestored()
+    {
+        double rate = MatMulRate.MeasureGflops(Backend.Device, MatMulPrecision.BFloat16, TimeSpan.Zero);
+        Assert.InRange(rate, 0.01, 1e6);
+        Assert.Equal(MatMulPrecision.Float32, Backend.Device.MatMulPrecision);
+    }
+
+    [Theory]
+    [MemberData(nameof(LargerShapes))]
     public void ACallAllocatesNothing(MatMulLayout layout, int m, int n, int k)
     {
         Problem x = new(layout, m, n, k);

@@ -29,6 +29,7 @@ internal static unsafe class CpuMatMul
             Depth = a.Shape[layout == MatMulLayout.TN ? 0 : 1],
             Alpha = alpha,
             Accumulate = accumulate,
+            Round = a.Device.MatMulPrecision == MatMulPrecision.BFloat16,
             Bias = bias.IsPresent ? bias.Pointer<float>() : null,
         };
         MatrixProduct.Run((CpuDevice)a.Device, product);

@@ -37,6 +37,7 @@ internal static unsafe class CpuPatchEmbedding
             Columns = state.C,
             Depth = state.PatchFloats,
             Alpha = 1,
+            Round = device.MatMulPrecision == MatMulPrecision.BFloat16,
         };
         long patchFloats = Aligned((long)product.Rows * state.PatchFloats);
         long projectedFloats = Aligned((long)product.Rows * state.C);
@@ -118,6 +119,7 @@ internal static unsafe class CpuPatchEmbedding
             Columns = state.PatchFloats,
             Depth = state.ChunkPictures * (1 + state.Patches),
             Alpha = 1,
+            Round = device.MatMulPrecision == MatMulPrecision.BFloat16,
             Accumulate = true,
         };
         long patchFloats = Aligned((long)product.Depth * state.PatchFloats);

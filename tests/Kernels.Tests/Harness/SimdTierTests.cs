@@ -15,7 +15,7 @@ public sealed partial class SimdTierTests
     /// <summary>Tells a child process which tier it must find; read by <see cref="CpuFeaturesTests"/>.</summary>
     public const string ExpectedTierVariable = "CROSSALIGN_TEST_EXPECTED_TIER";
 
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(15);
 
     public static TheoryData<SimdTier, string> LowerTiers()
     {

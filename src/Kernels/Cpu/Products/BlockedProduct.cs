@@ -117,7 +117,7 @@ internal static unsafe class BlockedProduct
             long taskColumns = Math.Max(Panels.Blocks(s->ChunkColumns, wanted), minColumns);
             s->TaskColumns = Math.Min(s->ChunkColumns, width * Panels.Blocks(taskColumns, width));
 
-            s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32;
+            s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32 || s->Product.Round;
             s->LeftPanelDepth = (Panels.Blocks(Panels.Blocks(depth, s->DepthBlocks), 32) * 32) + 16;
             long leftFloats = s->PackLeft ? Panels<TVector>.LeftFloats(s->BlockRows, s->LeftPanelDepth) : 0;
             long tileFloats = s->Product.OutputType == DType.Float32 ? 0 : (long)s->BlockRows * s->TaskColumns;
@@ -146,12 +146,13 @@ internal static unsafe class BlockedProduct
                     Math.Min(s->PackDepth, p.Depth - start),
                     1,
                     s->RightPanels + ((nint)start * Panels<TVector>.RightWidth),
-                    p.Depth);
+                    p.Depth,
+                    p.Round);
             }
             else
             {
                 int first = task * s->PackColumns;
-                Panels<TVector>.PackRight(
+                Panels<TVector>.PackRightPart(
                     (byte*)p.Right + ((s->FirstColumn + first) * p.RightStride * p.RightType.ByteSize()),
                     p.RightType,
                     p.RightStride,
@@ -159,7 +160,9 @@ internal static unsafe class BlockedProduct
                     Math.Min(s->PackColumns, s->Columns - first),
                     p.Depth,
                     1,
-                    s->RightPanels + ((nint)first * p.Depth));
+                    s->RightPanels + ((nint)first * p.Depth),
+                    p.Depth,
+                    p.Round);
             }
         }
     }
@@ -215,7 +218,7 @@ internal static unsafe class BlockedProduct
                     nint index = p.LeftTransposed ? (start * p.LeftStride) + firstRow : (firstRow * p.LeftStride) + start;
                     left = slotMemory;
                     Panels<TVector>.PackLeftPart(
-                        (byte*)p.Left + (index * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, p.LeftTransposed, rows, depth, 1, left, s->LeftPanelDepth);
+                        (byte*)p.Left + (index * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, p.LeftTransposed, rows, depth, 1, left, s->LeftPanelDepth, p.Round);
                     leftRowStride = 1;
                     leftDepthStride = Panels<TVector>.LeftWidth;
                     leftPanelStride = s->LeftPanelDepth;

@@ -26,13 +26,18 @@ internal static unsafe class PanelPacking<TVector>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Overwritten.</param>
     /// <param name="panelDepth">The depth of the panels: <paramref name="depth"/>, or more where this call fills a part of each.</param>
+    /// <param name="round">Whether float32 elements are rounded to bfloat16.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Pack(
-        void* source, DType dtype, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels, int panelDepth)
+        void* source, DType dtype, nint stride, bool lanesContiguous, int width, int lanes, int depth, float scale, float* panels, int panelDepth, bool round)
     {
         if (dtype == DType.BFloat16)
         {
             Pack<BFloat16Element>(source, stride, lanesContiguous, width, lanes, depth, scale, panels, (nint)width * panelDepth);
+        }
+        else if (round)
+        {
+            Pack<RoundedElement>(source, stride, lanesContiguous, width, lanes, depth, scale, panels, (nint)width * panelDepth);
         }
         else
         {

@@ -69,9 +69,10 @@ internal static unsafe class Panels<TVector>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Where the first k goes in the first panel.</param>
     /// <param name="panelDepth">The depth of the panels.</param>
+    /// <param name="round">Whether float32 elements are rounded to bfloat16 (<see cref="MatMulPrecision.BFloat16"/>).</param>
     public static void PackLeftPart(
-        void* source, DType dtype, nint stride, bool transposed, int rows, int depth, float scale, float* panels, int panelDepth) =>
-        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, LeftWidth, rows, depth, scale, panels, panelDepth);
+        void* source, DType dtype, nint stride, bool transposed, int rows, int depth, float scale, float* panels, int panelDepth, bool round = false) =>
+        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, LeftWidth, rows, depth, scale, panels, panelDepth, round);
 
     /// <summary>Packs columns of a right operand.</summary>
     /// <param name="source">Element (k, column) lies at <c>source[column * stride + k]</c>, or at <c>source[k * stride + column]</c> if <paramref name="transposed"/>.</param>
@@ -95,9 +96,10 @@ internal static unsafe class Panels<TVector>
     /// <param name="scale">Multiplies every element.</param>
     /// <param name="panels">Where the first k goes in the first panel.</param>
     /// <param name="panelDepth">The depth of the panels.</param>
+    /// <param name="round">Whether float32 elements are rounded to bfloat16 (<see cref="MatMulPrecision.BFloat16"/>).</param>
     public static void PackRightPart(
-        void* source, DType dtype, nint stride, bool transposed, int columns, int depth, float scale, float* panels, int panelDepth) =>
-        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, RightWidth, columns, depth, scale, panels, panelDepth);
+        void* source, DType dtype, nint stride, bool transposed, int columns, int depth, float scale, float* panels, int panelDepth, bool round = false) =>
+        PanelPacking<TVector>.Pack(source, dtype, stride, transposed, RightWidth, columns, depth, scale, panels, panelDepth, round);
 
     /// <summary><c>c = left right</c>, or <c>c += left right</c>, for packed operands of the same depth.</summary>
     /// <param name="left">Packed by <see cref="PackLeft"/>.</param>

@@ -28,6 +28,9 @@ internal unsafe struct Product
     public float Alpha;
     public bool Accumulate;
 
+    /// <summary>Whether float32 operands are rounded to bfloat16.</summary>
+    public bool Round;
+
     /// <summary>One value a column, or null; not together with <see cref="Accumulate"/>.</summary>
     public float* Bias;
 }

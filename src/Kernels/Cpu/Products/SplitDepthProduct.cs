@@ -99,10 +99,10 @@ internal static unsafe class SplitDepthProduct
             for (int k = first; k < last; k += s->BlockDepth)
             {
                 int depth = Math.Min(s->BlockDepth, last - k);
-                Panels<TVector>.PackLeft(
-                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, 1, left);
-                Panels<TVector>.PackRight(
-                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, 1, right);
+                Panels<TVector>.PackLeftPart(
+                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, 1, left, depth, p.Round);
+                Panels<TVector>.PackRightPart(
+                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, 1, right, depth, p.Round);
                 Panels<TVector>.Multiply(left, right, p.Rows, p.Columns, depth, partial, p.Columns, accumulate: k > first);
             }
 
