@@ -41,17 +41,19 @@ public abstract class RetrievalRanksTests(Backend backend)
         Inputs x = new(q, k, e);
         Tensor queries = backend.Upload(dtype, new Shape(q, e), x.Queries);
         Tensor pool = backend.Upload(dtype, new Shape(k, e), x.Pool);
+        double[] queryValues = TestData.ToDouble(x.Queries);
+        double[] poolValues = TestData.ToDouble(x.Pool);
         foreach (int best in ((int[])[0, 1, 5, k]).Where(b => b <= k).Distinct())
         {
             Tensor indices = backend.Poisoned(DType.Int32, new Shape(q, best));
             Tensor scores = backend.Poisoned(DType.Float32, new Shape(q, best));
             RetrievalRanks.TopK(queries, pool, indices, scores);
-            int[] expected = RetrievalRanksReference.Top(TestData.ToDouble(x.Queries), TestData.ToDouble(x.Pool), q, best, e);
+            int[] expected = RetrievalRanksReference.Top(queryValues, poolValues, q, best, e);
             Assert.Equal(expected, indices.ToArray<int>());
             float[] actual = backend.Download(scores);
             for (int i = 0; i < expected.Length; i++)
             {
-                Assert.Equal(RetrievalRanksReference.Score(TestData.ToDouble(x.Queries), i / best, TestData.ToDouble(x.Pool), expected[i], e), actual[i]);
+                Assert.Equal(RetrievalRanksReference.Score(queryValues, i / best, poolValues, expected[i], e), actual[i]);
             }
         }
 
