@@ -1,0 +1,136 @@
+using System.Globalization;
+
+namespace CrossAlign.Models.Evaluation.Report;
+
+/// <summary>The answer in plain words, made from the figures alone: whatever they say.</summary>
+internal static class ReportSummary
+{
+    private const string Set = "seen";
+    private const string Score = "cosine";
+
+    /// <summary>Sentences that answer the paper's question for the set-ups at hand.</summary>
+    /// <param name="model">The report.</param>
+    /// <returns>A verdict and what it rests on, a paragraph each; empty where nothing fits the question.</returns>
+    internal static IReadOnlyList<(string Verdict, string Evidence)> Of(ReportModel model)
+    {
+        List<(string Verdict, string Evidence)> answer = [];
+        ReportSetup? multilingual = Widest(model, withNewcomer: false);
+        ReportSetup? joined = Widest(model, withNewcomer: true);
+        if ((joined ?? multilingual) is { } best)
+        {
+            AddMeeting(answer, model, best);
+        }
+
+        if (multilingual is not null && joined is not null)
+        {
+            foreach (string code in joined.Languages.Except(multilingual.Languages))
+            {
+                AddNewcomer(answer, model, code, multilingual, joined);
+            }
+        }
+
+        return answer;
+    }
+
+    /// <summary>The language that joins by its captions alone, and the two set-ups that show it: for the figures at the top.</summary>
+    /// <param name="model">The report.</param>
+    /// <returns>The language, the set-up without and the one with it; null where the set-ups do not show this.</returns>
+    internal static (ReportLanguage Language, SeedStatistics Without, SeedStatistics With)? Newcomer(ReportModel model)
+    {
+        ReportSetup? multilingual = Widest(model, withNewcomer: false);
+        ReportSetup? joined = Widest(model, withNewcomer: true);
+        if (multilingual is null || joined is null)
+        {
+            return null;
+        }
+
+        foreach (string code in joined.Languages.Except(multilingual.Languages))
+        {
+            if (Strict(model, multilingual, code) is { Mean: not null } without && Strict(model, joined, code) is { Mean: not null } with)
+            {
+                return (Language(model, code), without, with);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>A share as a percentage with one decimal.</summary>
+    /// <param name="share">A fraction of 1.</param>
+    /// <returns><c>88.7 %</c>.</returns>
+    internal static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.0} %");
+
+    private static void AddMeeting(List<(string Verdict, string Evidence)> answer, ReportModel model, ReportSetup setup)
+    {
+        List<string> parts = [];
+        int better = 0;
+        int compared = 0;
+        foreach (string code in setup.Languages.Where(l => l != model.Pivot))
+        {
+            if (Strict(model, setup, code) is { Mean: { } mean } statistics)
+            {
+                string baseline = statistics.Baseline is { } b ? $" (letters alone: {Percent(b)})" : string.Empty;
+                parts.Add($"{Language(model, code).Name} {Percent(mean)}{baseline}");
+                compared++;
+                better += statistics.Baseline is { } letters && statistics.Interval.Low > letters ? 1 : 0;
+            }
+        }
+
+        if (parts.Count == 0)
+        {
+            return;
+        }
+
+        string verdict = better == compared
+            ? "The languages met."
+            : better == 0
+                ? "The languages did not meet: no language is found better than by comparing letters."
+                : $"The languages met in part: {better} of {compared} are found better than by comparing letters.";
+        string evidence =
+            $"With set-up “{setup.Title}” the name of a known thing finds its {Language(model, model.Pivot).Name} name first for "
+            + $"{string.Join(", ", parts)}. Only strict queries are counted: the two names share no word.";
+        answer.Add((verdict, evidence));
+    }
+
+    private static void AddNewcomer(List<(string Verdict, string Evidence)> answer, ReportModel model, string code, ReportSetup without, ReportSetup with)
+    {
+        if (Strict(model, without, code) is not { Mean: { } before } first || Strict(model, with, code) is not { Mean: { } after } second)
+        {
+            return;
+        }
+
+        string name = Language(model, code).Name;
+        string verdict = second.Interval.Low > first.Interval.High
+            ? $"{name} joins by its captions alone"
+            : $"{name} does not clearly join by its captions";
+        answer.Add((verdict + ".", $"{Percent(before)} without {name} captions in training, {Percent(after)} with them."));
+    }
+
+    // The set-up with the most languages that learned from pictures; the newcomer's has a language more than all others.
+    private static ReportSetup? Widest(ReportModel model, bool withNewcomer)
+    {
+        ReportSetup[] wide = [.. model.Setups.Where(s => s.FromPictures && s.Languages.Count > 2).OrderBy(s => s.Languages.Count)];
+        return wide.Length == 0 ? null
+            : !withNewcomer ? wide[0]
+            : wide[^1].Languages.Count > wide[0].Languages.Count ? wide[^1] : null;
+    }
+
+    private static SeedStatistics? Strict(ReportModel model, ReportSetup setup, string language)
+    {
+        FigureFilter filter = new()
+        {
+            Setup = setup.Name,
+            Task = FigureTasks.Bitext,
+            From = language,
+            To = model.Pivot,
+            Set = Set,
+            Queries = "strict",
+            Score = Score,
+        };
+        IReadOnlyList<SeedStatistics> found = SeedStatistics.Of(filter.Apply(model.Figures.Figures));
+        return found.Count == 0 ? null : found[0];
+    }
+
+    private static ReportLanguage Language(ReportModel model, string code) =>
+        model.Languages.FirstOrDefault(l => l.Code == code) ?? new ReportLanguage(code, code);
+}
