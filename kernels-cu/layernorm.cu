@@ -7,7 +7,8 @@
 // Backward: dx by one warp a row; dw and db in two stages with a fixed order and no atomics: each block sums kRowsPerChunk rows of
 // its columns, then one thread a column adds the chunks' sums in order.
 //
-// W is the number of elements of one access: 16 bytes where rows are whole multiples of 16 bytes, else one element.
+// W is the number of elements of one access: four where rows are multiples of four, else one. Four also for bfloat16: with eight the
+// float32 weights beside them would be read in two 16-byte halves, each touching every sector.
 #include "prelude.cuh"
 
 namespace
@@ -16,6 +17,7 @@ namespace
 constexpr int kWarpsPerBlock = 4;
 constexpr int kThreadsPerBlock = kWarpsPerBlock * kWarpSize;
 constexpr int kRowsPerChunk = 32;
+constexpr int kRowVector = 4;
 
 template <typename T, int W>
 __device__ __forceinline__ void forward_row(
@@ -99,9 +101,9 @@ __device__ __forceinline__ void forward(
     long long offset = (long long)row * c;
     const T* r = residual == nullptr ? nullptr : residual + offset;
     T* s = residual == nullptr ? nullptr : sum + offset;
-    if (c % kVector<T> == 0)
+    if (c % kRowVector == 0)
     {
-        forward_row<T, kVector<T>>(x + offset, r, s, w, b, y + offset, mean + row, rstd + row, c, eps);
+        forward_row<T, kRowVector>(x + offset, r, s, w, b, y + offset, mean + row, rstd + row, c, eps);
     }
     else
     {
@@ -172,9 +174,9 @@ __device__ __forceinline__ void backward(
     }
 
     long long offset = (long long)row * c;
-    if (c % kVector<T> == 0)
+    if (c % kRowVector == 0)
     {
-        backward_row<T, kVector<T>>(dy + offset, x + offset, w, mean[row], rstd[row], dx + offset, c, accumulate);
+        backward_row<T, kRowVector>(dy + offset, x + offset, w, mean[row], rstd[row], dx + offset, c, accumulate);
     }
     else
     {
@@ -229,9 +231,9 @@ __device__ __forceinline__ void partial(
     const T* dy, const T* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c)
 {
     int rows = live_rows(live, n);
-    if (c % kVector<T> == 0)
+    if (c % kRowVector == 0)
     {
-        partial_columns<T, kVector<T>>(dy, x, mean, rstd, partials, rows, c);
+        partial_columns<T, kRowVector>(dy, x, mean, rstd, partials, rows, c);
     }
     else
     {

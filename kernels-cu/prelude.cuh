@@ -198,7 +198,7 @@ __device__ __forceinline__ bf16 from_float<bf16>(float x)
     return bf16{(unsigned short)pack_bf16(x, 0.0f)};
 }
 
-// ---- a few consecutive elements as floats: one 16-byte access (kVector elements) or a single element ----
+// ---- a few consecutive elements as floats: one 16-byte access (kVector elements), four elements, or a single one ----
 
 template <typename T>
 constexpr int kVector = 16 / (int)sizeof(T);
@@ -224,10 +224,18 @@ __device__ __forceinline__ void load_floats(const float* p, float (&v)[W])
 template <int W>
 __device__ __forceinline__ void load_floats(const bf16* p, float (&v)[W])
 {
-    static_assert(W == 1 || W == 8, "one element or 16 bytes");
+    static_assert(W == 1 || W == 4 || W == 8, "one element, 8 or 16 bytes");
     if constexpr (W == 1)
     {
         v[0] = to_float(*p);
+    }
+    else if constexpr (W == 4)
+    {
+        uint2 q = *reinterpret_cast<const uint2*>(p);
+        v[0] = unpack_low(q.x);
+        v[1] = unpack_high(q.x);
+        v[2] = unpack_low(q.y);
+        v[3] = unpack_high(q.y);
     }
     else
     {
@@ -292,10 +300,14 @@ __device__ __forceinline__ void store_floats(float* p, const float (&v)[W])
 template <int W>
 __device__ __forceinline__ void store_floats(bf16* p, const float (&v)[W])
 {
-    static_assert(W == 1 || W == 8, "one element or 16 bytes");
+    static_assert(W == 1 || W == 4 || W == 8, "one element, 8 or 16 bytes");
     if constexpr (W == 1)
     {
         *p = from_float<bf16>(v[0]);
+    }
+    else if constexpr (W == 4)
+    {
+        *reinterpret_cast<uint2*>(p) = make_uint2(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]));
     }
     else
     {

@@ -10,6 +10,7 @@ internal static class CudaLayerNorm
     private const int WarpsPerBlock = 4;
     private const int ThreadsPerBlock = 128;
     private const int RowsPerChunk = 32;
+    private const int RowVector = 4;
 
     public static void Forward(
         in Tensor input, in Tensor residual, in Tensor sum, in Tensor weight, in Tensor bias, in Tensor output, in Tensor mean, in Tensor rstd, float epsilon)
@@ -45,8 +46,7 @@ internal static class CudaLayerNorm
         // First the weights' gradient: dInput may lie where dOutput does.
         int chunks = CudaKernels.Blocks(n, RowsPerChunk);
         nint partials = device.Scratch((long)chunks * 2 * c * sizeof(float));
-        int vector = single ? 4 : 8;
-        int width = c % vector == 0 ? vector : 1;
+        int width = c % RowVector == 0 ? RowVector : 1;
         KernelArguments partial = default;
         partial.Add(dOutput);
         partial.Add(input);

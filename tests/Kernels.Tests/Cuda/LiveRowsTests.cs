@@ -1,0 +1,96 @@
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Kernels.Tests.Cuda;
+
+/// <summary>One captured graph for batches of any size up to its capacity: the number of rows is read from the device, and a replay is the eager step to the bit.</summary>
+public sealed class LiveRowsTests
+{
+    private const int Capacity = 96;
+    private const int C = 40;
+
+    [Theory]
+    [InlineData(Interleaving.Forward)]
+    [InlineData(Interleaving.Reverse)]
+    [InlineData(Interleaving.Random)]
+    public void AReplayedGraphEqualsTheEagerStepForAnyNumberOfRows(Interleaving interleaving)
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { Interleaving = interleaving });
+        Tensors full = new(device, Capacity);
+        Tensor rows = device.NewTensor(DType.Int32, new Shape(1));
+        full.Step();
+        device.SetLiveRows(Capacity, rows);
+        using CudaGraph graph = CudaGraph.Capture(device, full.Step);
+        device.SetLiveRows(Capacity, default);
+        foreach (int n in (int[])[Capacity, 37, 1, 64])
+        {
+            Tensors eager = new(device, n);
+            eager.Fill(n);
+            eager.Step();
+            full.Fill(n);
+            rows.CopyFrom<int>([n]);
+            graph.Launch();
+
+            Assert.Equal(eager.Output.ToArray<float>(), full.Output.Rows(0, n).ToArray<float>());
+            Assert.Equal(eager.DInput.ToArray<float>(), full.DInput.Rows(0, n).ToArray<float>());
+            Assert.Equal(eager.DWeight.ToArray<float>(), full.DWeight.ToArray<float>());
+            Assert.All(full.Output.Rows(n, Capacity - n).ToArray<float>(), v => Assert.Equal(0, v));
+        }
+    }
+
+    [Fact]
+    public void AlignedRowsTouchNoMoreSectorsThanTheyMust()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
+        {
+            Tensor x = device.NewTensor(dtype, new Shape(64, 768));
+            Tensor y = device.NewTensor(dtype, new Shape(64, 768));
+            Tensor w = device.NewTensor(DType.Float32, new Shape(768));
+            Tensor s = device.NewTensor(DType.Float32, new Shape(64));
+            Tensor r = device.NewTensor(DType.Float32, new Shape(64));
+            LayerNorm.Forward(x, w, w, y, s, r, 1e-5f);
+            LayerNorm.Backward(y, x, w, s, r, y, w, device.NewTensor(DType.Float32, new Shape(768)));
+        }
+
+        foreach ((string name, KernelCounters counters) in device.Emulation!.ReadCounters())
+        {
+            Assert.True(
+                counters.GlobalSectorCount <= 1.05 * counters.MinGlobalSectorCount,
+                $"{name}: {counters.GlobalSectorCount} sectors, {counters.MinGlobalSectorCount} would do");
+        }
+    }
+
+    private sealed class Tensors(CudaDevice device, int n)
+    {
+        private readonly Tensor _weight = device.NewTensor(DType.Float32, new Shape(C));
+        private readonly Tensor _bias = device.NewTensor(DType.Float32, new Shape(C));
+        private readonly Tensor _input = device.NewTensor(DType.Float32, new Shape(n, C));
+        private readonly Tensor _mean = device.NewTensor(DType.Float32, new Shape(n));
+        private readonly Tensor _rstd = device.NewTensor(DType.Float32, new Shape(n));
+
+        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+
+        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+
+        public Tensor DWeight { get; } = device.NewTensor(DType.Float32, new Shape(C));
+
+        public void Fill(int rows)
+        {
+            device.Zero(Output);
+            device.Zero(DInput);
+            device.Zero(DWeight);
+            _weight.CopyFrom<float>(TestData.Normal(DType.Float32, C, 1));
+            _input.Rows(0, rows).CopyFrom<float>(TestData.Normal(DType.Float32, (long)rows * C, 2));
+        }
+
+        public void Step()
+        {
+            LayerNorm.Forward(_input, _weight, _bias, Output, _mean, _rstd, 1e-5f);
+            LayerNorm.Backward(Output, _input, _weight, _mean, _rstd, DInput, DWeight, _bias);
+            device.Zero(_bias);
+        }
+    }
+}
