@@ -158,12 +158,13 @@ public sealed class TwoTowerModel : IDisposable
     /// <param name="destination">(S, width), overwritten.</param>
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
+    /// <param name="pooling">How rows become vectors; null: as the model's options say.</param>
     /// <exception cref="ArgumentException">The batch is empty or <paramref name="destination"/> has another length.</exception>
     /// <exception cref="InvalidOperationException">There is no text tower.</exception>
-    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true)
+    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true, PoolingKind? pooling = null)
     {
         TensorArena arena = Arena();
-        Tensor rows = RequireText().Forward(batch, Options.TextPooling, arena, TowerPass.Inference);
+        Tensor rows = RequireText().Forward(batch, pooling ?? Options.TextPooling, arena, TowerPass.Inference);
         Finish(rows, project ? TextHead : null, normalize, destination);
     }
 
@@ -175,16 +176,17 @@ public sealed class TwoTowerModel : IDisposable
     /// <param name="destination">(B, width of a vector), overwritten.</param>
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
+    /// <param name="pooling">How rows become vectors; null: as the model's options say.</param>
     /// <exception cref="ArgumentException">The pixels or <paramref name="destination"/> have another length.</exception>
     /// <exception cref="InvalidOperationException">There is no image tower.</exception>
     public void EmbedImages(
-        ReadOnlySpan<float> pixels, int count, int height, int width, Span<float> destination, bool project = true, bool normalize = true)
+        ReadOnlySpan<float> pixels, int count, int height, int width, Span<float> destination, bool project = true, bool normalize = true, PoolingKind? pooling = null)
     {
         ImageTower tower = RequireImage();
         TensorArena arena = Arena();
         Tensor uploaded = arena.Take(DType.Float32, new Shape(count, 3, height, width));
         uploaded.CopyFrom(pixels);
-        Tensor rows = tower.Forward(uploaded, Options.ImagePooling, arena, TowerPass.Inference);
+        Tensor rows = tower.Forward(uploaded, pooling ?? Options.ImagePooling, arena, TowerPass.Inference);
         Finish(rows, project ? ImageHead : null, normalize, destination);
     }
 

@@ -1,0 +1,202 @@
+using System.Runtime.InteropServices;
+using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Runtime;
+using Microsoft.Extensions.AI;
+
+namespace CrossAlign.Models.Encoders;
+
+/// <summary>
+/// Texts to vectors: tokenizer, tower, pooling, head. Texts are sorted by length and go through the tower in batches of about equal
+/// token counts; a text's vector does not depend on the others to the bit. Calls from several threads wait for each other.
+/// </summary>
+/// <example>
+/// <code>
+/// using TextEmbedder embedder = TextEmbedder.Load("multilingual-e5-small", new TextEmbedderOptions { Prefix = "query: " });
+/// float[][] vectors = embedder.Embed(["a dog", "allqu"]);
+/// </code>
+/// </example>
+public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
+{
+    private readonly Lock _lock = new();
+    private readonly TwoTowerModel _model;
+    private readonly ITokenizer _tokenizer;
+    private readonly Device? _ownedDevice;
+    private readonly TokenBatch _batch;
+    private readonly bool _normalize;
+    private readonly bool _project;
+    private readonly int _batchTokens;
+    private readonly int _maxTokens;
+    private readonly EmbeddingGeneratorMetadata _metadata;
+
+    /// <summary>An embedder over a model that is loaded already.</summary>
+    /// <param name="model">A model with a text tower; owned by the embedder from now on.</param>
+    /// <param name="tokenizer">The tokenizer that belongs to it.</param>
+    /// <param name="settings">What the model's folder declares.</param>
+    /// <param name="options">What deviates from that.</param>
+    /// <exception cref="UserErrorException">The model has no text tower, its vocabulary is smaller than the tokenizer's, or there is no prompt of that name.</exception>
+    public TextEmbedder(TwoTowerModel model, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions? options = null)
+        : this(model, tokenizer, settings, options ?? new TextEmbedderOptions(), null, null)
+    {
+    }
+
+    private TextEmbedder(
+        TwoTowerModel model, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions options, Device? ownedDevice, string? name)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(settings);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1, nameof(options));
+        TextTower text = model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
+        if (tokenizer.VocabularySize > text.Config.VocabularySize)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"the tokenizer has {tokenizer.VocabularySize} pieces, the tower rows for {text.Config.VocabularySize}"),
+                "take the tokenizer that belongs to the checkpoint");
+        }
+
+        _model = model;
+        _tokenizer = tokenizer;
+        _ownedDevice = ownedDevice;
+        _batch = new TokenBatch(text.Packing);
+        _normalize = options.Normalize ?? settings.Normalize ?? true;
+        _project = options.Project;
+        _batchTokens = options.BatchTokens;
+        _maxTokens = Math.Min(text.Packing.MaxTokens, settings.MaxTokens ?? int.MaxValue);
+        Pooling = options.Pooling ?? model.Options.TextPooling;
+        Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
+        _metadata = new EmbeddingGeneratorMetadata("CrossAlign", null, name, Width);
+    }
+
+    /// <summary>How a text's rows become its vector.</summary>
+    public PoolingKind Pooling { get; }
+
+    /// <summary>What is put before every text.</summary>
+    public string Prefix { get; }
+
+    /// <summary>The length of a vector.</summary>
+    public int Width => _model.EmbeddingWidth(_project);
+
+    /// <summary>How many texts so far were longer than the model's limit and have been cut.</summary>
+    public long TruncatedCount { get; private set; }
+
+    /// <summary>Loads a model folder with its tokenizer: a published checkpoint, or what an export or a training wrote.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="options">What deviates from what the folder declares.</param>
+    /// <param name="device">Where the model is to lie; null: the processor, with all its threads.</param>
+    /// <returns>The embedder, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no text model that is known here, or lacks its tokenizer; the message names what is wrong.</exception>
+    public static TextEmbedder Load(string folder, TextEmbedderOptions? options = null, Device? device = null)
+    {
+        Device? owned = device is null ? new CpuDevice() : null;
+        TwoTowerModel? model = null;
+        try
+        {
+            model = TwoTowerModel.Load(device ?? owned!, folder);
+            string text = Path.Combine(folder, ModelFolder.TextName);
+            text = Directory.Exists(text) ? text : folder;
+            return new TextEmbedder(
+                model, Tokenizer.Load(text), SentenceTransformersSettings.Read(text), options ?? new TextEmbedderOptions(), owned, Path.GetFileName(Path.GetFullPath(folder)));
+        }
+        catch
+        {
+            model?.Dispose();
+            owned?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The vectors of texts.</summary>
+    /// <param name="texts">The texts; none are allowed.</param>
+    /// <param name="cancellationToken">Looked at between batches.</param>
+    /// <returns>A vector a text, in the order of the texts.</returns>
+    /// <exception cref="OperationCanceledException">The call was cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The embedder was disposed.</exception>
+    public float[][] Embed(IEnumerable<string> texts, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(texts);
+        List<int> ids = [];
+        List<(int Start, int Length)> ranges = [];
+        long cut = 0;
+        foreach (string text in texts)
+        {
+            int start = ids.Count;
+            cut += _tokenizer.Encode(Prefix + text, ids, _maxTokens) ? 1 : 0;
+            ranges.Add((start, ids.Count - start));
+        }
+
+        float[][] vectors = new float[ranges.Count][];
+        lock (_lock)
+        {
+            TruncatedCount += cut;
+            int[] order = [.. Enumerable.Range(0, ranges.Count).OrderByDescending(i => ranges[i].Length)];
+            for (int first = 0; first < order.Length;)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                _batch.Clear();
+                int last = first;
+                do
+                {
+                    (int start, int length) = ranges[order[last]];
+                    _batch.Add(CollectionsMarshal.AsSpan(ids).Slice(start, length));
+                    last++;
+                }
+                while (last < order.Length && _batch.TokenCount + ranges[order[last]].Length <= _batchTokens);
+
+                float[] rows = new float[(last - first) * Width];
+                _model.EmbedText(_batch, rows, _project, _normalize, Pooling);
+                for (int i = first; i < last; i++)
+                {
+                    vectors[order[i]] = rows.AsSpan((i - first) * Width, Width).ToArray();
+                }
+
+                first = last;
+            }
+        }
+
+        return vectors;
+    }
+
+    /// <inheritdoc/>
+    public Task<GeneratedEmbeddings<Embedding<float>>> GenerateAsync(
+        IEnumerable<string> values, EmbeddingGenerationOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(values);
+        if (options?.Dimensions is int wanted && wanted != Width)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"the model gives vectors of {Width} numbers, not of {wanted}"), "leave out the dimensions");
+        }
+
+        return Task.Run(
+            () => new GeneratedEmbeddings<Embedding<float>>(
+                Embed(values, cancellationToken).Select(v => new Embedding<float>(v) { ModelId = _metadata.DefaultModelId })),
+            cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public object? GetService(Type serviceType, object? serviceKey = null)
+    {
+        ArgumentNullException.ThrowIfNull(serviceType);
+        return serviceKey is not null ? null
+            : serviceType == typeof(EmbeddingGeneratorMetadata) ? _metadata
+            : serviceType.IsInstanceOfType(this) ? this
+            : null;
+    }
+
+    /// <summary>Gives the model's memory back, and the device where it was made here.</summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            _model.Dispose();
+            _ownedDevice?.Dispose();
+        }
+    }
+
+    private static string PromptOf(SentenceTransformersSettings settings, string? name) => name is null ? settings.DefaultPrompt
+        : settings.Prompts.TryGetValue(name, out string? text) ? text
+        : throw new UserErrorException(
+            $"the model declares no prompt '{name}'", settings.Prompts.Count == 0 ? "give the prefix itself" : $"known ones: {string.Join(", ", settings.Prompts.Keys)}");
+}
