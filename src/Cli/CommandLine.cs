@@ -86,6 +86,7 @@ internal static class CommandLine
     {
         RootCommand root = new("CrossAlign aligns languages through images.")
         {
+            DataCommand.Create(),
             TrainCommand.Create(),
         };
         GlobalOptions.AddTo(root);

@@ -43,6 +43,11 @@ internal sealed class RunConfigOptions
         }
     }
 
+    /// <summary>The first of these options that was given, or null: resuming takes none.</summary>
+    public string? FirstGiven(ParseResult parsed) =>
+        ((Option[])[_recipe, _setup, _data, _languages, _config, _set, GlobalOptions.Seed])
+            .FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false })?.Name;
+
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
     /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
     public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() =>

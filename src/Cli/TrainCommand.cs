@@ -1,5 +1,10 @@
 using System.CommandLine;
+using System.Globalization;
+using CrossAlign.Models;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
 
 namespace CrossAlign.Cli;
 
@@ -9,28 +14,79 @@ internal static class TrainCommand
     public static Command Create()
     {
         RunConfigOptions config = new();
+        Option<DirectoryInfo?> output = new("--out") { Description = "The run's folder (default: runs/SETUP-seed-SEED)." };
+        Option<DirectoryInfo?> resume = new("--resume") { Description = "Go on with the run in this folder, with the configuration it was started with." };
+        Option<int?> stopAfter = new("--stop-after") { Description = "Stop after this step with a checkpoint." };
         Option<bool> printConfig = new("--print-config") { Description = "Print the complete configuration and stop." };
         Option<bool> schema = new("--schema") { Description = "Print the JSON Schema of configuration files and stop." };
-        Command command = new("train", "Train two towers and write a run folder.") { printConfig, schema };
+        Command command = new("train", "Train two towers and write a run folder.") { output, resume, stopAfter, printConfig, schema };
         config.AddTo(command);
-        command.SetAction((parsed, cancellation) =>
-        {
-            TextWriter output = parsed.InvocationConfiguration.Output;
-            if (parsed.GetValue(schema))
+        command.SetAction((parsed, cancellation) => Task.Run(
+            () =>
             {
-                output.Write(RunConfigJson.WriteSchema());
-                return Task.FromResult(CommandLine.Success);
-            }
+                if (parsed.GetValue(schema))
+                {
+                    parsed.InvocationConfiguration.Output.Write(RunConfigJson.WriteSchema());
+                    return CommandLine.Success;
+                }
 
-            RunConfig run = config.Read(parsed);
-            if (parsed.GetValue(printConfig))
-            {
-                output.Write(RunConfigJson.Write(run));
-                return Task.FromResult(CommandLine.Success);
-            }
+                DirectoryInfo? resumed = parsed.GetValue(resume);
+                RunConfig run = resumed is null
+                    ? config.Read(parsed)
+                    : WrongInvocationException.Guard(() => ReadResumed(resumed, config.FirstGiven(parsed)));
+                if (parsed.GetValue(printConfig))
+                {
+                    parsed.InvocationConfiguration.Output.Write(RunConfigJson.Write(run));
+                    return CommandLine.Success;
+                }
 
-            throw new InvalidOperationException();
-        });
+                string folder = resumed?.FullName ?? parsed.GetValue(output)?.FullName ?? Path.GetFullPath(DefaultFolder(run));
+                return Train(Terminal.Of(parsed), run, folder, resumed is not null, parsed.GetValue(stopAfter), parsed.GetValue(GlobalOptions.Cache)?.FullName, cancellation);
+            },
+            CancellationToken.None));
         return command;
+    }
+
+    private static string DefaultFolder(RunConfig run) =>
+        Path.Combine("runs", string.Create(CultureInfo.InvariantCulture, $"{run.Setup}-seed-{run.Seed}"));
+
+    private static RunConfig ReadResumed(DirectoryInfo folder, string? given)
+    {
+        if (given is not null)
+        {
+            throw new UserErrorException(
+                $"{given} cannot be changed by --resume", "a run goes on with the configuration it was started with; start a new one for another");
+        }
+
+        string path = new RunFolder(folder.FullName).ConfigPath;
+        return File.Exists(path)
+            ? RunConfigReader.ReadComplete(path)
+            : throw new UserErrorException($"'{folder.FullName}' holds no run", "give the folder that train wrote");
+    }
+
+    private static int Train(
+        Terminal terminal, RunConfig run, string folder, bool resume, int? stopAfter, string? cache, CancellationToken cancellation)
+    {
+        using Device device = DeviceOptions.Open(run.Device, run.Threads, terminal);
+        CaptionedPictures data = DataSets.Open(run.Data, DataSets.OptionsOf(run), cache, DataCommand.Progress(terminal), cancellation);
+        foreach (string warning in data.Warnings)
+        {
+            terminal.Say($"warning: {warning}");
+        }
+
+        TrainingRequest request = new(run, data, device, folder) { Resume = resume, StopAfter = stopAfter };
+        TrainingResult result = TrainingRun.Start(request, new TrainingDisplay(terminal, run.Setup), cancellation);
+        if (terminal.IsJson)
+        {
+            terminal.Results.WriteLine(System.Text.Json.JsonSerializer.Serialize(result, CliJson.Default.TrainingResult));
+        }
+        else
+        {
+            terminal.Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{(result.Completed ? "completed" : "stopped")} at step {result.Step}; {result.Captions / Math.Max(result.Seconds, 1e-9):F0} captions/s; the run is in {result.Folder}"));
+        }
+
+        return CommandLine.Success;
     }
 }

@@ -6,7 +6,7 @@ namespace CrossAlign.Kernels;
 /// <summary>
 /// Adam with decoupled weight decay, over all parameters in one call. In this order, with n the step and f the clip factor:
 /// <c>g = f g; p *= 1 - lr decay; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g^2;
-/// p -= lr (m / (1 - b1^n)) / (sqrt(v / (1 - b2^n)) + epsilon)</c>. Deterministic on every backend.
+/// p -= lr (m / (1 - b1^n)) / (sqrt(v / (1 - b2^n)) + epsilon); p = min(p, maximum)</c>. Deterministic on every backend.
 /// </summary>
 /// <remarks>
 /// Sources: D. P. Kingma, J. Ba, "Adam", 2015, algorithm 1; I. Loshchilov, F. Hutter, "Decoupled Weight Decay Regularization",

@@ -90,4 +90,7 @@ public sealed class AdamWParameter
 
     /// <summary>The decoupled weight decay; with 0 the step is plain Adam's.</summary>
     public double WeightDecay { get; set; }
+
+    /// <summary>An upper bound that the step's result is cut to: the clamp of a learned multiplier.</summary>
+    public float Maximum { get; set; } = float.PositiveInfinity;
 }

@@ -15,18 +15,24 @@ public static class GradientNorm
     public const int ResultLength = 3;
 
     /// <summary>
-    /// <c>norm = ||g||</c>, <c>factor = min(1, maxNorm / (norm + 1e-6))</c>. If a gradient is not finite, the norm is what it is, the
-    /// factor 0 and the flag 0.
+    /// <c>norm = scale ||g||</c>, <c>factor = scale min(1, maxNorm / (norm + 1e-6))</c>. If a gradient is not finite, the norm is what
+    /// it is, the factor 0 and the flag 0.
     /// </summary>
     /// <param name="parameters">All on one device; their gradients are read. None are allowed: the norm is 0.</param>
     /// <param name="maxNorm">The norm above which gradients are scaled down; infinite for no clipping.</param>
     /// <param name="result">(3), float32; overwritten with the norm, the factor and the flag.</param>
+    /// <param name="gradientScale">What the gradients are to be multiplied by before anything else: 1 / n where they are the sum over n losses whose mean is trained.</param>
     /// <exception cref="ArgumentNullException">A parameter is null.</exception>
     /// <exception cref="ArgumentException">The parameters lie on different devices; or <paramref name="result"/> is absent, has another shape or type, or lies elsewhere.</exception>
-    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxNorm"/> is not above 0.</exception>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="maxNorm"/> is not above 0, or <paramref name="gradientScale"/> is not a positive number.</exception>
     /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
-    public static void Run(ReadOnlySpan<AdamWParameter> parameters, double maxNorm, in Tensor result)
+    public static void Run(ReadOnlySpan<AdamWParameter> parameters, double maxNorm, in Tensor result, double gradientScale = 1)
     {
+        if (!(gradientScale > 0) || double.IsInfinity(gradientScale))
+        {
+            throw new ArgumentOutOfRangeException(nameof(gradientScale), gradientScale, "It must be a positive number.");
+        }
+
         if (!(maxNorm > 0))
         {
             throw new ArgumentOutOfRangeException(nameof(maxNorm), maxNorm, "It must be above 0; infinite for no clipping.");
@@ -42,7 +48,7 @@ public static class GradientNorm
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
-                CpuGradientNorm.Run(parameters, maxNorm, result);
+                CpuGradientNorm.Run(parameters, maxNorm, result, gradientScale);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -35,6 +35,7 @@ internal static unsafe class CpuAdamW
         {
             double rate = settings.LearningRate * parameters[i].LearningRateFactor;
             items[i].StepSize = (float)(rate / correction1);
+            items[i].Maximum = parameters[i].Maximum;
             items[i].Shrink = (float)(1 - (rate * parameters[i].WeightDecay));
         }
 
@@ -114,6 +115,7 @@ internal static unsafe class CpuAdamW
         TVector epsilon = TVector.Broadcast(s->Epsilon);
         TVector stepSize = TVector.Broadcast(item->StepSize);
         TVector shrink = TVector.Broadcast(item->Shrink);
+        TVector maximum = TVector.Broadcast(item->Maximum);
         float* weight = item->Weight + start;
         float* first = item->FirstMoment + start;
         float* second = item->SecondMoment + start;
@@ -130,7 +132,7 @@ internal static unsafe class CpuAdamW
             m = TVector.MultiplyAdd(beta1, m, oneMinusBeta1 * g);
             v = TVector.MultiplyAdd(beta2, v, oneMinusBeta2 * (g * g));
             TVector denominator = TVector.MultiplyAdd(TVector.Sqrt(v), inverseRoot, epsilon);
-            p = (p * shrink) - (stepSize * (m / denominator));
+            p = TVector.Min((p * shrink) - (stepSize * (m / denominator)), maximum);
             if (whole)
             {
                 TVector.Store(m, first + i);

@@ -7,7 +7,7 @@ namespace CrossAlign.Kernels.Cpu;
 /// <summary>The gradients' norm on the CPU: a sum of squares in double for each task, added in the tasks' order.</summary>
 internal static unsafe class CpuGradientNorm
 {
-    public static void Run(ReadOnlySpan<AdamWParameter> parameters, double maxNorm, in Tensor result)
+    public static void Run(ReadOnlySpan<AdamWParameter> parameters, double maxNorm, in Tensor result, double gradientScale)
     {
         CpuDevice device = (CpuDevice)result.Device;
         int tasks = ParameterTasks.Count(parameters, gradientsOnly: true);
@@ -26,11 +26,11 @@ internal static unsafe class CpuGradientNorm
             squares += state.Squares[task];
         }
 
-        double norm = Math.Sqrt(squares);
+        double norm = gradientScale * Math.Sqrt(squares);
         float* values = result.Pointer<float>();
         bool finite = double.IsFinite(squares);
         values[0] = (float)norm;
-        values[1] = finite ? (float)Math.Min(1, maxNorm / (norm + 1e-6)) : 0;
+        values[1] = finite ? (float)(gradientScale * Math.Min(1, maxNorm / (norm + 1e-6))) : 0;
         values[2] = finite ? 1 : 0;
     }
 

@@ -109,5 +109,8 @@ internal static unsafe class ParameterTasks
         public ushort* WeightCopy;
         public float StepSize;
         public float Shrink;
+
+        /// <summary>The bound that the result is cut to.</summary>
+        public float Maximum;
     }
 }

@@ -1,0 +1,249 @@
+using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// Loss and gradients of one batch: towers forward, a contrastive loss for each set of captions against the same pictures, towers
+/// backward. Large batches go through the towers in micro-batches: with <see cref="Accumulation.Exact"/> they are embedded first
+/// without keeping activations, the loss is taken over all of them, and each is run again with its part of the gradient (L. Gao et
+/// al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021). Dropout and augmentation are keyed by
+/// example, so the second run sees the same numbers.
+/// </summary>
+internal sealed class ContrastiveStep : IDisposable
+{
+    private readonly TwoTowerModel _model;
+    private readonly RunConfig _config;
+    private readonly Device _device;
+    private readonly TensorArena _arena;
+    private readonly SimilarityCrossEntropyWorkspace[] _workspaces;
+    private readonly DeviceMemory _embeddings;
+    private readonly Tensor _captions;
+    private readonly Tensor _images;
+    private readonly Tensor _dCaptions;
+    private readonly Tensor _dImages;
+    private readonly Tensor _dImagesOfOne;
+    private readonly Tensor _losses;
+    private readonly Tensor _captionGroups;
+    private readonly float[] _hostLosses;
+    private readonly bool _hasDropout;
+
+    /// <summary>Plans the memory of a step.</summary>
+    /// <param name="model">The towers; gradients must have been allocated.</param>
+    /// <param name="config">Loss, batch and objective.</param>
+    /// <param name="microBatchSize">Pictures a micro-batch; the batch size for one.</param>
+    public ContrastiveStep(TwoTowerModel model, RunConfig config, int microBatchSize)
+    {
+        _model = model;
+        _config = config;
+        _device = model.Parameters.Device;
+        _hasDropout = Drops(model.Text?.Config) || Drops(model.Image?.Config);
+        int b = config.BatchSize;
+        int e = config.Projection.Width;
+        int sets = config.CaptionsPerPicture;
+        int parts = (b + microBatchSize - 1) / microBatchSize;
+        _arena = new TensorArena(_device, 1 << 20);
+
+        // One loss over the whole batch, or one for each micro-batch (the last may be smaller).
+        int[] rows = config.Accumulate == Accumulation.Plain
+            ? [.. Enumerable.Range(0, parts).Select(p => Math.Min(microBatchSize, b - (p * microBatchSize)))]
+            : [b];
+        SimilarityCrossEntropyOptions options = LossOptions.From(config.Loss);
+        _workspaces = Array.ConvertAll(rows, n => new SimilarityCrossEntropyWorkspace(_device, options, n, n, e));
+
+        long perSet = (long)b * e;
+        _embeddings = _device.Allocate(((2 * sets * perSet) + (3 * perSet)) * sizeof(float));
+        long at = 0;
+        _captions = Slice(new Shape(sets * b, e));
+        _dCaptions = Slice(new Shape(sets * b, e));
+        _images = Slice(new Shape(b, e));
+        _dImages = Slice(new Shape(b, e));
+        _dImagesOfOne = Slice(new Shape(b, e));
+        _losses = _device.NewTensor(DType.Float32, new Shape(sets * rows.Length));
+        _hostLosses = new float[sets * rows.Length];
+        _captionGroups = config.Loss.Groups == GroupPolicy.None ? default : _device.NewTensor(DType.Int32, new Shape(b));
+
+        Tensor Slice(Shape shape)
+        {
+            Tensor tensor = new(_embeddings, at, DType.Float32, shape);
+            at += tensor.ByteCount;
+            return tensor;
+        }
+    }
+
+    /// <summary>The number of losses that a step's gradients are the sum of; their mean is what is trained.</summary>
+    public int LossCount => _hostLosses.Length;
+
+    /// <summary>Adds the batch's gradients, summed over <see cref="LossCount"/> losses, to the parameters'.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="dropoutKey">Key of this step's dropout.</param>
+    public void Run(TrainingBatch batch, ulong dropoutKey)
+    {
+        TowerPass training = TowerPass.Training with { Dropout = _hasDropout, DropoutKey = dropoutKey };
+        if (_captionGroups.IsPresent)
+        {
+            _captionGroups.CopyFrom<int>(batch.Groups);
+        }
+
+        switch (_config.Accumulate)
+        {
+            case Accumulation.Exact:
+                TowerPass embedding = training with { KeepActivations = false };
+                foreach (MicroBatch part in batch.MicroBatches)
+                {
+                    Embed(part, embedding);
+                    _arena.Reset();
+                }
+
+                TakeLosses(0, 0, batch.Pictures);
+                foreach (MicroBatch part in batch.MicroBatches)
+                {
+                    Embed(part, training);
+                    Backward(part);
+                    _arena.Reset();
+                }
+
+                break;
+
+            case Accumulation.Plain:
+                for (int i = 0; i < batch.MicroBatches.Count; i++)
+                {
+                    MicroBatch part = batch.MicroBatches[i];
+                    Embed(part, training);
+                    TakeLosses(i, part.First, part.Count);
+                    Backward(part);
+                    _arena.Reset();
+                }
+
+                break;
+
+            default:
+                Embed(batch.MicroBatches[0], training);
+                TakeLosses(0, 0, batch.Pictures);
+                Backward(batch.MicroBatches[0]);
+                _arena.Reset();
+                break;
+        }
+    }
+
+    /// <summary>Waits for the device and gives the mean loss of the last <see cref="Run"/>.</summary>
+    /// <returns>The mean over all sets of captions.</returns>
+    public double ReadLoss()
+    {
+        _device.CopyToHost(_losses, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_hostLosses.AsSpan()));
+        double sum = 0;
+        foreach (float loss in _hostLosses)
+        {
+            sum += loss;
+        }
+
+        return sum / _hostLosses.Length;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _arena.Dispose();
+        _embeddings.Dispose();
+        _losses.Memory.Dispose();
+        if (_captionGroups.IsPresent)
+        {
+            _captionGroups.Memory.Dispose();
+        }
+
+        foreach (SimilarityCrossEntropyWorkspace workspace in _workspaces)
+        {
+            workspace.Dispose();
+        }
+    }
+
+    private static bool Drops(EncoderConfig? tower) => tower is not null && (tower.HiddenDropout > 0 || tower.AttentionDropout > 0);
+
+    private void Embed(MicroBatch part, in TowerPass pass)
+    {
+        int sets = _config.CaptionsPerPicture;
+        int b = _config.BatchSize;
+        Tensor images;
+        Tensor captions;
+        if (_config.Objective == Objective.TextText)
+        {
+            // One pass over captions and English captions alike: the tower remembers one forward pass.
+            Tensor texts = _model.ForwardText(part.Captions, _arena, pass);
+            captions = texts.Rows(0, sets * part.Count);
+            images = texts.Rows(sets * part.Count, part.Count);
+        }
+        else
+        {
+            captions = _model.ForwardText(part.Captions, _arena, pass);
+            int size = _model.Image!.Config.ImageSize;
+            Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
+            pixels.CopyFrom<float>(part.Pixels);
+            images = _model.ForwardImages(pixels, _arena, pass, part.Examples);
+        }
+
+        _device.Copy(images, _images.Rows(part.First, part.Count));
+        for (int k = 0; k < sets; k++)
+        {
+            _device.Copy(captions.Rows(k * part.Count, part.Count), _captions.Rows((k * b) + part.First, part.Count));
+        }
+    }
+
+    private void TakeLosses(int workspace, int first, int count)
+    {
+        int sets = _config.CaptionsPerPicture;
+        int b = _config.BatchSize;
+        Tensor images = _images.Rows(first, count);
+        Tensor dImages = _dImages.Rows(first, count);
+        Tensor groups = _captionGroups.IsPresent ? _captionGroups.Rows(first, count) : default;
+        for (int k = 0; k < sets; k++)
+        {
+            Tensor dImagesOfThis = k == 0 ? dImages : _dImagesOfOne.Rows(0, count);
+            SimilarityCrossEntropyInputs inputs = new()
+            {
+                Captions = _captions.Rows((k * b) + first, count),
+                Images = images,
+                Scale = _model.Scale.Value,
+                CaptionGroups = groups,
+                ImageGroups = groups,
+            };
+            SimilarityCrossEntropyOutputs outputs = new() { Loss = _losses.Rows((workspace * sets) + k, 1) };
+            SimilarityCrossEntropyGradients gradients = new()
+            {
+                DCaptions = _dCaptions.Rows((k * b) + first, count),
+                DImages = dImagesOfThis,
+                DScale = _config.Loss.ScaleLearned ? _model.Scale.Gradient : default,
+            };
+            SimilarityCrossEntropy.ForwardBackward(_workspaces[workspace], inputs, outputs, gradients);
+            if (k > 0)
+            {
+                Residual.Add(dImages, dImagesOfThis, dImages);
+            }
+        }
+    }
+
+    private void Backward(MicroBatch part)
+    {
+        int sets = _config.CaptionsPerPicture;
+        int b = _config.BatchSize;
+        int e = _config.Projection.Width;
+        bool pictures = _config.Objective == Objective.ImageText;
+        Tensor dTexts = _arena.Take(DType.Float32, new Shape((sets + (pictures ? 0 : 1)) * part.Count, e));
+        for (int k = 0; k < sets; k++)
+        {
+            _device.Copy(_dCaptions.Rows((k * b) + part.First, part.Count), dTexts.Rows(k * part.Count, part.Count));
+        }
+
+        if (pictures)
+        {
+            _model.BackwardImages(_dImages.Rows(part.First, part.Count), _arena);
+        }
+        else
+        {
+            _device.Copy(_dImages.Rows(part.First, part.Count), dTexts.Rows(sets * part.Count, part.Count));
+        }
+
+        _model.BackwardText(dTexts, _arena);
+    }
+}

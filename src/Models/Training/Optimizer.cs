@@ -1,0 +1,122 @@
+using System.Runtime.InteropServices;
+using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// Clipping and Adam over all parameters that are trained: moments, learning rates and decay of each. The order is clip, decay,
+/// moments, update, clamp of the learned multiplier.
+/// </summary>
+internal sealed class Optimizer : IDisposable
+{
+    private readonly OptimizerConfig _config;
+    private readonly Device _device;
+    private readonly Parameter[] _trained;
+    private readonly AdamWParameter[] _parameters;
+    private readonly Tensor _norm;
+    private readonly float[] _hostNorm = new float[GradientNorm.ResultLength];
+    private readonly double _gradientScale;
+
+    /// <summary>Takes moments for every parameter that is not frozen.</summary>
+    /// <param name="model">The model; its gradients are allocated here.</param>
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="lossCount">How many losses the gradients are the sum of.</param>
+    public Optimizer(TwoTowerModel model, RunConfig config, int lossCount)
+    {
+        _config = config.Optimizer;
+        _device = model.Device;
+        _gradientScale = 1.0 / lossCount;
+        model.Parameters.AllocateGradients();
+        _trained = [.. model.Parameters.Trainable.Where(p => p.Kind != ParameterKind.Scale || config.Loss.ScaleLearned)];
+        _parameters = Array.ConvertAll(_trained, p => new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p))
+        {
+            LearningRateFactor = LearningRate(p) / _config.LearningRate,
+            WeightDecay = Decays(p.Kind) ? _config.WeightDecay : 0,
+            Maximum = p.Kind == ParameterKind.Scale ? ScaleMaximum(config.Loss) : float.PositiveInfinity,
+        });
+        _norm = _device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
+    }
+
+    /// <summary>The number of elements that are trained.</summary>
+    public long ParameterCount => _trained.Sum(p => p.Count);
+
+    /// <summary>Clips and updates; where a gradient is not finite nothing is changed.</summary>
+    /// <param name="step">The step, from 1.</param>
+    /// <param name="learningRate">The common learning rate of this step.</param>
+    public void Step(int step, double learningRate)
+    {
+        GradientNorm.Run(_parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
+        AdamW.Step(_parameters, new AdamWSettings(learningRate, step, _config.Beta1, _config.Beta2, _config.Eps), _norm);
+    }
+
+    /// <summary>Waits for the device and gives the gradient norm of the last step, before clipping.</summary>
+    /// <returns>The norm; not finite where a gradient was not.</returns>
+    public double ReadGradientNorm()
+    {
+        _device.CopyToHost(_norm, MemoryMarshal.AsBytes(_hostNorm.AsSpan()));
+        return _hostNorm[0];
+    }
+
+    /// <summary>Writes the moments as <c>&lt;name&gt;.exp_avg</c> and <c>&lt;name&gt;.exp_avg_sq</c>.</summary>
+    /// <param name="path">A safetensors file.</param>
+    public void Save(string path)
+    {
+        SafetensorsWriter writer = new();
+        for (int i = 0; i < _trained.Length; i++)
+        {
+            writer.Add(_trained[i].Name + ".exp_avg", _parameters[i].FirstMoment);
+            writer.Add(_trained[i].Name + ".exp_avg_sq", _parameters[i].SecondMoment);
+        }
+
+        writer.Save(path);
+    }
+
+    /// <summary>Reads the moments back.</summary>
+    /// <param name="path">A file that <see cref="Save"/> wrote for the same model.</param>
+    /// <exception cref="UserErrorException">A moment is missing or has another shape.</exception>
+    public void Load(string path)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        for (int i = 0; i < _trained.Length; i++)
+        {
+            file.ReadSingles(_trained[i].Name + ".exp_avg", _parameters[i].FirstMoment);
+            file.ReadSingles(_trained[i].Name + ".exp_avg_sq", _parameters[i].SecondMoment);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (AdamWParameter parameter in _parameters)
+        {
+            parameter.FirstMoment.Memory.Dispose();
+            parameter.SecondMoment.Memory.Dispose();
+        }
+
+        _norm.Memory.Dispose();
+    }
+
+    private static float ScaleMaximum(LossConfig loss) => loss switch
+    {
+        { ScaleMax: null } => float.PositiveInfinity,
+        { ScaleParameter: ScaleParameter.Log } => (float)Math.Log(loss.ScaleMax.Value),
+        _ => (float)loss.ScaleMax.Value,
+    };
+
+    private Tensor Zeros(Parameter parameter) => _device.NewTensor(DType.Float32, parameter.Value.Shape);
+
+    private double LearningRate(Parameter parameter) => parameter.Group switch
+    {
+        ParameterGroup.TextTower => _config.TextLearningRate ?? _config.LearningRate,
+        ParameterGroup.ImageTower => _config.ImageLearningRate ?? _config.LearningRate,
+        ParameterGroup.Scale => _config.ScaleLearningRate ?? _config.LearningRate,
+        _ => _config.LearningRate,
+    };
+
+    private bool Decays(ParameterKind kind) => _config.Kind == OptimizerKind.AdamW
+        && (kind.IsLinearMap() || (_config.DecayEmbeddings && kind.IsEmbedding()));
+}

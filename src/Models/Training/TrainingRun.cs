@@ -1,0 +1,394 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Models.Training.Recording;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// The training loop: batches, steps, evaluations on the validation split, checkpoints. Everything it decides depends on the
+/// configuration, the data and the step, so a run that is killed at any step and resumed ends with the same bytes.
+/// </summary>
+public sealed class TrainingRun
+{
+    // Steps in a row whose gradient is not finite (each is skipped) before the run is given up.
+    private const int PatienceForDivergence = 20;
+
+    // Steps after the warm-up for which the loss may stay at guessing before an alarm.
+    private const int PatienceForLearning = 100;
+
+    private readonly TrainingRequest _request;
+    private readonly RunConfig _config;
+    private readonly RunFolder _folder;
+    private readonly ITrainingObserver _observer;
+
+    private TrainingRun(TrainingRequest request, ITrainingObserver observer)
+    {
+        _request = request;
+        _config = request.Config;
+        _folder = new RunFolder(request.Folder);
+        _observer = observer;
+    }
+
+    /// <summary>Trains, or goes on training, until the last step, <see cref="TrainingRequest.StopAfter"/> or an interruption.</summary>
+    /// <param name="request">What to train on, where.</param>
+    /// <param name="observer">Hears of each step.</param>
+    /// <param name="cancellation">Ends the run after the current step, with a checkpoint.</param>
+    /// <returns>How it ended and what it took.</returns>
+    /// <exception cref="UserErrorException">The folder holds another run, data is missing, the disk is full, the loss diverged.</exception>
+    public static TrainingResult Start(TrainingRequest request, ITrainingObserver observer, CancellationToken cancellation)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        ArgumentNullException.ThrowIfNull(observer);
+        return new TrainingRun(request, observer).Train(cancellation);
+    }
+
+    private TrainingResult Train(CancellationToken cancellation)
+    {
+        PrepareFolder();
+        TrainingState? resumed = null;
+        string? checkpoint = null;
+        if (_request.Resume && _folder.CheckpointSteps() is [.., int latest])
+        {
+            checkpoint = _folder.CheckpointPath(latest);
+            resumed = TrainingState.Read(Path.Combine(checkpoint, TrainingCheckpoint.StateFile));
+        }
+
+        RunRecord record = OpenRecord(resumed is not null);
+        record.Write(_folder.RecordPath);
+        ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
+        using TwoTowerModel model = checkpoint is null
+            ? TowerFactory.Create(_config, tokenizer, _request.Device)
+            : ModelFolder.Load(_request.Device, checkpoint, out _);
+        int microBatch = _config.Accumulate == Accumulation.None ? _config.BatchSize : Math.Min(_config.MicroBatchSize!.Value, _config.BatchSize);
+        PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, microBatch);
+        model.Parameters.AllocateGradients();
+        using ContrastiveStep step = new(model, _config, microBatch);
+        using Optimizer optimizer = new(model, _config, step.LossCount);
+        if (checkpoint is not null)
+        {
+            optimizer.Load(Path.Combine(checkpoint, TrainingCheckpoint.OptimizerFile));
+        }
+
+        TrainingState state = resumed ?? new TrainingState { Step = 0, Epoch = 0, ExamplesConsumed = 0, RandomKey = _config.Seed };
+        _observer.Note(Describe(model, optimizer, source, state));
+        using MetricsLog metrics = new(_folder.MetricsPath, state.Step);
+        using EventFile events = new(_folder.FullPath, TimeProvider.System);
+        ValidationProbe probe = new(_config, _request.Data, tokenizer, model);
+        Sitting sitting = new(model, source, step, optimizer, metrics, events, probe, tokenizer);
+        try
+        {
+            state = Loop(sitting, state, cancellation);
+        }
+        catch (Exception e)
+        {
+            Close(record, sitting, e is OperationCanceledException ? "interrupted" : $"failed: {e.Message}").Write(_folder.RecordPath);
+            throw;
+        }
+
+        bool completed = state.Step == _config.Steps;
+        Close(record, sitting, completed ? "completed" : "stopped").Write(_folder.RecordPath);
+        return new TrainingResult(_folder.FullPath, completed, state.Step, sitting.Clock.Elapsed.TotalSeconds, sitting.Captions, sitting.Pictures);
+    }
+
+    private TrainingState Loop(Sitting s, TrainingState state, CancellationToken cancellation)
+    {
+        int lastStep = Math.Min(_config.Steps, _request.StopAfter ?? _config.Steps);
+        LearningRateSchedule schedule = new(_config.Schedule, _config.Steps, s.Source.StepsPerEpoch);
+        LossAlarm alarm = new(Math.Log(_config.BatchSize), PatienceForLearning, (int)(_config.Schedule.Warmup * _config.Steps));
+        int saved = state.Step;
+        if (state.Step == 0 && _config.Steps == 0)
+        {
+            // Untrained towers are a set-up of their own: the floor of a comparison.
+            Save(s, state);
+            Tidy(state);
+            return state;
+        }
+
+        int diverged = 0;
+        using BatchLoader loader = new(s.Source, state.Step + 1, lastStep);
+        for (int step = state.Step + 1; step <= lastStep; step++)
+        {
+            s.Clock.Start();
+            TrainingBatch batch = loader.Next();
+            s.Model.Parameters.ZeroGradients();
+            s.Step.Run(batch, DropoutKey(step));
+            double learningRate = _config.Optimizer.LearningRate * schedule.Factor(step);
+            s.Optimizer.Step(step, learningRate);
+            double loss = s.Step.ReadLoss();
+            double norm = s.Optimizer.ReadGradientNorm();
+            s.Clock.Stop();
+            s.Pictures += batch.Pictures;
+            s.Captions += (long)batch.Pictures * batch.CaptionsPerPicture;
+            s.Truncated += batch.TruncatedCount;
+
+            double captionsPerSecond = s.Captions / s.Clock.Elapsed.TotalSeconds;
+            StepReport report = new(step, _config.Steps, loss, norm, learningRate, s.ReadScale(_config.Loss), batch.TokenCount, captionsPerSecond);
+            Record(s, report);
+            if (alarm.Look(step, loss) is { } warning)
+            {
+                _observer.Alarm(warning);
+            }
+
+            diverged = double.IsFinite(norm) ? 0 : diverged + 1;
+            if (diverged == PatienceForDivergence)
+            {
+                throw new UserErrorException(
+                    string.Create(CultureInfo.InvariantCulture, $"the gradient has not been finite for {diverged} steps, up to step {step}"),
+                    "lower optimizer.learningRate, or set optimizer.clip, and resume from the last checkpoint");
+            }
+
+            state = state with
+            {
+                Step = step,
+                ExamplesConsumed = (long)step * _config.BatchSize,
+                Epoch = Math.Round((double)step * _config.BatchSize / s.Source.ExampleCount, 6),
+            };
+            bool isBest = false;
+            if (Every(_config.EvaluateEvery, step))
+            {
+                EvaluationReport evaluation = s.Probe.Run(step);
+                Record(s, evaluation);
+                isBest = _config.Keep == KeepPolicy.Best && (state.BestMean is null || evaluation.Mean > state.BestMean);
+                state = isBest || state.BestMean is null || evaluation.Mean > state.BestMean
+                    ? state with { BestMean = evaluation.Mean, BestStep = step }
+                    : state;
+            }
+
+            if (isBest || step == _config.Steps || Every(_config.CheckpointEvery, step))
+            {
+                Save(s, state);
+                saved = step;
+                Tidy(state);
+            }
+
+            if (cancellation.IsCancellationRequested)
+            {
+                break;
+            }
+        }
+
+        if (saved < state.Step)
+        {
+            // A checkpoint out of the ordinary row: the next regular one removes it.
+            Save(s, state);
+        }
+
+        if (state.Step < lastStep)
+        {
+            throw new OperationCanceledException(cancellation);
+        }
+
+        SayWaiting(s, loader);
+        return state;
+    }
+
+    private bool Every(int interval, int step) => interval > 0 && (step % interval == 0 || step == _config.Steps);
+
+    private void Save(Sitting s, TrainingState state) =>
+        _folder.WriteCheckpoint(state.Step, folder => TrainingCheckpoint.Save(folder, s.Model, s.Tokenizer, s.Optimizer, state));
+
+    // After a regular checkpoint: the latest few regular ones stay, and the best one.
+    private void Tidy(TrainingState state)
+    {
+        int[] regular = [.. _folder.CheckpointSteps().Where(s => s == _config.Steps || Every(_config.CheckpointEvery, s)).TakeLast(_config.KeepLast)];
+        bool best = _config.Keep == KeepPolicy.Best && state.BestStep is not null;
+        _folder.Name(best ? "best" : "last", best ? state.BestStep!.Value : state.Step);
+        _folder.RemoveCheckpoints(s => s == state.Step || regular.Contains(s) || (best && s == state.BestStep));
+    }
+
+    private ulong DropoutKey(int step) => ((ulong)_config.Seed << 32) ^ (uint)step;
+
+    private void PrepareFolder()
+    {
+        bool exists = File.Exists(_folder.ConfigPath);
+        if (exists && !_request.Resume)
+        {
+            throw new UserErrorException($"'{_folder.FullPath}' holds a run already", "choose another --out, or go on with it by --resume");
+        }
+
+        if (!exists && _request.Resume)
+        {
+            throw new UserErrorException($"'{_folder.FullPath}' holds no run", "give the folder that train wrote");
+        }
+
+        Directory.CreateDirectory(_folder.CheckpointsPath);
+        if (!exists)
+        {
+            AtomicFile.WriteText(_folder.ConfigPath, RunConfigJson.Write(_config));
+        }
+    }
+
+    private RunRecord OpenRecord(bool resumed)
+    {
+        RunRecord record = new()
+        {
+            Device = _request.Device.Name,
+            SimdTier = Runtime.CpuFeatures.Tier.ToString(),
+            Threads = (_request.Device as Runtime.CpuDevice)?.Workers.ThreadCount ?? 0,
+            Data = _request.Data.Name,
+            DataChecksum = _request.Data.Checksum,
+            Started = DateTimeOffset.UtcNow,
+        };
+        if (!resumed || !File.Exists(_folder.RecordPath))
+        {
+            return record;
+        }
+
+        RunRecord before = RunRecord.Read(_folder.RecordPath);
+        if (before.DataChecksum != record.DataChecksum)
+        {
+            throw new UserErrorException(
+                $"the data '{record.Data}' is not what the run in '{_folder.FullPath}' was started on (checksum {record.DataChecksum}, then {before.DataChecksum})",
+                "restore the data, or start a new run");
+        }
+
+        return record with
+        {
+            Started = before.Started,
+            Resumed = record.Started,
+            TrainingSeconds = before.TrainingSeconds,
+            Captions = before.Captions,
+            Pictures = before.Pictures,
+        };
+    }
+
+    private static RunRecord Close(RunRecord record, Sitting sitting, string reason) => record with
+    {
+        Ended = DateTimeOffset.UtcNow,
+        ExitReason = reason,
+        TrainingSeconds = record.TrainingSeconds + sitting.Clock.Elapsed.TotalSeconds,
+        Captions = record.Captions + sitting.Captions,
+        Pictures = record.Pictures + sitting.Pictures,
+    };
+
+    private void Record(Sitting s, in StepReport report)
+    {
+        StepReport r = report;
+        s.Metrics.Append(w => WriteStep(w, r));
+        s.Events.Add("train/loss", r.Step, r.Loss);
+        s.Events.Add("train/gradient_norm", r.Step, r.GradientNorm);
+        s.Events.Add("train/learning_rate", r.Step, r.LearningRate);
+        s.Events.Add("train/logit_scale", r.Step, r.LogitScale);
+        _observer.StepDone(r);
+    }
+
+    private static void WriteStep(Utf8JsonWriter w, in StepReport r)
+    {
+        w.WriteNumber("step", r.Step);
+        WriteFinite(w, "loss", r.Loss);
+        WriteFinite(w, "gradientNorm", r.GradientNorm);
+        w.WriteNumber("learningRate", r.LearningRate);
+        WriteFinite(w, "logitScale", r.LogitScale);
+        w.WriteNumber("tokens", r.Tokens);
+        w.WriteNumber("captionsPerSecond", Math.Round(r.CaptionsPerSecond, 1));
+        w.WriteString("time", DateTimeOffset.UtcNow);
+    }
+
+    // JSON has no NaN: a value that is not finite is written as text, so that it is seen.
+    private static void WriteFinite(Utf8JsonWriter w, string name, double value)
+    {
+        if (double.IsFinite(value))
+        {
+            w.WriteNumber(name, value);
+        }
+        else
+        {
+            w.WriteString(name, value.ToString(CultureInfo.InvariantCulture));
+        }
+    }
+
+    private void Record(Sitting s, EvaluationReport evaluation)
+    {
+        s.Metrics.Append(w =>
+        {
+            w.WriteNumber("step", evaluation.Step);
+            w.WriteStartObject("validation");
+            w.WriteNumber("pool", evaluation.Pool);
+            w.WriteNumber("mean", evaluation.Mean);
+            foreach (LanguageRecall language in evaluation.Languages)
+            {
+                w.WriteStartObject(language.Language);
+                w.WriteNumber("fromCaption", language.FromCaption);
+                w.WriteNumber("toCaption", language.ToCaption);
+                w.WriteEndObject();
+            }
+
+            w.WriteEndObject();
+        });
+        s.Events.Add("validation/r1_mean", evaluation.Step, evaluation.Mean);
+        foreach (LanguageRecall language in evaluation.Languages)
+        {
+            s.Events.Add($"validation/r1_from_{language.Language}", evaluation.Step, language.FromCaption);
+            s.Events.Add($"validation/r1_to_{language.Language}", evaluation.Step, language.ToCaption);
+        }
+
+        _observer.EvaluationDone(evaluation);
+    }
+
+    private string Describe(TwoTowerModel model, Optimizer optimizer, PairedCaptionSource source, TrainingState state) => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{optimizer.ParameterCount:N0} parameters trained, {source.ExampleCount:N0} concepts, {source.Languages} ({_config.Objective switch { Objective.TextText => "text-text", _ => "image-text" }}), {_config.Steps:N0} steps of {_config.BatchSize} x {_config.CaptionsPerPicture} captions on {model.Device.Name}{(state.Step > 0 ? $", from step {state.Step:N0}" : string.Empty)}");
+
+    private void SayWaiting(Sitting s, BatchLoader loader)
+    {
+        double share = loader.Waited.TotalSeconds / Math.Max(s.Clock.Elapsed.TotalSeconds, 1e-9);
+        if (share > 0.2 && s.Clock.Elapsed.TotalSeconds > 5)
+        {
+            _observer.Alarm(string.Create(CultureInfo.InvariantCulture, $"{100 * share:F0} % of the training time was spent waiting for data: lower augmentation, or give the program more processors"));
+        }
+
+        if (s.Truncated > 0)
+        {
+            _observer.Note(string.Create(CultureInfo.InvariantCulture, $"{s.Truncated:N0} of {s.Captions:N0} captions were cut to {_config.Tokenizer.MaxTokens} tokens (tokenizer.maxTokens)"));
+        }
+    }
+
+    /// <summary>What a run holds between its start, or its resumption, and its end.</summary>
+    private sealed class Sitting(
+        TwoTowerModel model,
+        PairedCaptionSource source,
+        ContrastiveStep step,
+        Optimizer optimizer,
+        MetricsLog metrics,
+        EventFile events,
+        ValidationProbe probe,
+        ITokenizer tokenizer)
+    {
+        private readonly float[] _scale = new float[1];
+
+        public TwoTowerModel Model { get; } = model;
+
+        public PairedCaptionSource Source { get; } = source;
+
+        public ContrastiveStep Step { get; } = step;
+
+        public Optimizer Optimizer { get; } = optimizer;
+
+        public MetricsLog Metrics { get; } = metrics;
+
+        public EventFile Events { get; } = events;
+
+        public ValidationProbe Probe { get; } = probe;
+
+        public ITokenizer Tokenizer { get; } = tokenizer;
+
+        public Stopwatch Clock { get; } = new();
+
+        public long Captions { get; set; }
+
+        public long Pictures { get; set; }
+
+        public long Truncated { get; set; }
+
+        public double ReadScale(LossConfig loss)
+        {
+            Model.Device.CopyToHost(Model.Scale.Value, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_scale.AsSpan()));
+            return loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(_scale[0]) : _scale[0];
+        }
+    }
+}
