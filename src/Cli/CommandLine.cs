@@ -86,8 +86,10 @@ internal static class CommandLine
     {
         RootCommand root = new("CrossAlign aligns languages through images.")
         {
+            DemoCommand.Create(),
             DataCommand.Create(),
             TrainCommand.Create(),
+            EvalCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;

@@ -1,0 +1,171 @@
+using System.CommandLine;
+using System.Globalization;
+using CrossAlign.Models;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Evaluation;
+using CrossAlign.Models.Experiments;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+using Spectre.Console;
+
+namespace CrossAlign.Cli;
+
+/// <summary><c>crossalign demo</c>: the paper's comparison in miniature, from fetching the data to the page.</summary>
+internal static class DemoCommand
+{
+    // The quick demo has 2 minutes with training, evaluation and page.
+    private const int QuickSteps = 300;
+
+    public static Command Create()
+    {
+        Option<bool> quick = new("--quick") { Description = "Two set-ups, 300 steps each: a glance within 2 minutes." };
+        Option<int> seeds = new("--seeds") { Description = "Train each set-up with so many seeds, for means and spreads.", DefaultValueFactory = _ => 1 };
+        Option<DirectoryInfo?> output = new("--out") { Description = "Where the report and the runs go (default: report, or report-quick)." };
+        Option<string?> data = new("--data") { Description = "Another data set: shapes, or a folder (default: photo-album)." };
+        seeds.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() is < 1 or > 100)
+            {
+                result.AddError("--seeds takes 1 to 100");
+            }
+        });
+        Command command = new("demo", "Train small towers on pictures with captions in five languages and show that the languages met.")
+        {
+            quick, seeds, output, data,
+        };
+        command.SetAction((parsed, cancellation) => Task.Run(
+            () => Run(parsed, parsed.GetValue(quick), parsed.GetValue(seeds), parsed.GetValue(output)?.FullName, parsed.GetValue(data), cancellation),
+            CancellationToken.None));
+        return command;
+    }
+
+    private static int Run(ParseResult parsed, bool quick, int seeds, string? output, string? dataName, CancellationToken cancellation)
+    {
+        Terminal terminal = Terminal.Of(parsed);
+        string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
+        int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
+        long firstSeed = parsed.GetValue(GlobalOptions.Seed) ?? 1;
+        string folder = Path.GetFullPath(output ?? (quick ? "report-quick" : "report"));
+        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), threads, terminal);
+        string[] setups = quick ? ["multilingual", "multilingual+quechua"] : [.. Setups.Names];
+        string[] languages = ["en", "es", "ja", "hi", "qu"];
+        List<string> notices = [];
+        (CaptionedPictures data, string name) = Open(terminal, dataName, languages, cache, notices, cancellation);
+        foreach (string warning in data.Warnings)
+        {
+            terminal.Say($"note: {warning}");
+        }
+
+        if (quick)
+        {
+            notices.Add(string.Create(CultureInfo.InvariantCulture, $"This is the quick demo: {QuickSteps} steps a set-up instead of {Recipes.Get("album").Steps}. The figures are far from what the full one reaches."));
+        }
+
+        EvaluationPlan wantsUdhr = new();
+        ComparisonRequest request = new()
+        {
+            ConfigOf = (setup, seed) => ConfigOf(setup, seed, name, quick, threads),
+            Setups = setups,
+            Seeds = [.. Enumerable.Range(0, seeds).Select(i => firstSeed + i)],
+            Data = data,
+            Languages = languages,
+            Udhr = quick ? null : EvalCommand.OpenUdhr(wantsUdhr, cache, terminal),
+            Device = device,
+            Folder = folder,
+            Notices = notices,
+        };
+        FigureReport report = new SetupComparison(request, c => new TrainingDisplay(terminal, $"{c.Setup} (seed {c.Seed})"), terminal.Say).Run(cancellation);
+        if (terminal.IsJson)
+        {
+            using MemoryStream stream = new();
+            report.Write(stream);
+            terminal.Results.WriteLine(System.Text.Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length).TrimEnd());
+        }
+        else
+        {
+            foreach (string notice in notices)
+            {
+                terminal.Say(notice);
+            }
+
+            Show(terminal, report, setups, languages);
+            terminal.Say($"the page with plots, maps and pictures: {Path.Combine(folder, "report.html")}");
+        }
+
+        return CommandLine.Success;
+    }
+
+    private static RunConfig ConfigOf(string setup, long seed, string data, bool quick, int threads)
+    {
+        RunConfig config = RunConfigReader.From("album", setup, data).Build() with { Seed = seed, Threads = threads };
+        return quick && config.Steps > QuickSteps ? config with { Steps = QuickSteps, EvaluateEvery = 100, CheckpointEvery = 100 } : config;
+    }
+
+    private static (CaptionedPictures Data, string Name) Open(
+        Terminal terminal, string? asked, string[] languages, string? cache, List<string> notices, CancellationToken cancellation)
+    {
+        DataSetOptions options = new() { Languages = languages };
+        if (asked is not null)
+        {
+            return (DataSets.Open(asked, options, cache, DataCommand.Progress(terminal), cancellation), asked);
+        }
+
+        try
+        {
+            return (DataSets.Open(PhotoAlbum.Name, options, cache, DataCommand.Progress(terminal), cancellation), PhotoAlbum.Name);
+        }
+        catch (UserErrorException e)
+        {
+            terminal.Say($"the photo album cannot be had: {e.Message}");
+            terminal.Say("going on with shapes, pictures that this program draws: it shows how everything works, not what real captions give");
+            notices.Add($"The photo album could not be had ({e.What}), so the built-in shapes stand in: drawn pictures with composed captions. {char.ToUpperInvariant(e.Remedy[0])}{e.Remedy[1..]} to see real ones.");
+            return (DataSets.Open(ShapesDataSet.Name, options, cache, null, cancellation), ShapesDataSet.Name);
+        }
+    }
+
+    private static void Show(Terminal terminal, FigureReport report, string[] setups, string[] languages)
+    {
+        foreach (string set in (string[])["seen", "held-out-captions", "unseen"])
+        {
+            string[] others = [.. languages.Where(l => l != "en")];
+            Figure[] figures =
+            [
+                .. report.Figures.Where(f => f.Task == FigureTasks.Bitext && f.To == "en" && f.Set == set && f.Score == "cosine" && f.Queries == "strict" && f.Count > 0),
+            ];
+            if (figures.Length == 0)
+            {
+                continue;
+            }
+
+            Table table = new Table().Border(TableBorder.Simple).Title($"{set}: language to English, R@1 in % (strict queries; 95 % interval)").AddColumn("set-up");
+            foreach (string language in others)
+            {
+                table.AddColumn(language);
+            }
+
+            foreach (string setup in setups)
+            {
+                table.AddRow([setup, .. others.Select(l => Cell(figures.Where(f => f.Setup == setup && f.From == l)))]);
+            }
+
+            table.AddRow(["strings alone", .. others.Select(l => figures.FirstOrDefault(f => f.From == l)?.Baseline is { } b ? Percent(b.R1) : string.Empty)]);
+            terminal.Write(table);
+        }
+    }
+
+    private static string Cell(IEnumerable<Figure> seeds)
+    {
+        Figure[] all = [.. seeds];
+        if (all.Length == 0)
+        {
+            return string.Empty;
+        }
+
+        double mean = all.Average(f => f.R1!.Value);
+        return all.Length == 1
+            ? $"{Percent(mean)} ({Percent(all[0].Wilson95[0])}-{Percent(all[0].Wilson95[1])})"
+            : $"{Percent(mean)} ({Percent(all.Min(f => f.R1!.Value))}-{Percent(all.Max(f => f.R1!.Value))} of {all.Length} seeds)";
+    }
+
+    private static string Percent(double fraction) => string.Create(CultureInfo.InvariantCulture, $"{100 * fraction:F1}");
+}
