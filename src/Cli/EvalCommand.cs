@@ -4,7 +4,6 @@ using CrossAlign.Models;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Evaluation;
 using CrossAlign.Models.Experiments;
-using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 using Spectre.Console;

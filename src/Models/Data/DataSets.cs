@@ -37,7 +37,6 @@ public static class DataSets
         {
             PhotoAlbum.Name => PhotoAlbum.Load(options, cache, progress, cancellationToken),
             ShapesDataSet.Name => ShapesDataSet.Create(options),
-            _ when Directory.Exists(name) => FolderDataSet.Load(name, options),
             _ => throw new UserErrorException(
                 $"there is no data set '{name}'", $"give {PhotoAlbum.Name}, {ShapesDataSet.Name}, or a folder with a captions.jsonl"),
         };

@@ -26,11 +26,7 @@ internal static class TrainingCheckpoint
     public static void Save(string folder, TwoTowerModel model, ITokenizer tokenizer, Optimizer optimizer, TrainingState state)
     {
         ModelFolder.Save(model, folder);
-        if (tokenizer is PipelineTokenizer pipeline)
-        {
-            pipeline.Save(Path.Combine(folder, ModelFolder.TextName, pipeline.FileName));
-        }
-
+        tokenizer.Save(Path.Combine(folder, ModelFolder.TextName, tokenizer.FileName));
         optimizer.Save(Path.Combine(folder, OptimizerFile));
         state.Write(Path.Combine(folder, StateFile));
     }
