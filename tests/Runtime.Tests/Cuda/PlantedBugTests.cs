@@ -132,6 +132,46 @@ public sealed class PlantedBugTests
         Assert.Equal(sectors, counters.GlobalSectorCount);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void AnMbarrierOrdersThreadsAndWithoutItTheyRace(bool waits)
+    {
+        // All arrive and spin on the phase; each then reads what a thread of the other warp wrote.
+        string body = $"""
+            mov.u32 %r10, tile;
+            setp.ne.u32 %p1, %r1, 0;
+            @%p1 bra READY;
+            mbarrier.init.shared.b64 [%r10], 64;
+            READY:
+            add.u32 %r11, %r10, %r3;
+            st.shared.u32 [%r11+16], 0;
+            bar.sync 0;
+            st.shared.u32 [%r11+16], %r1;
+            mbarrier.arrive.shared.b64 %rd6, [%r10];
+            SPIN:
+            mbarrier.test_wait.shared.b64 %p2, [%r10], %rd6;
+            {(waits ? "@!%p2 bra SPIN;" : string.Empty)}
+            xor.b32 %r12, %r3, 128;
+            add.u32 %r12, %r12, %r10;
+            ld.shared.u32 %r13, [%r12+16];
+            st.global.u32 [%rd4], %r13;
+            """;
+        foreach (Interleaving interleaving in Enum.GetValues<Interleaving>())
+        {
+            using PtxBench bench = new(body, new EmulationOptions { Interleaving = interleaving, Seed = 2 });
+            if (waits)
+            {
+                Assert.Equal(Enumerable.Range(0, 64).Select(i => (uint)(i ^ 32)), bench.Run([], 64, threads: 64));
+            }
+            else
+            {
+                Assert.Throws<CudaException>(() => bench.Run([], 64, threads: 64));
+                Assert.Equal(FaultKind.Race, bench.Emulation.LastFault);
+            }
+        }
+    }
+
     [Fact]
     public void AnEndlessKernelIsAnError()
     {

@@ -259,7 +259,13 @@ internal sealed unsafe class BlockRunner : IDisposable
             }
         }
 
-        _rotation = _launch.Interleaving == Interleaving.Random ? 0 : (warp.Index + 1) % _warps.Length;
+        // Where the last is taken first, the order ends before this one.
+        _rotation = _launch.Interleaving switch
+        {
+            Interleaving.Forward => (warp.Index + 1) % _warps.Length,
+            Interleaving.Reverse => warp.Index,
+            _ => 0,
+        };
     }
 
     private void ReleaseBarrier()

@@ -150,6 +150,9 @@ internal sealed unsafe partial class PtxDecoder
             case "atom" or "red":
                 DecodeAtomic(op, parts);
                 return op;
+            case "mbarrier":
+                DecodeBarrierObject(op, parts);
+                return op;
             case "shfl" or "vote" or "match" or "redux" or "activemask":
                 DecodeWarp(op, parts);
                 return op;
@@ -184,6 +187,40 @@ internal sealed unsafe partial class PtxDecoder
         if (!parts.Contains("sync") || operands.Length != 1 || operands[0].Kind != OperandKind.Immediate)
         {
             throw Unknown("a barrier of part of a block");
+        }
+    }
+
+    private void DecodeBarrierObject(PtxOp op, string[] parts)
+    {
+        op.Class = InstructionClass.Sync;
+        PtxOperand[] operands = _statement.Operands;
+        PtxOperand address = operands[parts[1] is "init" or "inval" ? 0 : 1];
+        if (address.Kind != OperandKind.Address || !parts.Contains("shared"))
+        {
+            throw Unknown("the form");
+        }
+
+        DecodeAddress(op, address);
+        switch (parts[1])
+        {
+            case "init":
+                op.B = Register(1, 4);
+                op.Run = &BarrierObjectOps.Init;
+                return;
+            case "inval":
+                op.Run = &BarrierObjectOps.Invalidate;
+                return;
+            case "arrive" when operands.Length == 2 && !parts.Contains("noComplete"):
+                op.D = operands[0].Text == "_" ? -1 : Register(0, 8);
+                op.Run = &BarrierObjectOps.Arrive;
+                return;
+            case "test_wait" when !parts.Contains("parity"):
+                op.D = Predicate(operands[0]);
+                op.B = Register(2, 8);
+                op.Run = &BarrierObjectOps.TestWait;
+                return;
+            default:
+                throw Unknown("the instruction");
         }
     }
 
