@@ -16,7 +16,7 @@ public sealed partial class ReportPageTests
     [Fact]
     public void ThePageIsOneFileThatLoadsNothingAndRunsNothing()
     {
-        string html = ReportPage.ToHtml(Sample());
+        string html = Html(Sample());
         Assert.StartsWith("<!doctype html>", html, StringComparison.Ordinal);
         Assert.DoesNotContain("<script", html, StringComparison.OrdinalIgnoreCase);
         Assert.DoesNotContain("http:", html, StringComparison.OrdinalIgnoreCase);
@@ -31,7 +31,7 @@ public sealed partial class ReportPageTests
     public void ElementsAreClosedInOrder()
     {
         Stack<string> open = new();
-        foreach (Match tag in Tags().Matches(ReportPage.ToHtml(Sample())))
+        foreach (Match tag in Tags().Matches(Html(Sample())))
         {
             string name = tag.Groups[2].Value;
             if (name is "meta" or "img" or "br" || tag.Groups[3].Value.EndsWith('/'))
@@ -57,7 +57,7 @@ public sealed partial class ReportPageTests
     {
         const string Evil = "<img src=x onerror=alert(1)>\"'&\u0001";
         ReportModel sample = Sample();
-        string html = ReportPage.ToHtml(sample with
+        string html = Html(sample with
         {
             Notices = [Evil],
             Languages = [.. sample.Languages.Select(l => l with { Name = Evil })],
@@ -82,7 +82,7 @@ public sealed partial class ReportPageTests
     [Fact]
     public void TheAnswerSaysWhatTheFiguresSay()
     {
-        string html = ReportPage.ToHtml(Sample());
+        string html = Html(Sample());
         Assert.Contains("The languages met.", html, StringComparison.Ordinal);
         Assert.Contains("<strong>Quechua joins by its captions alone.</strong> 8.8 % without Quechua captions in training, 88.7 % with them.", html, StringComparison.Ordinal);
 
@@ -92,7 +92,7 @@ public sealed partial class ReportPageTests
         {
             Figures = sample.Figures with { Figures = [.. sample.Figures.Figures.Select(f => f with { R1 = 0, Wilson95 = [0, 0.01] })] },
         };
-        html = ReportPage.ToHtml(failed);
+        html = Html(failed);
         Assert.Contains("The languages did not meet", html, StringComparison.Ordinal);
         Assert.Contains("Quechua does not clearly join by its captions", html, StringComparison.Ordinal);
         Assert.DoesNotContain("class=\"new\">0.0", html, StringComparison.Ordinal);
@@ -101,11 +101,11 @@ public sealed partial class ReportPageTests
     [Fact]
     public void TheTableShowsMeanSpreadIntervalAndBaseline()
     {
-        string html = ReportPage.ToHtml(Sample());
+        string html = Html(Sample());
         Assert.Contains("88.7 %</span> <span class=\"spread\">± 1.0</span>", html, StringComparison.Ordinal);
         WilsonInterval interval = WilsonInterval.OfShare(0.887, 661);
         Assert.Contains(FormattableString.Invariant($"<small>{100 * interval.Low:0.0} to {100 * interval.High:0.0}</small>"), html, StringComparison.Ordinal);
-        Assert.Contains("661 of 949", html, StringComparison.Ordinal);
+        Assert.Contains("661 queries, pool 949", html, StringComparison.Ordinal);
         Assert.Contains("<td>8.2 %</td>", html, StringComparison.Ordinal);
     }
 
@@ -113,7 +113,7 @@ public sealed partial class ReportPageTests
     public void PartsWithoutDataAreLeftOut()
     {
         ReportModel sample = Sample();
-        string html = ReportPage.ToHtml(new ReportModel
+        string html = Html(new ReportModel
         {
             Figures = sample.Figures with { Figures = [], Throughput = [] },
             Setups = [],
@@ -129,7 +129,7 @@ public sealed partial class ReportPageTests
     public void CurvesWithoutFiniteValuesDoNotBreakThePage()
     {
         ReportModel sample = Sample();
-        string html = ReportPage.ToHtml(sample with
+        string html = Html(sample with
         {
             Curves = [new LearningCurve("multilingual", 1, [new CurvePoint(1, double.NaN), new CurvePoint(2, 3.5)], [])],
             Maps = [new CaptionMap("multilingual", [new CaptionMapPoint(double.NaN, 0, "en", "a"), new CaptionMapPoint(0, 0, "en", "b")], 1)],
@@ -215,6 +215,8 @@ public sealed partial class ReportPageTests
 
         return ~crc;
     }
+
+    private static string Html(ReportModel model) => ReportPage.ToHtml(model).Replace('\u00A0', ' ');
 
     private static ReportModel Sample()
     {

@@ -41,6 +41,9 @@ internal static class ReportStyle
         th,td{padding:9px 16px;text-align:right;border-top:1px solid var(--line);vertical-align:top;white-space:nowrap}
         thead th{border-top:0;color:var(--soft);font-weight:600;font-size:.8125rem}
         tbody th,thead th:first-child{text-align:left;font-weight:500}
+        .pool{font-weight:400;font-size:.75rem}
+        tbody th{position:sticky;left:0;background:var(--panel)}
+        .prose tbody th{position:static}
         td small{display:block;color:var(--soft);font-size:.75rem;line-height:1.35}
         td .spread{color:var(--soft)}
         tr.base td,tr.base th{background:var(--faint);color:var(--soft)}

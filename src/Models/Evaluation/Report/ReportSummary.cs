@@ -57,8 +57,8 @@ internal static class ReportSummary
 
     /// <summary>A share as a percentage with one decimal.</summary>
     /// <param name="share">A fraction of 1.</param>
-    /// <returns><c>88.7 %</c>.</returns>
-    internal static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.0} %");
+    /// <returns><c>88.7 %</c>, held together by a no-break space.</returns>
+    internal static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.0}\u00A0%");
 
     private static void AddMeeting(List<(string Verdict, string Evidence)> answer, ReportModel model, ReportSetup setup)
     {
@@ -70,7 +70,7 @@ internal static class ReportSummary
             if (Strict(model, setup, code) is { Mean: { } mean } statistics)
             {
                 string baseline = statistics.Baseline is { } b ? $" (letters alone: {Percent(b)})" : string.Empty;
-                parts.Add($"{Language(model, code).Name} {Percent(mean)}{baseline}");
+                parts.Add($"{Percent(mean)} of the {Language(model, code).Name} queries{baseline}");
                 compared++;
                 better += statistics.Baseline is { } letters && statistics.Interval.Low > letters ? 1 : 0;
             }
@@ -87,7 +87,7 @@ internal static class ReportSummary
                 ? "The languages did not meet: no language is found better than by comparing letters."
                 : $"The languages met in part: {better} of {compared} are found better than by comparing letters.";
         string evidence =
-            $"With set-up “{setup.Title}” the name of a known thing finds its {Language(model, model.Pivot).Name} name first for "
+            $"In set-up “{setup.Title}” the name of a thing seen in training finds its {Language(model, model.Pivot).Name} name first in "
             + $"{string.Join(", ", parts)}. Only strict queries are counted: the two names share no word.";
         answer.Add((verdict, evidence));
     }

@@ -7,9 +7,9 @@ internal static class ReportTables
 {
     private static readonly (string Set, string Title, string Explanation)[] s_sets =
     [
-        ("seen", "Seen things", "picture and name were both in training, never the translation"),
-        ("held-out-captions", "Held-out captions", "the picture was in training, the name in no language"),
-        ("unseen", "Unseen things", "neither picture nor name was in training"),
+        ("seen", "Seen things", "training shows the picture and the name"),
+        ("held-out-captions", "Held-out captions", "training shows the picture, the name in no language"),
+        ("unseen", "Unseen things", "training shows neither picture nor name"),
         ("validation", "Validation things", "not trained on; they decide which weights are kept"),
         (ConceptSetNames.Udhr, "Declaration of Human Rights", "paragraphs of a text of another kind than the captions"),
     ];
@@ -85,7 +85,7 @@ internal static class ReportTables
         {
             string direction = towardsPivot ? $"{NameOf(model, language)} →" : $"→ {NameOf(model, language)}";
             Figure sample = figures.First(f => Other(f) == language);
-            html.Add($"<th scope=\"col\">{direction}<br><span class=\"note\">{sample.Count} of {sample.Pool}</span></th>");
+            html.Add($"<th scope=\"col\">{direction}<br><span class=\"pool\">{sample.Count} queries, pool {sample.Pool}</span></th>");
         }
 
         html.AddRaw("</tr></thead>\n<tbody>\n");
@@ -141,7 +141,7 @@ internal static class ReportTables
             foreach (string column in table.Columns)
             {
                 Figure sample = direction.First(f => Column(f) == column);
-                html.Add($"<th scope=\"col\">{sample.Set}<br><span class=\"note\">{(sample.Style is null ? string.Empty : sample.Style + ", ")}{sample.Count} of {sample.Pool}</span></th>");
+                html.Add($"<th scope=\"col\">{sample.Set}<br><span class=\"pool\">{(sample.Style is null ? string.Empty : sample.Style + ", ")}{sample.Count} queries, pool {sample.Pool}</span></th>");
             }
 
             html.AddRaw("</tr></thead>\n<tbody>\n");
