@@ -24,8 +24,9 @@ internal static class CommandLine
     /// <param name="args">The arguments.</param>
     /// <param name="output">Standard output: results.</param>
     /// <param name="error">Standard error: errors, and progress where results are JSON.</param>
+    /// <param name="openInput">Opens standard input; null: the process's own.</param>
     /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error)
+    public static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter error, Func<Stream>? openInput = null)
     {
         // Numbers in tables, JSON and errors are written the same everywhere.
         CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
@@ -42,8 +43,9 @@ internal static class CommandLine
         bool verbose = parsed.GetValue(GlobalOptions.Verbose);
         try
         {
-            InvocationConfiguration configuration = new()
+            InvocationStreams configuration = new()
             {
+                OpenInput = openInput ?? Console.OpenStandardInput,
                 Output = output,
                 Error = error,
                 EnableDefaultExceptionHandler = false,
@@ -90,6 +92,7 @@ internal static class CommandLine
             DataCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
+            TokenizeCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;

@@ -1,0 +1,6 @@
+namespace CrossAlign.Cli;
+
+/// <summary>One text of an input.</summary>
+/// <param name="IdJson">Its id as JSON: what a JSON line gave, else the number of the text, from 0.</param>
+/// <param name="Text">The text.</param>
+internal readonly record struct TextItem(string IdJson, string Text);
