@@ -8,7 +8,9 @@ public static class Setups
     private static readonly Dictionary<string, Func<RunConfig, RunConfig>> s_setups = new(StringComparer.Ordinal)
     {
         ["none"] = c => c with { Languages = s_multilingual, Objective = Objective.ImageText, Steps = 0 },
-        ["eng-only"] = c => c with { Languages = ["en"], Objective = Objective.ImageText },
+
+        // With a single language further captions of the same picture would only say it again in other words.
+        ["eng-only"] = c => c with { Languages = ["en"], Objective = Objective.ImageText, CaptionsPerPicture = 1 },
         ["eng-pivot"] = c => c with { Languages = s_multilingual, Objective = Objective.TextText },
         ["multilingual"] = c => c with { Languages = s_multilingual, Objective = Objective.ImageText },
         ["multilingual+quechua"] = c => c with { Languages = [.. s_multilingual, "qu"], Objective = Objective.ImageText },
