@@ -1,3 +1,4 @@
+using System.Globalization;
 using BenchmarkDotNet.Running;
 using CrossAlign.Benchmarks;
 
@@ -10,7 +11,11 @@ switch (args)
     case ["matmul-peer", ..]:
         MatMulPeer.Run(args[1..]);
         break;
+    case ["loss-memory", string rows, string width]:
+        return SimilarityCrossEntropyMemory.Run(int.Parse(rows, CultureInfo.InvariantCulture), int.Parse(width, CultureInfo.InvariantCulture));
     default:
         BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args);
         break;
 }
+
+return 0;
