@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -30,6 +31,9 @@ public static class Gelu
             case DeviceKind.Cpu:
                 CpuGelu.Forward(kind, input, bias, output);
                 break;
+            case DeviceKind.Cuda:
+                CudaGelu.Forward(kind, input, bias, output);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -60,6 +64,9 @@ public static class Gelu
         {
             case DeviceKind.Cpu:
                 CpuGelu.Backward(kind, dOutput, input, bias, dInput, dBias);
+                break;
+            case DeviceKind.Cuda:
+                CudaGelu.Backward(kind, dOutput, input, bias, dInput, dBias);
                 break;
             default:
                 throw Check.NoBackend(device);

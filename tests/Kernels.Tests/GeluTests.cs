@@ -197,3 +197,11 @@ public sealed class CpuGeluTests(CpuBackend backend) : GeluTests(backend), IClas
         });
     }
 }
+
+public sealed class EmulatedCudaForwardGeluTests(EmulatedCudaForward backend) : GeluTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseGeluTests(EmulatedCudaReverse backend) : GeluTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomGeluTests(EmulatedCudaRandom backend) : GeluTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaGeluTests(CudaBackend backend) : GeluTests(backend), IClassFixture<CudaBackend>;

@@ -1,0 +1,73 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>Launches <c>gelu.cu</c>: a thread a few columns of a chunk of rows; the bias's gradient in two stages of a fixed order.</summary>
+internal static class CudaGelu
+{
+    // As in gelu.cu.
+    private const int ThreadsPerBlock = 128;
+    private const int RowsPerChunk = 32;
+    private const int RowsPerForwardBlock = 8;
+    private const int RowVector = 4;
+
+    public static void Forward(GeluKind kind, in Tensor input, in Tensor bias, in Tensor output)
+    {
+        CudaDevice device = (CudaDevice)input.Device;
+        int n = input.Shape[0];
+        int c = input.Shape[1];
+        KernelArguments arguments = default;
+        arguments.Add(input);
+        arguments.Add(bias);
+        arguments.Add(output);
+        arguments.AddAddress(device.LiveRows(n));
+        arguments.Add(n);
+        arguments.Add(c);
+        arguments.Add((int)kind);
+        device.Launch(
+            CudaKernels.Get(device, "gelu", input.DType == DType.Float32 ? "gelu_fwd_f32" : "gelu_fwd_bf16"),
+            new Dim3((uint)ColumnBlocks(c), (uint)CudaKernels.Blocks(n, RowsPerForwardBlock)),
+            ThreadsPerBlock,
+            ref arguments);
+    }
+
+    public static void Backward(GeluKind kind, in Tensor dOutput, in Tensor input, in Tensor bias, in Tensor dInput, in Tensor dBias)
+    {
+        CudaDevice device = (CudaDevice)input.Device;
+        int n = input.Shape[0];
+        int c = input.Shape[1];
+        nint live = device.LiveRows(n);
+        int chunks = CudaKernels.Blocks(n, RowsPerChunk);
+        nint partials = dBias.IsPresent ? device.Scratch((long)chunks * c * sizeof(float)) : 0;
+        KernelArguments arguments = default;
+        arguments.Add(dOutput);
+        arguments.Add(input);
+        arguments.Add(bias);
+        arguments.Add(dInput);
+        arguments.AddAddress(partials);
+        arguments.AddAddress(live);
+        arguments.Add(n);
+        arguments.Add(c);
+        arguments.Add((int)kind);
+        device.Launch(
+            CudaKernels.Get(device, "gelu", input.DType == DType.Float32 ? "gelu_bwd_f32" : "gelu_bwd_bf16"),
+            new Dim3((uint)ColumnBlocks(c), (uint)chunks),
+            ThreadsPerBlock,
+            ref arguments);
+        if (!dBias.IsPresent)
+        {
+            return;
+        }
+
+        KernelArguments merge = default;
+        merge.AddAddress(partials);
+        merge.Add(dBias);
+        merge.AddAddress(live);
+        merge.Add(n);
+        merge.Add(c);
+        device.Launch(CudaKernels.Get(device, "gelu", "gelu_bwd_merge"), CudaKernels.Blocks(c, ThreadsPerBlock), ThreadsPerBlock, ref merge);
+    }
+
+    private static int ColumnBlocks(int c) => CudaKernels.Blocks(c, ThreadsPerBlock * (c % RowVector == 0 ? RowVector : 1));
+}
