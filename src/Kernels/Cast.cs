@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -24,6 +25,9 @@ public static class Cast
         {
             case DeviceKind.Cpu:
                 CpuCast.Run(input, output);
+                break;
+            case DeviceKind.Cuda:
+                CudaCast.Run(input, output);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -23,6 +24,9 @@ public static class Residual
         {
             case DeviceKind.Cpu:
                 CpuResidual.Add(x, y, output);
+                break;
+            case DeviceKind.Cuda:
+                CudaResidual.Add(x, y, output);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -72,3 +72,11 @@ public sealed class CpuCastTests(CpuBackend backend) : CastTests(backend), IClas
         Repeatability.AssertNoAllocation(() => Cast.Run(x, y));
     }
 }
+
+public sealed class EmulatedCudaForwardCastTests(EmulatedCudaForward backend) : CastTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseCastTests(EmulatedCudaReverse backend) : CastTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomCastTests(EmulatedCudaRandom backend) : CastTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaCastTests(CudaBackend backend) : CastTests(backend), IClassFixture<CudaBackend>;

@@ -55,3 +55,11 @@ public sealed class CpuResidualTests(CpuBackend backend) : ResidualTests(backend
         Repeatability.AssertNoAllocation(() => Residual.Add(x, x, x));
     }
 }
+
+public sealed class EmulatedCudaForwardResidualTests(EmulatedCudaForward backend) : ResidualTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseResidualTests(EmulatedCudaReverse backend) : ResidualTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomResidualTests(EmulatedCudaRandom backend) : ResidualTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaResidualTests(CudaBackend backend) : ResidualTests(backend), IClassFixture<CudaBackend>;
