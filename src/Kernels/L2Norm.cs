@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -27,6 +28,9 @@ public static class L2Norm
             case DeviceKind.Cpu:
                 CpuL2Norm.Forward(input, output, norm);
                 break;
+            case DeviceKind.Cuda:
+                CudaL2Norm.Forward(input, output, norm);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -50,6 +54,9 @@ public static class L2Norm
         {
             case DeviceKind.Cpu:
                 CpuL2Norm.Backward(dOutput, output, norm, dInput);
+                break;
+            case DeviceKind.Cuda:
+                CudaL2Norm.Backward(dOutput, output, norm, dInput);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -173,3 +173,11 @@ public sealed class CpuL2NormTests(CpuBackend backend) : L2NormTests(backend), I
         });
     }
 }
+
+public sealed class EmulatedCudaForwardL2NormTests(EmulatedCudaForward backend) : L2NormTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseL2NormTests(EmulatedCudaReverse backend) : L2NormTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomL2NormTests(EmulatedCudaRandom backend) : L2NormTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaL2NormTests(CudaBackend backend) : L2NormTests(backend), IClassFixture<CudaBackend>;

@@ -1,0 +1,41 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>Launches <c>l2norm.cu</c>: a warp a row, four warps a block.</summary>
+internal static class CudaL2Norm
+{
+    // As in l2norm.cu.
+    private const int WarpsPerBlock = 4;
+    private const int ThreadsPerBlock = 128;
+
+    public static void Forward(in Tensor input, in Tensor output, in Tensor norm)
+    {
+        KernelArguments arguments = default;
+        arguments.Add(input);
+        arguments.Add(output);
+        arguments.Add(norm);
+        Launch(input, input.DType == DType.Float32 ? "l2norm_fwd_f32" : "l2norm_fwd_bf16", ref arguments);
+    }
+
+    public static void Backward(in Tensor dOutput, in Tensor output, in Tensor norm, in Tensor dInput)
+    {
+        KernelArguments arguments = default;
+        arguments.Add(dOutput);
+        arguments.Add(output);
+        arguments.Add(norm);
+        arguments.Add(dInput);
+        Launch(output, output.DType == DType.Float32 ? "l2norm_bwd_f32" : "l2norm_bwd_bf16", ref arguments);
+    }
+
+    private static void Launch(in Tensor rows, string name, ref KernelArguments arguments)
+    {
+        CudaDevice device = (CudaDevice)rows.Device;
+        int b = rows.Shape[0];
+        arguments.AddAddress(device.LiveRows(b));
+        arguments.Add(b);
+        arguments.Add(rows.Shape[1]);
+        device.Launch(CudaKernels.Get(device, "l2norm", name), CudaKernels.Blocks(b, WarpsPerBlock), ThreadsPerBlock, ref arguments);
+    }
+}
