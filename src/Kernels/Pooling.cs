@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -30,6 +31,9 @@ public static class Pooling
             case DeviceKind.Cpu:
                 CpuPooling.Forward(kind, input, cuSeqlens, output);
                 break;
+            case DeviceKind.Cuda:
+                CudaPooling.Forward(kind, input, cuSeqlens, output);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -54,6 +58,9 @@ public static class Pooling
         {
             case DeviceKind.Cpu:
                 CpuPooling.Backward(kind, dOutput, cuSeqlens, dInput);
+                break;
+            case DeviceKind.Cuda:
+                CudaPooling.Backward(kind, dOutput, cuSeqlens, dInput);
                 break;
             default:
                 throw Check.NoBackend(device);

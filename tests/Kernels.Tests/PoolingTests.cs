@@ -165,3 +165,11 @@ public sealed class CpuPoolingTests(CpuBackend backend) : PoolingTests(backend),
         });
     }
 }
+
+public sealed class EmulatedCudaForwardPoolingTests(EmulatedCudaForward backend) : PoolingTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReversePoolingTests(EmulatedCudaReverse backend) : PoolingTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomPoolingTests(EmulatedCudaRandom backend) : PoolingTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaPoolingTests(CudaBackend backend) : PoolingTests(backend), IClassFixture<CudaBackend>;

@@ -1,0 +1,46 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>Launches <c>pooling.cu</c>: a block a sequence and a strip of columns.</summary>
+internal static class CudaPooling
+{
+    private const int ThreadsPerBlock = 128;
+    private const int AccessBytes = 16;
+
+    public static void Forward(PoolingKind kind, in Tensor input, in Tensor cuSeqlens, in Tensor output)
+    {
+        KernelArguments arguments = default;
+        arguments.Add(input);
+        arguments.Add(cuSeqlens);
+        arguments.Add(output);
+        Launch(kind, output, output.DType == DType.Float32 ? "pooling_fwd_f32" : "pooling_fwd_bf16", ref arguments);
+    }
+
+    public static void Backward(PoolingKind kind, in Tensor dOutput, in Tensor cuSeqlens, in Tensor dInput)
+    {
+        KernelArguments arguments = default;
+        arguments.Add(dOutput);
+        arguments.Add(cuSeqlens);
+        arguments.Add(dInput);
+        Launch(kind, dOutput, dOutput.DType == DType.Float32 ? "pooling_bwd_f32" : "pooling_bwd_bf16", ref arguments);
+    }
+
+    private static void Launch(PoolingKind kind, in Tensor pooled, string name, ref KernelArguments arguments)
+    {
+        CudaDevice device = (CudaDevice)pooled.Device;
+        int s = pooled.Shape[0];
+        int c = pooled.Shape[1];
+        int vector = AccessBytes / pooled.DType.ByteSize();
+        arguments.AddAddress(device.LiveRows(s));
+        arguments.Add(s);
+        arguments.Add(c);
+        arguments.Add((int)kind);
+        device.Launch(
+            CudaKernels.Get(device, "pooling", name),
+            new Dim3((uint)s, (uint)CudaKernels.Blocks(c, ThreadsPerBlock * (c % vector == 0 ? vector : 1))),
+            ThreadsPerBlock,
+            ref arguments);
+    }
+}
