@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -27,6 +28,9 @@ public static class Dropout
             case DeviceKind.Cpu:
                 CpuDropout.Run(input, output, site);
                 break;
+            case DeviceKind.Cuda:
+                CudaDropout.Run(input, output, site);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -48,6 +52,9 @@ public static class Dropout
         {
             case DeviceKind.Cpu:
                 CpuDropout.Run(dOutput, dInput, site);
+                break;
+            case DeviceKind.Cuda:
+                CudaDropout.Run(dOutput, dInput, site);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -142,3 +142,11 @@ public sealed class CpuDropoutTests(CpuBackend backend) : DropoutTests(backend),
         Repeatability.AssertNoAllocation(() => Dropout.Forward(x, x, site));
     }
 }
+
+public sealed class EmulatedCudaForwardDropoutTests(EmulatedCudaForward backend) : DropoutTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseDropoutTests(EmulatedCudaReverse backend) : DropoutTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomDropoutTests(EmulatedCudaRandom backend) : DropoutTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaDropoutTests(CudaBackend backend) : DropoutTests(backend), IClassFixture<CudaBackend>;

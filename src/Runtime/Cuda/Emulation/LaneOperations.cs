@@ -379,6 +379,18 @@ internal readonly struct MultiplyHalf : IBinaryLane<uint>
     public static uint Apply(uint a, uint b) => a * b;
 }
 
+/// <summary>mul.wide.u16: 16-bit factors, a 32-bit product.</summary>
+internal readonly struct MultiplyHalfUnsigned : IBinaryLane<uint>
+{
+    public static uint Apply(uint a, uint b) => (a & 0xFFFF) * (b & 0xFFFF);
+}
+
+/// <summary>mul.wide.s16: signed 16-bit factors, a 32-bit product.</summary>
+internal readonly struct MultiplyHalfSigned : IBinaryLane<uint>
+{
+    public static uint Apply(uint a, uint b) => (uint)((short)a * (short)b);
+}
+
 internal readonly struct ShiftLeftHalf : IBinaryLane<uint>
 {
     public static uint Apply(uint a, uint b) => b > 15 ? 0 : a << (int)b;

@@ -221,10 +221,11 @@ internal sealed unsafe partial class PtxDecoder
         int size = TypeSize(type) == 8 ? 8 : 4;
         bool isCount = name is "shl" or "shr";
         bool narrowResult = name is "popc" or "clz";
-        op.D = Register(0, isWide ? 8 : narrowResult ? 4 : size);
+        int product = isWide && type is not ("s16" or "u16") ? 8 : size;
+        op.D = Register(0, narrowResult ? 4 : product);
         op.A = Register(1, size);
         op.B = operands.Length > 2 ? Register(2, isCount || name == "bfe" ? 4 : size) : -1;
-        op.C = operands.Length > 3 ? Register(3, isWide ? 8 : size) : -1;
+        op.C = operands.Length > 3 ? Register(3, product) : -1;
         op.Class = type[0] == 'f' ? InstructionClass.Float : InstructionClass.Integer;
         bool special = name is "ex2" or "lg2" or "rsqrt" or "sqrt" or "rcp" or "tanh" or "div" && type[0] == 'f';
         if (special)
@@ -246,6 +247,8 @@ internal sealed unsafe partial class PtxDecoder
     {
         "mul.wide.s32" or "mad.wide.s32" => &LaneMath.MultiplyWide<int>,
         "mul.wide.u32" or "mad.wide.u32" => &LaneMath.MultiplyWide<uint>,
+        "mul.wide.s16" => &LaneMath.BinaryScalar<uint, MultiplyHalfSigned>,
+        "mul.wide.u16" => &LaneMath.BinaryScalar<uint, MultiplyHalfUnsigned>,
         _ => throw Unknown("the instruction"),
     };
 

@@ -1,0 +1,82 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Kernels.Tests.Cuda;
+
+/// <summary>On aligned rows of 768 the element-wise and row-wise kernels touch hardly more 32-byte sectors than they must.</summary>
+public sealed class SectorTests
+{
+    private const int N = 64;
+    private const int C = 768;
+
+    public static TheoryData<DType> Storage() => [DType.Float32, DType.BFloat16];
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void Gelu(DType dtype) => AssertLeast(3, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Tensor y = device.NewTensor(dtype, new Shape(N, C));
+        Tensor bias = device.NewTensor(DType.Float32, new Shape(C));
+        Kernels.Gelu.Forward(GeluKind.Erf, x, bias, y);
+        Kernels.Gelu.Backward(GeluKind.Erf, y, x, bias, y, bias);
+    });
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void ResidualAndCast(DType dtype) => AssertLeast(2, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Residual.Add(x, x, x);
+        Cast.Run(x, device.NewTensor(dtype == DType.Float32 ? DType.BFloat16 : DType.Float32, new Shape(N, C)));
+    });
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void L2Norm(DType dtype) => AssertLeast(2, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Tensor y = device.NewTensor(dtype, new Shape(N, C));
+        Tensor norm = device.NewTensor(DType.Float32, new Shape(N));
+        Kernels.L2Norm.Forward(x, y, norm);
+        Kernels.L2Norm.Backward(x, y, norm, x);
+    });
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void Pooling(DType dtype) => AssertLeast(2, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Tensor y = device.NewTensor(dtype, new Shape(3, C));
+        Tensor ends = device.NewTensor(DType.Int32, new Shape(4));
+        ends.CopyFrom<int>([0, 10, 31, N]);
+        Kernels.Pooling.Forward(PoolingKind.Mean, x, ends, y);
+        Kernels.Pooling.Backward(PoolingKind.Cls, y, ends, x);
+    });
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void Dropout(DType dtype) => AssertLeast(1, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Tensor keys = device.NewTensor(DType.Int32, new Shape(N, 2));
+        Kernels.Dropout.Forward(x, x, new DropoutSite(0.1f, 1, 2, keys));
+    });
+
+    private static void AssertLeast(int kernels, Action<CudaDevice> run)
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        run(device);
+        device.Synchronize();
+        IReadOnlyList<(string Name, KernelCounters Counters)> counted = [.. device.Emulation!.ReadCounters().Select(pair => (pair.Key, pair.Value))];
+        Assert.Equal(kernels, counted.Count);
+        foreach ((string name, KernelCounters counters) in counted)
+        {
+            Assert.True(counters.GlobalSectorCount > 0, $"{name} has touched nothing.");
+            Assert.True(
+                counters.GlobalSectorCount <= 1.05 * counters.MinGlobalSectorCount,
+                $"{name}: {counters.GlobalSectorCount} sectors, {counters.MinGlobalSectorCount} would do");
+        }
+    }
+}
