@@ -92,6 +92,8 @@ internal static class CommandLine
             DataCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
+            EmbedCommand.Create(),
+            ExportCommand.Create(),
             TokenizeCommand.Create(),
         };
         GlobalOptions.AddTo(root);

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Tokenization;
@@ -23,10 +22,7 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     private readonly TwoTowerModel _model;
     private readonly ITokenizer _tokenizer;
     private readonly Device? _ownedDevice;
-    private readonly TokenBatch _batch;
-    private readonly bool _normalize;
-    private readonly bool _project;
-    private readonly int _batchTokens;
+    private readonly TokenEmbedder _embedder;
     private readonly int _maxTokens;
     private readonly EmbeddingGeneratorMetadata _metadata;
 
@@ -59,12 +55,9 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
         _model = model;
         _tokenizer = tokenizer;
         _ownedDevice = ownedDevice;
-        _batch = new TokenBatch(text.Packing);
-        _normalize = options.Normalize ?? settings.Normalize ?? true;
-        _project = options.Project;
-        _batchTokens = options.BatchTokens;
         _maxTokens = Math.Min(text.Packing.MaxTokens, settings.MaxTokens ?? int.MaxValue);
         Pooling = options.Pooling ?? model.Options.TextPooling;
+        _embedder = new TokenEmbedder(model, Pooling, options.Normalize ?? settings.Normalize ?? true, options.Project, options.BatchTokens);
         Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
         _metadata = new EmbeddingGeneratorMetadata("CrossAlign", null, name, Width);
     }
@@ -76,7 +69,7 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     public string Prefix { get; }
 
     /// <summary>The length of a vector.</summary>
-    public int Width => _model.EmbeddingWidth(_project);
+    public int Width => _embedder.Width;
 
     /// <summary>How many texts so far were longer than the model's limit and have been cut.</summary>
     public long TruncatedCount { get; private set; }
@@ -116,43 +109,26 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     public float[][] Embed(IEnumerable<string> texts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
+        List<TokenRow> rows = [];
         List<int> ids = [];
-        List<(int Start, int Length)> ranges = [];
-        long cut = 0;
         foreach (string text in texts)
         {
-            int start = ids.Count;
-            cut += _tokenizer.Encode(Prefix + text, ids, _maxTokens) ? 1 : 0;
-            ranges.Add((start, ids.Count - start));
+            ids.Clear();
+            bool cut = _tokenizer.Encode(Prefix + text, ids, _maxTokens);
+            rows.Add(new TokenRow([.. ids], [], cut));
         }
 
-        float[][] vectors = new float[ranges.Count][];
+        float[] packed = new float[rows.Count * Width];
         lock (_lock)
         {
-            TruncatedCount += cut;
-            int[] order = [.. Enumerable.Range(0, ranges.Count).OrderByDescending(i => ranges[i].Length)];
-            for (int first = 0; first < order.Length;)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                _batch.Clear();
-                int last = first;
-                do
-                {
-                    (int start, int length) = ranges[order[last]];
-                    _batch.Add(CollectionsMarshal.AsSpan(ids).Slice(start, length));
-                    last++;
-                }
-                while (last < order.Length && _batch.TokenCount + ranges[order[last]].Length <= _batchTokens);
+            TruncatedCount += rows.Count(r => r.Truncated);
+            _embedder.Embed(rows, packed, cancellationToken: cancellationToken);
+        }
 
-                float[] rows = new float[(last - first) * Width];
-                _model.EmbedText(_batch, rows, _project, _normalize, Pooling);
-                for (int i = first; i < last; i++)
-                {
-                    vectors[order[i]] = rows.AsSpan((i - first) * Width, Width).ToArray();
-                }
-
-                first = last;
-            }
+        float[][] vectors = new float[rows.Count][];
+        for (int i = 0; i < vectors.Length; i++)
+        {
+            vectors[i] = packed.AsSpan(i * Width, Width).ToArray();
         }
 
         return vectors;

@@ -1,0 +1,89 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using CrossAlign.Models;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Experiments;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Cli;
+
+/// <summary><c>crossalign embed</c>: texts, token ids or pictures to vectors in a file.</summary>
+internal static class EmbedCommand
+{
+    public static Command Create()
+    {
+        Option<DirectoryInfo> model = new("--model") { Description = "A run, a checkpoint of one, an exported folder or a published checkpoint.", Required = true };
+        Option<string?> texts = new("--texts") { Description = "A text a line; - for standard input." };
+        Option<string?> jsonLines = new("--jsonl") { Description = "A JSON object a line with id and text; - for standard input." };
+        Option<string?> ids = new("--ids") { Description = "safetensors with input_ids and attention_mask." };
+        Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
+        Option<string?> pooling = new("--pooling") { Description = "mean, cls or eos (default: as the model's folder declares)." };
+        Option<bool?> normalize = new("--normalize") { Description = "Whether vectors get length 1 (default: as the model's folder declares, else true)." };
+        Option<bool> project = new("--project") { Description = "Whether the head is applied where the model has one.", DefaultValueFactory = _ => true };
+        Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: none)." };
+        Option<string?> prompt = new("--prompt") { Description = "The name of a prompt that the model's folder declares, in place of --prefix." };
+        Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
+        Option<FileInfo> output = new("--out") { Description = "A .safetensors or .npy file; FILE.ids.jsonl beside it says what each row is.", Required = true };
+        batchTokens.Validators.Add(result =>
+        {
+            if (result.Tokens.Count > 0 && result.GetValueOrDefault<int>() < 1)
+            {
+                result.AddError("--batch-tokens takes 1 or more");
+            }
+        });
+        Command command = new("embed", "Turn texts or pictures into vectors.")
+        {
+            model, texts, jsonLines, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, output,
+        };
+        command.Validators.Add(result => OneOf(result, "what to embed", required: true, texts, jsonLines, ids, pixels));
+        command.Validators.Add(result => OneOf(result, "what to put before texts", required: false, prefix, prompt));
+        command.SetAction((parsed, cancellation) => Task.Run(
+            () =>
+            {
+                string file = parsed.GetValue(output)!.FullName;
+                EmbedRequest request = WrongInvocationException.Guard(() => new EmbedRequest
+                {
+                    Source = ModelSource.Find(parsed.GetValue(model)!.FullName),
+                    Name = parsed.GetValue(model)!.ToString(),
+                    Pooling = parsed.GetValue(pooling) is string name ? ModelFolder.ParsePooling(name) : null,
+                    Normalize = parsed.GetValue(normalize),
+                    Project = parsed.GetValue(project),
+                    Prefix = parsed.GetValue(prefix),
+                    Prompt = parsed.GetValue(prompt),
+                    BatchTokens = parsed.GetValue(batchTokens),
+                    Output = EmbeddingFile.IsKnown(file) ? file : throw new UserErrorException($"--out '{file}' is neither .safetensors nor .npy", "give one of these extensions"),
+                });
+                Terminal terminal = Terminal.Of(parsed);
+                string? textFile = parsed.GetValue(texts) ?? parsed.GetValue(jsonLines);
+                using Stream? input = textFile is null ? null : TextInput.Open(parsed, textFile);
+                using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+                using EmbedJob job = new(request, device, terminal);
+                if (input is not null)
+                {
+                    job.EmbedTexts(TextInput.Read(input, textFile!, parsed.GetValue(jsonLines) is not null), cancellation);
+                }
+                else if (parsed.GetValue(ids) is string idFile)
+                {
+                    job.EmbedIds(idFile, cancellation);
+                }
+                else
+                {
+                    job.EmbedPixels(parsed.GetValue(pixels)!, cancellation);
+                }
+
+                return CommandLine.Success;
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    private static void OneOf(CommandResult result, string what, bool required, params Option[] options)
+    {
+        int given = options.Count(o => result.GetResult(o) is { Implicit: false });
+        if (given > 1 || (required && given == 0))
+        {
+            string names = string.Join(", ", options.Select(o => o.Name));
+            result.AddError(given == 0 ? $"it is not said {what}: give one of {names}" : $"it is said {given} times {what}: give one of {names}");
+        }
+    }
+}

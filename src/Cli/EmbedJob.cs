@@ -1,0 +1,252 @@
+using System.Diagnostics;
+using System.Globalization;
+using CrossAlign.Kernels;
+using CrossAlign.Models;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Operations;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Cli;
+
+/// <summary>One embedding of an input into a file: a window of rows at a time, each sorted by length, with progress and throughput.</summary>
+internal sealed class EmbedJob : IDisposable
+{
+    // Enough texts to find others of about the same length, few enough to stay out of the way of memory.
+    private const int WindowRows = 8192;
+    private const int WindowTokens = 1 << 18;
+
+    private static readonly TimeSpan s_refresh = TimeSpan.FromMilliseconds(200);
+
+    private readonly EmbedRequest _request;
+    private readonly Terminal _terminal;
+    private readonly TwoTowerModel _model;
+    private readonly Stopwatch _watch = new();
+    private readonly JsonLine _line = new();
+    private TimeSpan _shown;
+    private long _done;
+    private long _tokens;
+    private long _truncated;
+
+    public EmbedJob(EmbedRequest request, Device device, Terminal terminal)
+    {
+        _request = request;
+        _terminal = terminal;
+        _model = request.Source.Load(device);
+    }
+
+    /// <summary>Embeds texts as they are read.</summary>
+    public void EmbedTexts(IEnumerable<TextItem> texts, CancellationToken cancellation)
+    {
+        SentenceTransformersSettings settings = _request.Source.ReadSettings();
+        string prefix = _request.Prefix ?? PromptOf(settings);
+        TokenEmbedder embedder = Embedder(settings, out Dictionary<string, string> metadata, prefix);
+        ITokenizer tokenizer = _request.Source.LoadTokenizer();
+        if (tokenizer.VocabularySize > _model.Text!.Config.VocabularySize)
+        {
+            throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"the tokenizer has {tokenizer.VocabularySize} pieces, the tower rows for {_model.Text.Config.VocabularySize}"),
+                "take the tokenizer that belongs to the checkpoint");
+        }
+
+        int limit = Math.Min(_model.Text.Packing.MaxTokens, Math.Min(settings.MaxTokens ?? int.MaxValue, _request.Source.MaxTokens ?? int.MaxValue));
+        Run(embedder, metadata, texts.Select(item => (item.IdJson, RowOf(tokenizer, prefix, item, limit))), cancellation);
+        if (_truncated > 0)
+        {
+            _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_truncated} texts are longer than {limit} tokens and were cut"));
+        }
+    }
+
+    /// <summary>Embeds rows of token ids.</summary>
+    public void EmbedIds(string path, CancellationToken cancellation)
+    {
+        TokenEmbedder embedder = Embedder(_request.Source.ReadSettings(), out Dictionary<string, string> metadata, string.Empty);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        TokenRow[] rows = TokenRowsFile.Read(file, _model.Text!);
+        Run(embedder, metadata, rows.Select((row, i) => (i.ToString(CultureInfo.InvariantCulture), row)), cancellation);
+        if (_truncated > 0)
+        {
+            _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_truncated} rows are longer than {_model.Text!.Packing.MaxTokens} tokens and were cut"));
+        }
+    }
+
+    /// <summary>Embeds pictures that another program has prepared.</summary>
+    public void EmbedPixels(string path, CancellationToken cancellation)
+    {
+        ImageTower tower = _model.Image ?? throw new UserErrorException("the model has no image tower", "name the folder of an image tower or of a two-tower model");
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        PixelValues pixels = PixelValues.Read(file, tower);
+        PoolingKind pooling = _request.Pooling ?? _model.Options.ImagePooling;
+        bool normalize = _request.Normalize ?? true;
+        int width = _model.EmbeddingWidth(_request.Project);
+        int perBatch = Math.Clamp(_request.BatchTokens / pixels.TokensEach, 1, Math.Max(1, pixels.Count));
+        float[] vectors = new float[perBatch * width];
+        _watch.Start();
+        Write(width, Metadata(pooling, normalize, string.Empty), (output, ids) =>
+        {
+            for (int first = 0; first < pixels.Count; first += perBatch)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                int count = Math.Min(perBatch, pixels.Count - first);
+                Span<float> part = vectors.AsSpan(0, count * width);
+                _model.EmbedImages(pixels.Slice(first, count), count, pixels.Height, pixels.Width, part, _request.Project, normalize, pooling);
+                output.Add(part);
+                for (int i = first; i < first + count; i++)
+                {
+                    WriteId(ids, i, i.ToString(CultureInfo.InvariantCulture), pixels.TokensEach, false);
+                }
+
+                Advance(count, count * pixels.TokensEach);
+            }
+        });
+        Finish(width, "pictures");
+    }
+
+    public void Dispose()
+    {
+        _line.Dispose();
+        _model.Dispose();
+    }
+
+    private TokenEmbedder Embedder(SentenceTransformersSettings settings, out Dictionary<string, string> metadata, string prefix)
+    {
+        PoolingKind pooling = _request.Pooling ?? _model.Options.TextPooling;
+        bool normalize = _request.Normalize ?? settings.Normalize ?? true;
+        metadata = Metadata(pooling, normalize, prefix);
+        return new TokenEmbedder(_model, pooling, normalize, _request.Project, _request.BatchTokens);
+    }
+
+    private Dictionary<string, string> Metadata(PoolingKind pooling, bool normalize, string prefix) => new()
+    {
+        ["model"] = _request.Name,
+        ["pooling"] = ModelFolder.NameOf(pooling),
+        ["normalized"] = normalize ? "true" : "false",
+        ["prefix"] = prefix,
+    };
+
+    private string PromptOf(SentenceTransformersSettings settings)
+    {
+        string? name = _request.Prompt;
+        return name is null ? settings.DefaultPrompt
+            : settings.Prompts.TryGetValue(name, out string? text) ? text
+            : throw new UserErrorException(
+                $"the model declares no prompt '{name}'", settings.Prompts.Count == 0 ? "give the text itself with --prefix" : $"known ones: {string.Join(", ", settings.Prompts.Keys)}");
+    }
+
+    private TokenRow RowOf(ITokenizer tokenizer, string prefix, TextItem item, int limit)
+    {
+        try
+        {
+            List<int> ids = [];
+            bool cut = tokenizer.Encode(_request.Source.Prepare(prefix + item.Text), ids, limit);
+            return ids.Count > 0
+                ? new TokenRow([.. ids], [], cut)
+                : throw new UserErrorException("no token is left of it, and this tokenizer puts none around", "leave the text out");
+        }
+        catch (UserErrorException e)
+        {
+            throw new UserErrorException($"text {item.IdJson}: {e.What}", e.Remedy, e);
+        }
+    }
+
+    private void Run(TokenEmbedder embedder, Dictionary<string, string> metadata, IEnumerable<(string IdJson, TokenRow Row)> rows, CancellationToken cancellation)
+    {
+        _watch.Start();
+        Write(embedder.Width, metadata, (output, ids) =>
+        {
+            List<string> names = [];
+            List<TokenRow> window = [];
+            int tokens = 0;
+            foreach ((string id, TokenRow row) in rows)
+            {
+                names.Add(id);
+                window.Add(row);
+                tokens += row.TokenCount;
+                if (window.Count >= WindowRows || tokens >= WindowTokens)
+                {
+                    Flush();
+                }
+            }
+
+            Flush();
+
+            void Flush()
+            {
+                cancellation.ThrowIfCancellationRequested();
+                float[] vectors = new float[window.Count * embedder.Width];
+                embedder.Embed(window, vectors, Advance, cancellation);
+                long first = output.Rows;
+                output.Add(vectors);
+                for (int i = 0; i < window.Count; i++)
+                {
+                    WriteId(ids, first + i, names[i], window[i].TokenCount, window[i].Truncated);
+                }
+
+                names.Clear();
+                window.Clear();
+                tokens = 0;
+            }
+        });
+        Finish(embedder.Width, "texts");
+    }
+
+    // The vectors appear last: who finds them finds their ids.
+    private void Write(int width, Dictionary<string, string> metadata, Action<EmbeddingFile, Stream> fill) =>
+        EmbeddingFile.Write(_request.Output, width, metadata, output => AtomicFile.Write(_request.Output + ".ids.jsonl", ids => fill(output, ids)));
+
+    private void WriteId(Stream stream, long row, string idJson, int tokens, bool truncated)
+    {
+        _truncated += truncated ? 1 : 0;
+        stream.Write(_line.Utf8(json =>
+        {
+            json.WriteStartObject();
+            json.WriteNumber("row", row);
+            json.WritePropertyName("id");
+            json.WriteRawValue(idJson);
+            json.WriteNumber("tokens", tokens);
+            json.WriteBoolean("truncated", truncated);
+            json.WriteEndObject();
+        }));
+        stream.WriteByte((byte)'\n');
+    }
+
+    private void Advance(int rows, int tokens)
+    {
+        _done += rows;
+        _tokens += tokens;
+        if (_watch.Elapsed - _shown >= s_refresh)
+        {
+            _shown = _watch.Elapsed;
+            double seconds = _watch.Elapsed.TotalSeconds;
+            _terminal.Live(string.Create(CultureInfo.InvariantCulture, $"{_done:N0} rows, {_done / seconds:N0} rows/s, {_tokens / seconds:N0} tokens/s"));
+        }
+    }
+
+    private void Finish(int width, string what)
+    {
+        double seconds = Math.Max(_watch.Elapsed.TotalSeconds, 1e-9);
+        if (!_terminal.IsJson)
+        {
+            _terminal.Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{_done:N0} {what} ({_tokens:N0} tokens) in {seconds:F1} s: {_done / seconds:N0} {what}/s, {_tokens / seconds:N0} tokens/s; {width} numbers each, in {_request.Output}"));
+            return;
+        }
+
+        _terminal.ClearLive();
+        _terminal.Results.WriteLine(_line.Text(json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("out", _request.Output);
+            json.WriteNumber("rows", _done);
+            json.WriteNumber("width", width);
+            json.WriteNumber("tokens", _tokens);
+            json.WriteNumber("truncated", _truncated);
+            json.WriteNumber("seconds", seconds);
+            json.WriteNumber("rowsPerSecond", _done / seconds);
+            json.WriteNumber("tokensPerSecond", _tokens / seconds);
+            json.WriteEndObject();
+        }));
+    }
+}

@@ -1,0 +1,76 @@
+using CrossAlign.Kernels;
+
+namespace CrossAlign.Models.Encoders;
+
+/// <summary>
+/// Token rows to vectors: the longest first, in batches of about equal token counts, so that hardly anything is computed twice or for
+/// padding. A row's vector does not depend on the rows beside it to the bit.
+/// </summary>
+public sealed class TokenEmbedder
+{
+    private readonly TwoTowerModel _model;
+    private readonly TokenBatch _batch;
+    private readonly PoolingKind _pooling;
+    private readonly bool _normalize;
+    private readonly bool _project;
+    private readonly int _batchTokens;
+
+    /// <summary>Prepares.</summary>
+    /// <param name="model">A model with a text tower; it outlives the embedder.</param>
+    /// <param name="pooling">How a text's rows become its vector.</param>
+    /// <param name="normalize">Whether vectors are divided by their Euclidean norm.</param>
+    /// <param name="project">Whether the head is applied where there is one.</param>
+    /// <param name="batchTokens">About how many tokens go through the tower at once.</param>
+    /// <exception cref="UserErrorException">The model has no text tower.</exception>
+    public TokenEmbedder(TwoTowerModel model, PoolingKind pooling, bool normalize, bool project, int batchTokens)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentOutOfRangeException.ThrowIfLessThan(batchTokens, 1);
+        TextTower text = model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
+        _model = model;
+        _batch = new TokenBatch(text.Packing);
+        _pooling = pooling;
+        _normalize = normalize;
+        _project = project;
+        _batchTokens = batchTokens;
+    }
+
+    /// <summary>The length of a vector.</summary>
+    public int Width => _model.EmbeddingWidth(_project);
+
+    /// <summary>The vectors of token rows.</summary>
+    /// <param name="rows">The rows, at least one token each; longer ones than the tower takes keep their first tokens and their last.</param>
+    /// <param name="destination">(number of rows, <see cref="Width"/>), overwritten, in the order of the rows.</param>
+    /// <param name="done">Told after each batch how many rows it held and how many tokens; null for none.</param>
+    /// <param name="cancellationToken">Looked at between batches.</param>
+    /// <exception cref="ArgumentException">A row has no token, or <paramref name="destination"/> is too short.</exception>
+    public void Embed(IReadOnlyList<TokenRow> rows, Span<float> destination, Action<int, int>? done = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        int[] order = [.. Enumerable.Range(0, rows.Count).OrderByDescending(i => rows[i].TokenCount)];
+        float[] vectors = [];
+        for (int first = 0; first < order.Length;)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            _batch.Clear();
+            int last = first;
+            do
+            {
+                TokenRow row = rows[order[last++]];
+                _batch.Add(row.Ids, 0, row.Mask);
+            }
+            while (last < order.Length && _batch.TokenCount + rows[order[last]].TokenCount <= _batchTokens);
+
+            int length = (last - first) * Width;
+            vectors = vectors.Length < length ? new float[length] : vectors;
+            _model.EmbedText(_batch, vectors.AsSpan(0, length), _project, _normalize, _pooling);
+            for (int i = first; i < last; i++)
+            {
+                vectors.AsSpan((i - first) * Width, Width).CopyTo(destination[(order[i] * Width)..]);
+            }
+
+            done?.Invoke(last - first, _batch.TokenCount);
+            first = last;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Models.Training.Recording;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Experiments;
+
+/// <summary>
+/// A model as a person names it: a published checkpoint folder, an exported folder, a run, or one checkpoint of a run. Knows what
+/// the folder declares about texts.
+/// </summary>
+public sealed class ModelSource
+{
+    private ModelSource(string folder, RunConfig? config, RunRecord? record)
+    {
+        Folder = folder;
+        Config = config;
+        Record = record;
+        string text = Path.Combine(folder, ModelFolder.TextName);
+        TextFolder = Directory.Exists(text) ? text : folder;
+    }
+
+    /// <summary>The folder of the weights: of a run the checkpoint that it gives.</summary>
+    public string Folder { get; }
+
+    /// <summary>The folder of the text tower, with its tokenizer.</summary>
+    public string TextFolder { get; }
+
+    /// <summary>The configuration of the run that the model comes from; null for a published or exported folder.</summary>
+    public RunConfig? Config { get; }
+
+    /// <summary>What that run ran on; null where there is no record.</summary>
+    public RunRecord? Record { get; }
+
+    /// <summary>The most tokens of a text that the run was trained with; null where there is no run.</summary>
+    public int? MaxTokens => Config?.Tokenizer.MaxTokens;
+
+    /// <summary>Looks at a folder; weights are not read yet.</summary>
+    /// <param name="path">A run, a checkpoint of one, an exported folder or a published checkpoint.</param>
+    /// <returns>What it is.</returns>
+    /// <exception cref="UserErrorException">There is no such folder, or the run has no checkpoint.</exception>
+    public static ModelSource Find(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        string folder = Path.GetFullPath(path);
+        if (!Directory.Exists(folder))
+        {
+            throw new UserErrorException($"there is no model folder '{path}'", "give a folder that train or export wrote, or a published checkpoint");
+        }
+
+        RunFolder run = new(folder);
+        if (Directory.Exists(run.CheckpointsPath))
+        {
+            return OfRun(run.KeptCheckpoint(), run);
+        }
+
+        // A checkpoint knows its run: checkpoints/step-... beside config.json.
+        string? checkpoints = Path.GetDirectoryName(folder);
+        RunFolder? parent = Path.GetDirectoryName(checkpoints) is string above ? new RunFolder(above) : null;
+        return parent is not null && parent.CheckpointsPath == checkpoints && File.Exists(parent.ConfigPath)
+            ? OfRun(folder, parent)
+            : new ModelSource(folder, null, null);
+    }
+
+    /// <summary>Loads the weights.</summary>
+    /// <param name="device">Where the model is to lie; it must outlive the model.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
+    public TwoTowerModel Load(Device device) => ModelFolder.Load(device, Folder, out _);
+
+    /// <summary>Loads the tokenizer.</summary>
+    /// <returns>The tokenizer.</returns>
+    /// <exception cref="UserErrorException">The folder has none, or it cannot be read.</exception>
+    public ITokenizer LoadTokenizer() => Tokenizer.Load(TextFolder);
+
+    /// <summary>What the text tower's folder declares.</summary>
+    /// <returns>The settings.</returns>
+    /// <exception cref="UserErrorException">It declares what is not computed here.</exception>
+    public SentenceTransformersSettings ReadSettings() => SentenceTransformersSettings.Read(TextFolder);
+
+    /// <summary>A text as the model has seen texts in training: a run's captions are normalised, a published model takes texts as they are.</summary>
+    /// <param name="text">The text.</param>
+    /// <returns>The text to tokenize.</returns>
+    /// <exception cref="UserErrorException">The text holds half a surrogate pair.</exception>
+    public string Prepare(string text) => Config is null ? text : CaptionText.Normalize(CaptionText.UnifyApostrophes(text));
+
+    private static ModelSource OfRun(string checkpoint, RunFolder run) => new(
+        checkpoint,
+        RunConfigReader.ReadComplete(run.ConfigPath),
+        File.Exists(run.RecordPath) ? RunRecord.Read(run.RecordPath) : null);
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using CrossAlign.Models.Checkpoints.Export;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Experiments;
+
+/// <summary>Writes a run for the ecosystem: its towers as published checkpoint folders, its heads, and a card that says where it comes from.</summary>
+public static class RunExport
+{
+    /// <summary>Writes the folder.</summary>
+    /// <param name="source">A run, or one of its checkpoints.</param>
+    /// <param name="device">Where the model lies meanwhile.</param>
+    /// <param name="folder">Where to write.</param>
+    /// <param name="name">The model's name on the card.</param>
+    /// <param name="sources">Where the data comes from, with licences; empty where it is not known here.</param>
+    /// <exception cref="UserErrorException">The source is no run, or a file cannot be read or written.</exception>
+    public static void Write(ModelSource source, Device device, string folder, string name, IReadOnlyList<DataSource> sources)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        RunConfig config = source.Config ?? throw new UserErrorException($"'{source.Folder}' holds no run", "give the folder that train wrote; a published checkpoint needs no export");
+        using TwoTowerModel model = source.Load(device);
+        float[] mean = [PictureAugmentation.Mean, PictureAugmentation.Mean, PictureAugmentation.Mean];
+        float[] deviation = [PictureAugmentation.Deviation, PictureAugmentation.Deviation, PictureAugmentation.Deviation];
+        HubExport.Write(model, folder, new HubExportContent
+        {
+            Card = CardOf(source, config, name, sources),
+            Tokenizer = config.TextTower.From is null ? source.LoadTokenizer() : null,
+            TextSource = config.TextTower.From,
+            ImageSource = config.ImageTower.From,
+            ImageMean = [.. mean.Select(Shortest)],
+            ImageDeviation = [.. deviation.Select(Shortest)],
+            Normalize = config.Loss.Variant is LossVariant.SymmetricNormalized or LossVariant.SigmoidNormalized,
+        });
+    }
+
+    // 0.35 and not 0.3499999940395355.
+    private static double Shortest(float value) => double.Parse(value.ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+
+    private static ModelCard CardOf(ModelSource source, RunConfig config, string name, IReadOnlyList<DataSource> sources)
+    {
+        string[] bases = [.. new[] { config.TextTower.From, config.ImageTower.From }.OfType<string>().Select(p => Path.GetFileName(Path.TrimEndingDirectorySeparator(p)))];
+        return new ModelCard
+        {
+            Name = name,
+            Summary = config.Objective == Objective.ImageText
+                ? "Captions of several languages and pictures in one space, trained by contrast: texts that mean the same lie close together."
+                : "Captions of several languages in one space, trained by contrast with their English captions.",
+            Languages = config.Languages,
+            BaseModels = bases,
+            Data = DataOf(source, config, sources),
+            Training = TrainingOf(source, config),
+        };
+    }
+
+    private static List<string> DataOf(ModelSource source, RunConfig config, IReadOnlyList<DataSource> sources)
+    {
+        bool isFolder = Path.IsPathRooted(config.Data) || config.Data.Contains(Path.DirectorySeparatorChar, StringComparison.Ordinal);
+        string set = isFolder ? "a folder of captioned pictures" : $"`{config.Data}`";
+        List<string> lines =
+        [
+            source.Record is null ? set : $"{set}, checksum `{source.Record.DataChecksum}`",
+            $"captions in {string.Join(", ", config.Languages)}",
+            "texts are normalised before they are tokenized: NFKC, lower case, punctuation to spaces",
+        ];
+        if (config.ScrambleCaptions.Count > 0)
+        {
+            lines.Add($"captions permuted among the concepts (a control that must not align): {string.Join(", ", config.ScrambleCaptions)}");
+        }
+
+        lines.AddRange(sources.Select(s => $"{s.Name} {s.Version} ({(s.Licence.Length == 0 ? "licence not stated" : s.Licence)}): {s.Provides}"));
+        return lines;
+    }
+
+    private static List<string> TrainingOf(ModelSource source, RunConfig config)
+    {
+        List<string> lines =
+        [
+            string.Create(CultureInfo.InvariantCulture, $"recipe `{config.Recipe}`, set-up `{config.Setup}`, seed {config.Seed}"),
+            string.Create(CultureInfo.InvariantCulture, $"{config.Steps} steps of {config.BatchSize} examples, {config.CaptionsPerPicture} captions each; checkpoint `{Path.GetFileName(source.Folder)}`"),
+            string.Create(CultureInfo.InvariantCulture, $"learning rate {config.Optimizer.LearningRate}, weight decay {config.Optimizer.WeightDecay}"),
+        ];
+        if (source.Record is { } record)
+        {
+            string commit = record.Commit is null ? string.Empty : $" ({record.Commit})";
+            lines.Add($"CrossAlign {record.Version}{commit} on {record.Device}");
+            if (record.ExitReason is not null)
+            {
+                lines.Add($"the run ended: {record.ExitReason}");
+            }
+        }
+
+        return lines;
+    }
+}

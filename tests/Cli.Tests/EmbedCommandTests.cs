@@ -1,0 +1,171 @@
+using System.Text;
+using System.Text.Json;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+
+namespace CrossAlign.Cli.Tests;
+
+public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDisposable
+{
+    private const string Texts = "Red CIRCLE\n\na blue square, and a green one\nrot\n";
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("text-tower-xlm-roberta", "batch.pooled", "mean")]
+    [InlineData("text-tower-xlm-roberta", "batch.cls", "cls")]
+    [InlineData("text-tower-bert", "batch.pooled", "mean")]
+    [InlineData("image-tower-vit", "batch.mean", "mean")]
+    [InlineData("image-tower-vit", "batch.cls", "cls")]
+    [InlineData("image-tower-clip", "batch.image_embeds", "cls")]
+    public async Task PublishedTowersGiveTheGoldenVectors(string tower, string golden, string pooling)
+    {
+        using SafetensorsFile cases = SafetensorsFile.Open(Fixtures.PathOf(tower, "cases.safetensors"));
+        string input = _folder.File("in.safetensors");
+        bool isText = cases.Contains("batch.input_ids");
+        SafetensorsWriter writer = new();
+        if (isText)
+        {
+            SafetensorsEntry ids = cases.Entry("batch.input_ids");
+            writer.Add("input_ids", [.. ids.Shape], cases.ReadInt64s("batch.input_ids"));
+            writer.Add("attention_mask", [.. ids.Shape], cases.ReadInt64s("batch.attention_mask"));
+        }
+        else
+        {
+            writer.Add("pixel_values", [.. cases.Entry("batch.pixel_values").Shape], cases.ReadSingles("batch.pixel_values"));
+        }
+
+        writer.Save(input);
+        string output = _folder.File("out.safetensors");
+        Invocation embed = await Invocation.RunAsync(
+            "embed", "--model", Fixtures.PathOf(tower, "hf"), isText ? "--ids" : "--pixels", input, "--pooling", pooling, "--normalize", "false", "--batch-tokens", "24", "--out", output);
+        Assert.True(embed.ExitCode == 0, embed.Error);
+        using SafetensorsFile vectors = SafetensorsFile.Open(output);
+        using JsonDocument meta = JsonDocument.Parse(File.ReadAllBytes(Fixtures.PathOf(tower, "meta.json")));
+        double tolerance = meta.RootElement.GetProperty("outputs").GetProperty(golden).GetProperty("tolerance").GetDouble();
+        Near.Assert(cases.ReadDoubles(golden + "_f64"), vectors.ReadSingles("embeddings"), tolerance);
+        Assert.Equal(cases.Entry(golden).Shape, vectors.Entry("embeddings").Shape);
+        Assert.Equal(pooling, vectors.Metadata["pooling"]);
+        Assert.Equal("false", vectors.Metadata["normalized"]);
+        Assert.Equal(vectors.Entry("embeddings").Shape[0], File.ReadLines(output + ".ids.jsonl").LongCount());
+    }
+
+    [Fact]
+    public async Task ATextsVectorDoesNotDependOnItsNeighboursOrOnWhereItComesFrom()
+    {
+        string input = _folder.Write("texts.txt", Texts);
+        string together = _folder.File("together.safetensors");
+        Invocation embed = await Invocation.RunAsync("embed", "--model", run.Folder, "--texts", input, "--out", together);
+        Assert.True(embed.ExitCode == 0, embed.Error);
+        Assert.Contains("4 texts (", embed.Output, StringComparison.Ordinal);
+        Assert.Contains("tokens/s", embed.Output, StringComparison.Ordinal);
+        string apart = _folder.File("apart.safetensors");
+        Invocation json = await Invocation.RunAsync(
+            Encoding.UTF8.GetBytes(string.Concat(Texts.TrimEnd('\n').Split('\n').Select((t, i) => $"{{\"id\": \"t{i}\", \"text\": \"{t}\"}}\n"))),
+            "embed", "--model", run.Folder, "--jsonl", "-", "--batch-tokens", "1", "--threads", "2", "--out", apart, "--json");
+        Assert.True(json.ExitCode == 0, json.Error);
+        Assert.Equal(4, JsonElement.Parse(json.Output).GetProperty("rows").GetInt32());
+        using SafetensorsFile a = SafetensorsFile.Open(together);
+        using SafetensorsFile b = SafetensorsFile.Open(apart);
+        float[] vectors = a.ReadSingles("embeddings");
+        Assert.Equal([4, 24], a.Entry("embeddings").Shape);
+        Assert.Equal(vectors, b.ReadSingles("embeddings"));
+        for (int i = 0; i < 4; i++)
+        {
+            Assert.Equal(1, vectors.AsSpan(24 * i, 24).ToArray().Sum(v => (double)v * v), 1e-5);
+        }
+
+        Assert.False(vectors.AsSpan(0, 24).SequenceEqual(vectors.AsSpan(72, 24)));
+        JsonElement[] ids = [.. File.ReadLines(apart + ".ids.jsonl").Select(l => JsonElement.Parse(l))];
+        Assert.Equal(["t0", "t1", "t2", "t3"], ids.Select(i => i.GetProperty("id").GetString()));
+        Assert.Equal([0, 1, 2, 3], ids.Select(i => i.GetProperty("row").GetInt32()));
+        Assert.Equal(2, ids[1].GetProperty("tokens").GetInt32());
+        Assert.DoesNotContain(ids, i => i.GetProperty("truncated").GetBoolean());
+
+        // As in training, a run reads its texts normalised; an exported folder is read as published ones are, so it is given them so.
+        string exported = _folder.File("exported");
+        Assert.Equal(0, (await Invocation.RunAsync("export", run.Folder, "--out", exported)).ExitCode);
+        using TextEmbedder library = TextEmbedder.Load(exported);
+        float[][] expected = library.Embed(["red circle", "", "a blue square and a green one", "rot"], TestContext.Current.CancellationToken);
+        Assert.Equal(expected.SelectMany(v => v), vectors);
+    }
+
+    [Fact]
+    public async Task LongTextsAreCutAndListed()
+    {
+        string output = _folder.File("out.safetensors");
+        byte[] input = Encoding.UTF8.GetBytes("red\n" + string.Join(' ', Enumerable.Repeat("circle", 40)) + "\n");
+        Invocation embed = await Invocation.RunAsync(input, "embed", "--model", run.Folder, "--texts", "-", "--out", output);
+        Assert.Equal(0, embed.ExitCode);
+        Assert.Contains("warning: 1 texts are longer than 16 tokens", embed.Output, StringComparison.Ordinal);
+        JsonElement[] ids = [.. File.ReadLines(output + ".ids.jsonl").Select(l => JsonElement.Parse(l))];
+        Assert.Equal([false, true], ids.Select(i => i.GetProperty("truncated").GetBoolean()));
+        Assert.Equal(16, ids[1].GetProperty("tokens").GetInt32());
+    }
+
+    [Fact]
+    public async Task ANumPyFileHoldsTheSameRows()
+    {
+        string input = _folder.Write("texts.txt", Texts);
+        foreach (string name in (string[])["v.safetensors", "v.npy"])
+        {
+            Invocation embed = await Invocation.RunAsync("embed", "--model", run.Folder, "--texts", input, "--prefix", "a ", "--project", "false", "--out", _folder.File(name));
+            Assert.True(embed.ExitCode == 0, embed.Error);
+        }
+
+        using SafetensorsFile file = SafetensorsFile.Open(_folder.File("v.safetensors"));
+        Assert.Equal("a ", file.Metadata["prefix"]);
+        Assert.Equal("true", file.Metadata["normalized"]);
+        Assert.Equal(run.Folder, file.Metadata["model"]);
+        byte[] bytes = File.ReadAllBytes(_folder.File("v.npy"));
+        Assert.Equal([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0, 118, 0], bytes[..10]);
+        string header = Encoding.ASCII.GetString(bytes, 10, 118);
+        Assert.StartsWith("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 32), }", header, StringComparison.Ordinal);
+        Assert.EndsWith(" \n", header, StringComparison.Ordinal);
+        float[] rows = new float[4 * 32];
+        Buffer.BlockCopy(bytes, 128, rows, 0, bytes.Length - 128);
+        Assert.Equal(file.ReadSingles("embeddings"), rows);
+    }
+
+    [Theory]
+    [InlineData("--out x.safetensors", "--texts")]
+    [InlineData("--texts a --ids b --out x.safetensors", "--ids")]
+    [InlineData("--texts no-such.txt --out x.safetensors", "no-such.txt")]
+    [InlineData("--texts - --out x.csv", "x.csv")]
+    [InlineData("--texts - --pooling max --out x.npy", "max")]
+    [InlineData("--texts - --batch-tokens 0 --out x.npy", "--batch-tokens")]
+    [InlineData("--texts - --prefix a --prompt query --out x.npy", "--prompt")]
+    [InlineData("--texts -", "--out")]
+    public async Task AWrongInvocationIsOneLineAndExitsWithTwo(string line, string named)
+    {
+        Invocation embed = await Invocation.RunAsync(["embed", "--model", run.Folder, .. line.Split(' ')]);
+        Assert.Equal(2, embed.ExitCode);
+        Assert.StartsWith("error: ", Assert.Single(embed.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains(named, embed.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task WhatCannotBeEmbeddedFailsAndLeavesNothing()
+    {
+        string output = _folder.File("out.safetensors");
+        Invocation image = await Invocation.RunAsync("a\n"u8.ToArray(), "embed", "--model", Fixtures.PathOf("image-tower-vit", "hf"), "--texts", "-", "--out", output);
+        Assert.Equal(1, image.ExitCode);
+        Assert.Contains("no text tower", Assert.Single(image.ErrorLines), StringComparison.Ordinal);
+        Invocation prompt = await Invocation.RunAsync("a\n"u8.ToArray(), "embed", "--model", run.Folder, "--texts", "-", "--prompt", "query", "--out", output);
+        Assert.Equal(1, prompt.ExitCode);
+        Assert.Contains("no prompt 'query'", prompt.Error, StringComparison.Ordinal);
+        SafetensorsWriter ids = new();
+        ids.Add("input_ids", [1, 2], new long[] { 0, 100_000 });
+        ids.Save(_folder.File("ids.safetensors"));
+        Invocation outside = await Invocation.RunAsync("embed", "--model", run.Folder, "--ids", _folder.File("ids.safetensors"), "--out", output);
+        Assert.Equal(1, outside.ExitCode);
+        Assert.Contains("row 0 has the id 100000", outside.Error, StringComparison.Ordinal);
+        byte[] bad = [(byte)'a', (byte)'\n', 0xff];
+        Invocation invalid = await Invocation.RunAsync(bad, "embed", "--model", run.Folder, "--texts", "-", "--out", output);
+        Assert.Equal(1, invalid.ExitCode);
+        Assert.Contains("line 2 of standard input", invalid.Error, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder.Path, "out.*"));
+    }
+}
