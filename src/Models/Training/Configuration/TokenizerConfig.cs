@@ -9,9 +9,13 @@ public sealed record TokenizerConfig
     [Description("train: on the training captions of the run's languages; file: from path, or from the text tower's folder.")]
     public TokenizerSource Kind { get; init; } = TokenizerSource.Train;
 
-    /// <summary>Vocabulary size of a trained tokenizer.</summary>
+    /// <summary>
+    /// Vocabulary size of a trained tokenizer. Byte-pair merging spends about half of its pieces on the steps between letters and
+    /// words: measured on the album (five languages, 2,400 steps, seed 1), 8,000 pieces give Quechua to English 79.4 % and 16,000
+    /// give 87.6 % of strict seen names.
+    /// </summary>
     [Description("Vocabulary size of a trained tokenizer.")]
-    public int Pieces { get; init; } = 8000;
+    public int Pieces { get; init; } = 16_000;
 
     /// <summary>A <c>tokenizer.json</c> or SentencePiece <c>.model</c> file, or a folder with one.</summary>
     [Description("A tokenizer.json or SentencePiece .model file, or a folder with one.")]
