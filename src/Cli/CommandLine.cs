@@ -92,6 +92,7 @@ internal static class CommandLine
             DataCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
+            ComputeCommand.Create(),
             EmbedCommand.Create(),
             ExportCommand.Create(),
             TokenizeCommand.Create(),

@@ -1,0 +1,95 @@
+using System.CommandLine;
+using CrossAlign.Models;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Experiments;
+using CrossAlign.Models.Operations;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Cli;
+
+/// <summary><c>crossalign compute</c>: one operation on tensors from a file, to be compared with another program's.</summary>
+internal static class ComputeCommand
+{
+    public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.") { CreateLoss(), CreateTower() };
+
+    private static Command CreateLoss()
+    {
+        Files files = new();
+        Command command = new("loss", "The contrastive loss: captions, images, scale -> loss and gradients. --set variant, groups, smoothing, falseNegativeMargin, divideByRowCount.");
+        files.AddTo(command);
+        command.SetAction((parsed, _) => Task.Run(
+            () =>
+            {
+                LossOperation operation = WrongInvocationException.Guard(() => new LossOperation(files.SettingsOf(parsed)));
+                return files.Run(parsed, operation.Run);
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    private static Command CreateTower()
+    {
+        Files files = new();
+        Option<DirectoryInfo> model = new("--model") { Description = "A run, an exported folder or a published checkpoint.", Required = true };
+        Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states, vectors, gradients. --set pooling, project, normalize.") { model };
+        files.AddTo(command);
+        command.SetAction((parsed, _) => Task.Run(
+            () =>
+            {
+                TowerOperation operation = WrongInvocationException.Guard(() => new TowerOperation(files.SettingsOf(parsed)));
+                ModelSource source = WrongInvocationException.Guard(() => ModelSource.Find(parsed.GetValue(model)!.FullName));
+                return files.Run(parsed, (input, device) =>
+                {
+                    using TwoTowerModel loaded = source.Load(device);
+                    return operation.Run(input, loaded);
+                });
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    /// <summary>The options that every operation has.</summary>
+    private sealed class Files
+    {
+        private readonly Option<FileInfo> _input = new("--in") { Description = "The safetensors file of the inputs.", Required = true };
+        private readonly Option<FileInfo> _output = new("--out") { Description = "The safetensors file to write.", Required = true };
+        private readonly Option<string[]> _settings = new("--set") { Description = "key=value; may be repeated.", DefaultValueFactory = _ => [] };
+
+        public void AddTo(Command command)
+        {
+            command.Options.Add(_input);
+            command.Options.Add(_output);
+            command.Options.Add(_settings);
+        }
+
+        public OperationSettings SettingsOf(ParseResult parsed) => new(parsed.GetValue(_settings)!);
+
+        public int Run(ParseResult parsed, Func<SafetensorsFile, Device, SafetensorsWriter> operation)
+        {
+            string path = parsed.GetValue(_input)!.FullName;
+            WrongInvocationException.Guard(() => File.Exists(path) ? path : throw new UserErrorException($"there is no file '{path}'", "give a safetensors file with --in"));
+            using SafetensorsFile input = SafetensorsFile.Open(path);
+            Terminal terminal = Terminal.Of(parsed);
+            using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+            string output = parsed.GetValue(_output)!.FullName;
+            operation(input, device).Save(output);
+            if (terminal.IsJson)
+            {
+                using JsonLine line = new();
+                terminal.Results.WriteLine(line.Text(json =>
+                {
+                    json.WriteStartObject();
+                    json.WriteString("out", output);
+                    json.WriteEndObject();
+                }));
+            }
+            else
+            {
+                terminal.Say($"written: {output}");
+            }
+
+            return CommandLine.Success;
+        }
+    }
+}

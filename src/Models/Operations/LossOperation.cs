@@ -1,0 +1,137 @@
+using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Operations;
+
+/// <summary>
+/// The contrastive loss on tensors from a file, forward and backward: <c>captions</c> (B, E), <c>images</c> (K, E), <c>scale</c> (the
+/// multiplier) and, as wanted, <c>bias</c>, <c>targets</c>, <c>groups</c> and <c>imageGroups</c>, <c>rowWeights</c>, <c>extraNegatives</c>.
+/// Gives <c>loss</c>, <c>rowLoss</c>, <c>columnLoss</c>, <c>dCaptions</c>, <c>dImages</c>, <c>dScale</c>, <c>dLogScale</c>, <c>dBias</c>, <c>dExtraNegatives</c>.
+/// </summary>
+public sealed class LossOperation
+{
+    private static readonly (string, (SimilarityCrossEntropyObjective, SimilarityCrossEntropyDirection, bool))[] s_variants =
+    [
+        ("captionToImage", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.CaptionToImage, false)),
+        ("captionToImageNormalized", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.CaptionToImage, true)),
+        ("imageToCaption", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.ImageToCaption, false)),
+        ("imageToCaptionNormalized", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.ImageToCaption, true)),
+        ("symmetric", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric, false)),
+        ("symmetricNormalized", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric, true)),
+        ("sigmoid", (SimilarityCrossEntropyObjective.Sigmoid, SimilarityCrossEntropyDirection.Symmetric, false)),
+        ("sigmoidNormalized", (SimilarityCrossEntropyObjective.Sigmoid, SimilarityCrossEntropyDirection.Symmetric, true)),
+    ];
+
+    private readonly SimilarityCrossEntropyOptions _options;
+
+    /// <summary>Reads the settings: <c>variant</c> as in a run's configuration, <c>groups</c>, <c>smoothing</c>, <c>falseNegativeMargin</c>, <c>divideByRowCount</c>.</summary>
+    /// <param name="settings">The settings.</param>
+    /// <exception cref="UserErrorException">A setting is unknown, out of range, or goes with no other.</exception>
+    public LossOperation(OperationSettings settings)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        (SimilarityCrossEntropyObjective objective, SimilarityCrossEntropyDirection direction, bool normalize) = settings.Choice(
+            "variant", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric, true), s_variants);
+        _options = new SimilarityCrossEntropyOptions
+        {
+            Objective = objective,
+            Direction = direction,
+            Normalize = normalize,
+            Scale = SimilarityCrossEntropyScale.Multiplier,
+            Groups = settings.Choice(
+                "groups",
+                SimilarityCrossEntropyGroups.None,
+                ("none", SimilarityCrossEntropyGroups.None),
+                ("masked", SimilarityCrossEntropyGroups.Masked),
+                ("shared", SimilarityCrossEntropyGroups.Shared)),
+            LabelSmoothing = settings.Number("smoothing") ?? 0,
+            FalseNegativeMargin = settings.Number("falseNegativeMargin"),
+            DivideByRowCount = settings.Flag("divideByRowCount", false),
+        };
+        settings.RefuseOthers();
+        if (_options.Refusal() is string refusal)
+        {
+            throw new UserErrorException(refusal.TrimEnd('.'), "change --set");
+        }
+    }
+
+    /// <summary>Computes.</summary>
+    /// <param name="file">The inputs.</param>
+    /// <param name="device">Where to compute.</param>
+    /// <returns>The outputs, to be saved.</returns>
+    /// <exception cref="UserErrorException">An input is missing, has another shape, or does not go with the settings.</exception>
+    public SafetensorsWriter Run(SafetensorsFile file, Device device)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        ArgumentNullException.ThrowIfNull(device);
+        using InputTensors inputs = new(file, device);
+        Tensor captions = inputs.Matrix("captions");
+        Tensor images = inputs.Matrix("images");
+        Tensor extra = inputs.Has("extraNegatives") ? inputs.Matrix("extraNegatives") : default;
+        Tensor bias = inputs.Has("bias") ? inputs.Scalar("bias") : default;
+        Tensor groups = inputs.Has("groups") ? inputs.Int32s("groups") : default;
+        Tensor scale = inputs.Scalar("scale");
+        SimilarityCrossEntropyInputs given = new()
+        {
+            Captions = captions,
+            Images = images,
+            Scale = scale,
+            Bias = bias,
+            Targets = inputs.Has("targets") ? inputs.Int32s("targets") : default,
+            RowWeights = inputs.Has("rowWeights") ? inputs.Singles("rowWeights") : default,
+            CaptionGroups = groups,
+            ImageGroups = inputs.Has("imageGroups") ? inputs.Int32s("imageGroups") : groups,
+            ExtraNegatives = extra,
+        };
+        SimilarityCrossEntropyOutputs outputs = new()
+        {
+            Loss = inputs.Zeros(new Shape(1)),
+            RowLoss = inputs.Zeros(new Shape(captions.Shape[0])),
+            ColumnLoss = inputs.Zeros(new Shape(images.Shape[0])),
+        };
+        SimilarityCrossEntropyGradients gradients = new()
+        {
+            DCaptions = inputs.Zeros(captions.Shape),
+            DImages = inputs.Zeros(images.Shape),
+            DExtraNegatives = extra.IsPresent ? inputs.Zeros(extra.Shape) : default,
+            DScale = inputs.Zeros(new Shape(1)),
+            DBias = bias.IsPresent ? inputs.Zeros(new Shape(1)) : default,
+        };
+        try
+        {
+            using SimilarityCrossEntropyWorkspace workspace = new(
+                device, _options, captions.Shape[0], images.Shape[0], captions.Shape[1], extra.IsPresent ? extra.Shape[0] : 0);
+            SimilarityCrossEntropy.ForwardBackward(workspace, given, outputs, gradients);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UserErrorException($"'{file.Path}': {e.Message.ReplaceLineEndings(" ")}", "correct the tensors or --set", e);
+        }
+
+        // The chain rule of scale = exp(logScale).
+        float dScale = gradients.DScale.ToArray<float>()[0];
+        SafetensorsWriter writer = new();
+        Put(writer, "loss", outputs.Loss);
+        Put(writer, "rowLoss", outputs.RowLoss);
+        Put(writer, "columnLoss", outputs.ColumnLoss);
+        Put(writer, "dCaptions", gradients.DCaptions);
+        Put(writer, "dImages", gradients.DImages);
+        Put(writer, "dScale", gradients.DScale);
+        writer.Add("dLogScale", [1], new[] { dScale * scale.ToArray<float>()[0] });
+        if (bias.IsPresent)
+        {
+            Put(writer, "dBias", gradients.DBias);
+        }
+
+        if (extra.IsPresent)
+        {
+            Put(writer, "dExtraNegatives", gradients.DExtraNegatives);
+        }
+
+        return writer;
+    }
+
+    // Copied: the tensors are given back before the file is written.
+    private static void Put(SafetensorsWriter writer, string name, in Tensor tensor) => writer.Add(name, InputTensors.ShapeOf(tensor), tensor.ToArray<float>());
+}
