@@ -15,6 +15,8 @@ public sealed class PtxInstructionTests
     [InlineData("mul.hi.u32 %r20, %r10, %r11;", 0xFFFFFFFFu, 0xFFFFFFFFu, 0xFFFFFFFEu)]
     [InlineData("mul.hi.s32 %r20, %r10, %r11;", 0xFFFFFFFFu, 2u, 0xFFFFFFFFu)]
     [InlineData("mul.lo.s32 %r20, %r10, %r11;", 0x10001u, 0x10001u, 0x20001u)]
+    [InlineData("{ .reg .b16 x; .reg .b16 y; cvt.u16.u32 x, %r10; cvt.u16.u32 y, %r11; mul.wide.u16 %r20, x, y; }", 0xFFFFFu, 0xFFFEu, 0xFFFD0002u)]
+    [InlineData("{ .reg .b16 x; .reg .b16 y; cvt.u16.u32 x, %r10; cvt.u16.u32 y, %r11; mul.wide.s16 %r20, x, y; }", 0xFFFFu, 3u, 0xFFFFFFFDu)]
     [InlineData("div.s32 %r20, %r10, %r11;", 0xFFFFFFF9u, 2u, 0xFFFFFFFDu)]
     [InlineData("rem.s32 %r20, %r10, %r11;", 0xFFFFFFF9u, 2u, 0xFFFFFFFFu)]
     [InlineData("div.u32 %r20, %r10, %r11;", 7u, 0u, 0xFFFFFFFFu)]

@@ -67,6 +67,47 @@ internal static unsafe class MemoryOps
 
     public static void StoreGeneric(Warp warp, PtxOp op) => AccessGeneric(warp, op, isWrite: true);
 
+    public static void LoadParameterWidened<TWord>(Warp warp, PtxOp op)
+        where TWord : unmanaged
+    {
+        LoadParameter(warp, op);
+        Widen<TWord>(warp, op);
+    }
+
+    public static void LoadGlobalWidened<TWord>(Warp warp, PtxOp op)
+        where TWord : unmanaged
+    {
+        LoadGlobal(warp, op);
+        Widen<TWord>(warp, op);
+    }
+
+    public static void LoadSharedWidened<TWord>(Warp warp, PtxOp op)
+        where TWord : unmanaged
+    {
+        LoadShared(warp, op);
+        Widen<TWord>(warp, op);
+    }
+
+    public static void LoadGenericWidened<TWord>(Warp warp, PtxOp op)
+        where TWord : unmanaged
+    {
+        LoadGeneric(warp, op);
+        Widen<TWord>(warp, op);
+    }
+
+    // The word just loaded, as 64 bits with its sign (int) or with zeros (uint).
+    private static void Widen<TWord>(Warp warp, PtxOp op)
+        where TWord : unmanaged
+    {
+        int* words = (int*)(warp.R + op.Vector[0]);
+        long* d = (long*)(warp.R + op.D);
+        for (uint m = warp.Exec; m != 0; m &= m - 1)
+        {
+            int lane = BitOperations.TrailingZeroCount(m);
+            d[lane] = typeof(TWord) == typeof(int) ? words[lane] : (uint)words[lane];
+        }
+    }
+
     /// <summary>The lanes' addresses: register plus offset.</summary>
     public static void ComputeAddresses(Warp warp, PtxOp op)
     {

@@ -234,7 +234,11 @@ internal sealed unsafe partial class PtxDecoder
         op.Size = int.Parse(type.AsSpan(1), CultureInfo.InvariantCulture) / 8;
         PtxOperand[] elements = data.Kind == OperandKind.Vector ? data.Elements : [data];
         op.Count = elements.Length;
-        op.Vector = [.. elements.Select(e => Place(e, op.Size == 8 ? 8 : 4))];
+
+        // A word may be loaded into a register of 64 bits, which it fills with its sign or with zeros.
+        bool widens = !isStore && op.Size == 4 && op.Count == 1 && Bits(data) == 64;
+        op.D = widens ? Place(data, 8) : op.D;
+        op.Vector = widens ? [NewRegister(4)] : [.. elements.Select(e => Place(e, op.Size == 8 ? 8 : 4))];
 
         // A narrow load with a sign fills the register: 16 bits of a 16-bit one, else 32.
         op.PNegated = type[0] == 's' && op.Size < 4;
@@ -245,7 +249,8 @@ internal sealed unsafe partial class PtxDecoder
             PtxParameter parameter = _entry.Parameters.Find(p => p.Name == address.Text) ?? throw Unknown("the parameter");
             op.Immediate += parameter.Offset;
             op.Class = InstructionClass.Integer;
-            op.Run = &MemoryOps.LoadParameter;
+            op.Run = !widens ? &MemoryOps.LoadParameter
+                : type[0] == 's' ? &MemoryOps.LoadParameterWidened<int> : &MemoryOps.LoadParameterWidened<uint>;
             return;
         }
 
@@ -255,13 +260,17 @@ internal sealed unsafe partial class PtxDecoder
         {
             op.Class = InstructionClass.Shared;
             _sharedCellShift = Math.Min(_sharedCellShift, shift);
-            op.Run = isStore ? &MemoryOps.StoreShared : &MemoryOps.LoadShared;
+            op.Run = isStore ? &MemoryOps.StoreShared
+                : !widens ? &MemoryOps.LoadShared
+                : type[0] == 's' ? &MemoryOps.LoadSharedWidened<int> : &MemoryOps.LoadSharedWidened<uint>;
         }
         else if (parts.Contains("global"))
         {
             op.Class = InstructionClass.Global;
             _globalCellShift = Math.Min(_globalCellShift, shift);
-            op.Run = isStore ? &MemoryOps.StoreGlobal : &MemoryOps.LoadGlobal;
+            op.Run = isStore ? &MemoryOps.StoreGlobal
+                : !widens ? &MemoryOps.LoadGlobal
+                : type[0] == 's' ? &MemoryOps.LoadGlobalWidened<int> : &MemoryOps.LoadGlobalWidened<uint>;
         }
         else if (parts.Contains("local") || parts.Contains("const"))
         {
@@ -272,7 +281,9 @@ internal sealed unsafe partial class PtxDecoder
             op.Class = InstructionClass.Global;
             _globalCellShift = Math.Min(_globalCellShift, shift);
             _sharedCellShift = Math.Min(_sharedCellShift, shift);
-            op.Run = isStore ? &MemoryOps.StoreGeneric : &MemoryOps.LoadGeneric;
+            op.Run = isStore ? &MemoryOps.StoreGeneric
+                : !widens ? &MemoryOps.LoadGeneric
+                : type[0] == 's' ? &MemoryOps.LoadGenericWidened<int> : &MemoryOps.LoadGenericWidened<uint>;
         }
     }
 
