@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -44,6 +45,9 @@ public static class Embedding
         {
             case DeviceKind.Cpu:
                 CpuEmbedding.Forward(ids, positions, typeIds, word, position, type, output);
+                break;
+            case DeviceKind.Cuda:
+                CudaEmbedding.Forward(ids, positions, typeIds, word, position, type, output);
                 break;
             default:
                 throw Check.NoBackend(device);
@@ -92,6 +96,9 @@ public static class Embedding
             case DeviceKind.Cpu:
                 CpuEmbedding.Backward(dOutput, ids, positions, typeIds, dWord, dPosition, dType);
                 break;
+            case DeviceKind.Cuda:
+                CudaEmbedding.Backward(dOutput, ids, positions, typeIds, dWord, dPosition, dType);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -129,6 +136,9 @@ public static class Embedding
         {
             case DeviceKind.Cpu:
                 CpuEmbedding.BackwardSparse(dOutput, ids, vocabulary, rowIds, values, rowCount);
+                break;
+            case DeviceKind.Cuda:
+                CudaEmbedding.BackwardSparse(dOutput, ids, rowIds, values, rowCount);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -262,3 +262,11 @@ public sealed class CpuEmbeddingTests(CpuBackend backend) : EmbeddingTests(backe
         });
     }
 }
+
+public sealed class EmulatedCudaForwardEmbeddingTests(EmulatedCudaForward backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseEmbeddingTests(EmulatedCudaReverse backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomEmbeddingTests(EmulatedCudaRandom backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaEmbeddingTests(CudaBackend backend) : EmbeddingTests(backend), IClassFixture<CudaBackend>;

@@ -64,6 +64,17 @@ public sealed class SectorTests
         Kernels.Dropout.Forward(x, x, new DropoutSite(0.1f, 1, 2, keys));
     });
 
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void Embedding(DType dtype) => AssertLeast(1, device =>
+    {
+        // The gather of whole rows; the sort's scattered words are excepted.
+        Tensor table = device.NewTensor(dtype, new Shape(50, C));
+        Tensor ids = device.NewTensor(DType.Int32, new Shape(N));
+        ids.CopyFrom<int>([.. Enumerable.Range(0, N).Select(i => i * 7 % 50)]);
+        Kernels.Embedding.Forward(ids, ids, default, table, table, table, device.NewTensor(dtype, new Shape(N, C)));
+    });
+
     private static void AssertLeast(int kernels, Action<CudaDevice> run)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());

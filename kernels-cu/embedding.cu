@@ -1,0 +1,384 @@
+// Embedding of packed tokens: y[n] = word[ids[n]] + position[positions[n]] + type[types[n]], and the gradients of the tables.
+// Source: J. Devlin et al., "BERT", 2019, figure 2.
+//
+// Forward: one warp a token.
+// Backward, for each table: no atomics, a fixed order. Each token counts the tokens that come before it when they are sorted stably by
+// their numbers; that is its place in the order (n^2 comparisons of 4 bytes, little beside the n c numbers summed). The sorted tokens are cut into chunks of
+// kChunk: a block sums the runs of equal numbers of its chunk, adds those that lie within it to the table, and leaves the sums of the
+// runs that reach over a border; the chunk where such a run begins then adds its pieces in order.
+#include "prelude.cuh"
+
+namespace
+{
+
+constexpr int kWarpsPerBlock = 4;
+constexpr int kThreadsPerBlock = kWarpsPerBlock * kWarpSize;
+constexpr int kChunk = 32;
+constexpr int kRowVector = 4;
+
+template <typename TTable, typename T, int W>
+__device__ __forceinline__ void gather_row(const TTable* word, const TTable* position, const TTable* type, T* y, int c)
+{
+    for (int i = lane_index() * W; i < c; i += kWarpSize * W)
+    {
+        float v[W], p[W];
+        load_floats(word + i, v);
+        load_floats(position + i, p);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            v[k] += p[k];
+        }
+
+        if (type != nullptr)
+        {
+            load_floats(type + i, p);
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                v[k] += p[k];
+            }
+        }
+
+        store_floats(y + i, v);
+    }
+}
+
+template <typename TTable, typename T>
+__device__ __forceinline__ void gather(
+    const int* ids, const int* positions, const int* types, const TTable* word, const TTable* position, const TTable* type, T* y, const int* live, int n, int c)
+{
+    int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
+    if (row >= live_rows(live, n))
+    {
+        return;
+    }
+
+    // 16 bytes where table and result are of one type; else 16 of the float32 and 8 of the bfloat16.
+    constexpr int W = sizeof(TTable) == sizeof(T) ? kVector<T> : kRowVector;
+    const TTable* w = word + (long long)ids[row] * c;
+    const TTable* p = position + (long long)positions[row] * c;
+    const TTable* t = type == nullptr || types == nullptr ? type : type + (long long)types[row] * c;
+    T* out = y + (long long)row * c;
+    if (c % W == 0)
+    {
+        gather_row<TTable, T, W>(w, p, t, out, c);
+    }
+    else
+    {
+        gather_row<TTable, T, 1>(w, p, t, out, c);
+    }
+}
+
+// Writes the sum of a run to its row: added to a dense table; to a sparse one, whose rows are new, as if it were zero.
+template <int W>
+__device__ __forceinline__ void put_row(float* table, const int* sorted, const int* slots, int at, int c, int column, const float (&sum)[W])
+{
+    int row = slots == nullptr ? sorted[at] : slots[at];
+    float* p = table + (long long)row * c + column;
+    float v[W];
+#pragma unroll
+    for (int k = 0; k < W; k++)
+    {
+        v[k] = 0.0f;
+    }
+
+    if (slots == nullptr)
+    {
+        load_parameters(p, v);
+    }
+
+#pragma unroll
+    for (int k = 0; k < W; k++)
+    {
+        v[k] += sum[k];
+    }
+
+    store_parameters(p, v);
+}
+
+// partials (chunks, 2, c): the sum of the run that reaches into the chunk, and of the one that begins in it and reaches out.
+template <typename T, int W>
+__device__ __forceinline__ void sum_columns(
+    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, int n, int c)
+{
+    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
+    int start = (int)blockIdx.y * kChunk;
+    if (column >= c || start >= n)
+    {
+        return;
+    }
+
+    float* p = partials + (long long)blockIdx.y * 2 * c + column;
+    int end = min(start + kChunk, n);
+    bool reaches_in = start > 0 && sorted[start - 1] == sorted[start];
+    float sum[W];
+#pragma unroll
+    for (int k = 0; k < W; k++)
+    {
+        sum[k] = 0.0f;
+    }
+
+    for (int i = start; i < end; i++)
+    {
+        float v[W];
+        load_floats(dy + (long long)order[i] * c + column, v);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            sum[k] += v[k];
+        }
+
+        bool run_ends = i + 1 == n || sorted[i + 1] != sorted[i];
+        if (run_ends || i + 1 == end)
+        {
+            if (reaches_in)
+            {
+                store_parameters(p, sum);
+            }
+            else if (run_ends)
+            {
+                put_row(table, sorted, slots, i, c, column, sum);
+            }
+            else
+            {
+                store_parameters(p + c, sum);
+            }
+
+            reaches_in = false;
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                sum[k] = 0.0f;
+            }
+        }
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void sum_runs(
+    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+{
+    int rows = live_rows(live, n);
+    if (c % kRowVector == 0)
+    {
+        sum_columns<T, kRowVector>(dy, order, sorted, slots, table, partials, rows, c);
+    }
+    else
+    {
+        sum_columns<T, 1>(dy, order, sorted, slots, table, partials, rows, c);
+    }
+}
+
+template <int W>
+__device__ __forceinline__ void merge_columns(
+    const float* partials, const int* sorted, const int* slots, float* table, int n, int c)
+{
+    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
+    int start = (int)blockIdx.y * kChunk;
+    int end = start + kChunk;
+    if (column >= c || end >= n)
+    {
+        return;
+    }
+
+    int number = sorted[end - 1];
+    bool reaches_out = sorted[end] == number;
+    bool begins_here = start == 0 || sorted[start - 1] != number;
+    if (!reaches_out || !begins_here)
+    {
+        return;
+    }
+
+    float sum[W];
+    const float* p = partials + (long long)blockIdx.y * 2 * c + column;
+    load_parameters(p + c, sum);
+    int next = end;
+    do
+    {
+        float v[W];
+        p += 2LL * c;
+        load_parameters(p, v);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            sum[k] += v[k];
+        }
+
+        next += kChunk;
+    } while (next < n && sorted[next] == number);
+
+    put_row(table, sorted, slots, end - 1, c, column, sum);
+}
+
+} // namespace
+
+// word (v, c), position (p, c), type (t, c) or null; types null: row 0 of type everywhere. y (n, c).
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_f32_f32(
+    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, float* y, const int* live, int n, int c)
+{
+    gather(ids, positions, types, word, position, type, y, live, n, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_f32_bf16(
+    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, bf16* y, const int* live, int n, int c)
+{
+    gather(ids, positions, types, word, position, type, y, live, n, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_bf16_f32(
+    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, float* y, const int* live, int n, int c)
+{
+    gather(ids, positions, types, word, position, type, y, live, n, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_bf16_bf16(
+    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, bf16* y, const int* live, int n, int c)
+{
+    gather(ids, positions, types, word, position, type, y, live, n, c);
+}
+
+// order (n): the tokens in the order of their numbers, equal ones as they come; sorted (n): their numbers. numbers null: all zero.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_order(
+    const int* numbers, int* order, int* sorted, const int* live, int n)
+{
+    __shared__ int tile[kThreadsPerBlock];
+    int rows = live_rows(live, n);
+    int first = (int)blockIdx.x * kThreadsPerBlock;
+    if (first >= rows)
+    {
+        return;
+    }
+
+    int thread = (int)threadIdx.x;
+    int token = first + thread;
+    if (numbers == nullptr)
+    {
+        if (token < rows)
+        {
+            order[token] = token;
+            sorted[token] = 0;
+        }
+
+        return;
+    }
+
+    int number = token < rows ? numbers[token] : 0;
+    int rank = 0;
+    for (int start = 0; start < rows; start += kThreadsPerBlock)
+    {
+        if (thread < rows - start)
+        {
+            tile[thread] = numbers[start + thread];
+        }
+
+        __syncthreads();
+        int count = min(kThreadsPerBlock, rows - start);
+        for (int k = 0; k < count; k++)
+        {
+            // An equal number comes before if its token does.
+            int other = tile[k];
+            rank += other < number || (other == number && start + k < token) ? 1 : 0;
+        }
+
+        __syncthreads();
+    }
+
+    if (token < rows)
+    {
+        order[rank] = token;
+        sorted[rank] = number;
+    }
+}
+
+// slots (n): the place of each sorted number among the different ones; row_ids: those; row_count (1): how many there are.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_slots(
+    const int* sorted, int* slots, int* row_ids, int* row_count, const int* live, int n)
+{
+    __shared__ int before[kWarpsPerBlock];
+    __shared__ unsigned begins[kWarpsPerBlock];
+    int rows = live_rows(live, n);
+    int first = (int)blockIdx.x * kThreadsPerBlock;
+    int i = first + (int)threadIdx.x;
+    if (rows == 0 && i == 0)
+    {
+        *row_count = 0;
+    }
+
+    if (first >= rows)
+    {
+        return;
+    }
+
+    // The runs that begin before this block, and those that begin in it.
+    int count = 0;
+    for (int j = (int)threadIdx.x; j < first; j += kThreadsPerBlock)
+    {
+        count += j == 0 || sorted[j - 1] != sorted[j] ? 1 : 0;
+    }
+
+#pragma unroll
+    for (int m = 16; m > 0; m >>= 1)
+    {
+        count += __shfl_xor_sync(kAllLanes, count, m);
+    }
+
+    bool begin = i < rows && (i == 0 || sorted[i - 1] != sorted[i]);
+    unsigned mask = __ballot_sync(kAllLanes, begin ? 1 : 0);
+    if (lane_index() == 0)
+    {
+        before[warp_index()] = count;
+        begins[warp_index()] = mask;
+    }
+
+    __syncthreads();
+    int slot = __popc(mask & (kAllLanes >> (31 - lane_index()))) - 1;
+#pragma unroll
+    for (int w = 0; w < kWarpsPerBlock; w++)
+    {
+        slot += before[w];
+        slot += w < warp_index() ? __popc(begins[w]) : 0;
+    }
+
+    if (i < rows)
+    {
+        slots[i] = slot;
+        if (begin)
+        {
+            row_ids[slot] = sorted[i];
+        }
+
+        if (i == rows - 1)
+        {
+            *row_count = slot + 1;
+        }
+    }
+}
+
+// table (v, c) += the sums of the runs of each chunk; slots null for a dense table. One block a strip of columns (x) and a chunk (y).
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_sum_f32(
+    const float* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+{
+    sum_runs(dy, order, sorted, slots, table, partials, live, n, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_sum_bf16(
+    const bf16* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+{
+    sum_runs(dy, order, sorted, slots, table, partials, live, n, c);
+}
+
+// The runs that reach over a border of chunks, each by the block of the chunk where it begins.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_merge(
+    const float* partials, const int* sorted, const int* slots, float* table, const int* live, int n, int c)
+{
+    int rows = live_rows(live, n);
+    if (c % kRowVector == 0)
+    {
+        merge_columns<kRowVector>(partials, sorted, slots, table, rows, c);
+    }
+    else
+    {
+        merge_columns<1>(partials, sorted, slots, table, rows, c);
+    }
+}
