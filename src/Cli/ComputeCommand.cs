@@ -11,7 +11,7 @@ namespace CrossAlign.Cli;
 /// <summary><c>crossalign compute</c>: one operation on tensors from a file, to be compared with another program's.</summary>
 internal static class ComputeCommand
 {
-    public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.") { CreateLoss(), CreateTower() };
+    public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.") { CreateLoss(), CreateTower(), CreateMetrics() };
 
     private static Command CreateLoss()
     {
@@ -44,6 +44,21 @@ internal static class ComputeCommand
                     using TwoTowerModel loaded = source.Load(device);
                     return operation.Run(input, loaded);
                 });
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    private static Command CreateMetrics()
+    {
+        Files files = new();
+        Command command = new("metrics", "Retrieval and geometry of two matrices a and b, whose rows belong together. --set neighbours.");
+        files.AddTo(command);
+        command.SetAction((parsed, _) => Task.Run(
+            () =>
+            {
+                MetricsOperation operation = WrongInvocationException.Guard(() => new MetricsOperation(files.SettingsOf(parsed)));
+                return files.Run(parsed, operation.Run);
             },
             CancellationToken.None));
         return command;

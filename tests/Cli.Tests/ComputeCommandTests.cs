@@ -146,7 +146,63 @@ public sealed class ComputeCommandTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task TheMetricsAreTheGoldenOnes()
+    {
+        using SafetensorsFile inputs = SafetensorsFile.Open(Fixtures.PathOf("metrics", "inputs.safetensors"));
+        SafetensorsWriter writer = new();
+        writer.Add("a", [200, 64], inputs.ReadSingles("x.a"));
+        writer.Add("b", [200, 64], inputs.ReadSingles("x.b"));
+        writer.Save(_folder.File("in.safetensors"));
+        Invocation run = await Invocation.RunAsync("compute", "metrics", "--in", _folder.File("in.safetensors"), "--out", _folder.File("out.safetensors"));
+        Assert.True(run.ExitCode == 0, run.Error);
+        using SafetensorsFile output = SafetensorsFile.Open(_folder.File("out.safetensors"));
+        JsonElement golden = JsonElement.Parse(File.ReadAllText(Fixtures.PathOf("metrics", "expected.json")));
+        foreach (string direction in (string[])["a-b", "b-a"])
+        {
+            foreach (string score in (string[])["cosine", "csls", "margin"])
+            {
+                JsonElement expected = golden.GetProperty("retrieval").GetProperty($"{direction.Replace("-", "->", StringComparison.Ordinal)}.{score}");
+                Same(expected, "R@1", $"{direction}.{score}.r1");
+                Same(expected, "R@5", $"{direction}.{score}.r5");
+                Same(expected, "R@10", $"{direction}.{score}.r10");
+                Same(expected, "MRR", $"{direction}.{score}.mrr");
+                Same(expected, "median_rank", $"{direction}.{score}.medianRank");
+            }
+
+            Same(golden.GetProperty("retrieval").GetProperty($"{direction.Replace("-", "->", StringComparison.Ordinal)}.hubness_k10"), "skewness", direction + ".hubness");
+        }
+
+        foreach (string side in (string[])["a", "b"])
+        {
+            JsonElement expected = golden.GetProperty("geometry").GetProperty(side);
+            Same(expected, "effective_rank_energy", side + ".effectiveRank");
+            Same(expected, "effective_rank_roy_vetterli", side + ".effectiveRankRoyVetterli");
+            Same(expected, "isoscore", side + ".isoScore");
+            Same(expected, "mean_pairwise_cosine", side + ".meanPairwiseCosine");
+            Same(expected, "uniformity", side + ".uniformity");
+            Same(expected, "entropy", side + ".entropy");
+            Same(expected, "poz", side + ".nearZero");
+        }
+
+        JsonElement pair = golden.GetProperty("pairs").GetProperty("ab");
+        Same(pair, "alignment", "alignment");
+        Same(pair, "modality_gap", "modalityGap");
+        Same(pair, "centroid_cosine", "centroidCosine");
+        Same(pair, "gram_correlation", "gramCorrelation");
+        Same(pair, "neighbour_overlap_k10", "neighbourOverlap");
+
+        void Same(JsonElement expected, string key, string name)
+        {
+            double value = expected.GetProperty(key).GetDouble();
+            double actual = output.ReadDoubles(name)[0];
+            Assert.True(Math.Abs(actual - value) <= 1e-5 * Math.Max(1, Math.Abs(value)), $"{name} is {actual}, expected {value}");
+        }
+    }
+
     [Theory]
+    [InlineData("metrics --in IN --out x.safetensors", 1, "'a'")]
+    [InlineData("metrics --in IN --out x.safetensors --set neighbours=0.5", 2, "neighbours")]
     [InlineData("loss --in no-such.safetensors --out x.safetensors", 2, "no-such.safetensors")]
     [InlineData("loss --in IN --out x.safetensors --set variant=clip", 2, "symmetric")]
     [InlineData("loss --in IN --out x.safetensors --set smothing=0.1", 2, "smoothing")]
