@@ -41,6 +41,35 @@ public sealed class LiveRowsTests
     }
 
     [Fact]
+    public void AReplayedGraphOfTheTokensOtherOperationsEqualsTheEagerStep()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        TokenTensors full = new(device, Capacity);
+        Tensor rows = device.NewTensor(DType.Int32, new Shape(1));
+        full.Step();
+        device.SetLiveRows(Capacity, rows);
+        using CudaGraph graph = CudaGraph.Capture(device, full.Step);
+        device.SetLiveRows(Capacity, default);
+        foreach (int n in (int[])[Capacity, 37, 1, 64])
+        {
+            TokenTensors eager = new(device, n);
+            eager.Fill(n);
+            eager.Step();
+            full.Fill(n);
+            rows.CopyFrom<int>([n]);
+            graph.Launch();
+
+            Assert.Equal(eager.Output.ToArray<float>(), full.Output.Rows(0, n).ToArray<float>());
+            Assert.Equal(eager.DInput.ToArray<float>(), full.DInput.Rows(0, n).ToArray<float>());
+            Assert.Equal(eager.DBias.ToArray<float>(), full.DBias.ToArray<float>());
+            Assert.Equal(eager.DTable.ToArray<float>(), full.DTable.ToArray<float>());
+            Assert.Contains(full.DTable.ToArray<float>(), v => v != 0);
+            Assert.All(full.Output.Rows(n, Capacity - n).ToArray<float>(), v => Assert.Equal(0, v));
+            Assert.All(full.DInput.Rows(n, Capacity - n).ToArray<float>(), v => Assert.Equal(0, v));
+        }
+    }
+
+    [Fact]
     public void AlignedRowsTouchNoMoreSectorsThanTheyMust()
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
@@ -91,6 +120,54 @@ public sealed class LiveRowsTests
             LayerNorm.Forward(_input, _weight, _bias, Output, _mean, _rstd, 1e-5f);
             LayerNorm.Backward(Output, _input, _weight, _mean, _rstd, DInput, DWeight, _bias);
             device.Zero(_bias);
+        }
+    }
+
+    /// <summary>Embedding, GELU, dropout, residual and L2 norm, and their gradients.</summary>
+    private sealed class TokenTensors(CudaDevice device, int n)
+    {
+        private const int TableRows = 7;
+
+        private readonly Tensor _table = device.NewTensor(DType.Float32, new Shape(TableRows, C));
+        private readonly Tensor _bias = device.NewTensor(DType.Float32, new Shape(C));
+        private readonly Tensor _ids = device.NewTensor(DType.Int32, new Shape(n));
+        private readonly Tensor _keys = device.NewTensor(DType.Int32, new Shape(n, 2));
+        private readonly Tensor _embedded = device.NewTensor(DType.Float32, new Shape(n, C));
+        private readonly Tensor _activated = device.NewTensor(DType.Float32, new Shape(n, C));
+        private readonly Tensor _norm = device.NewTensor(DType.Float32, new Shape(n));
+
+        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+
+        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+
+        public Tensor DBias { get; } = device.NewTensor(DType.Float32, new Shape(C));
+
+        public Tensor DTable { get; } = device.NewTensor(DType.Float32, new Shape(TableRows, C));
+
+        public void Fill(int rows)
+        {
+            device.Zero(Output);
+            device.Zero(DInput);
+            device.Zero(DBias);
+            device.Zero(DTable);
+            _table.CopyFrom<float>(TestData.Normal(DType.Float32, TableRows * C, 1));
+            _bias.CopyFrom<float>(TestData.Normal(DType.Float32, C, 2));
+            _ids.Rows(0, rows).CopyFrom<int>([.. Enumerable.Range(0, rows).Select(i => i * 3 % TableRows)]);
+            _keys.Rows(0, rows).CopyFrom<int>([.. Enumerable.Range(0, 2 * rows)]);
+        }
+
+        public void Step()
+        {
+            DropoutSite site = new(0.25f, 3, 4, _keys);
+            Embedding.Forward(_ids, _ids, default, _table, _table, default, _embedded);
+            Gelu.Forward(GeluKind.Erf, _embedded, _bias, _activated);
+            Dropout.Forward(_activated, _activated, site);
+            Residual.Add(_activated, _embedded, _activated);
+            L2Norm.Forward(_activated, Output, _norm);
+            L2Norm.Backward(_embedded, Output, _norm, DInput);
+            Dropout.Backward(DInput, DInput, site);
+            Gelu.Backward(GeluKind.Erf, DInput, _embedded, _bias, DInput, DBias);
+            Embedding.Backward(DInput, _ids, _ids, default, DTable, default, default);
         }
     }
 }
