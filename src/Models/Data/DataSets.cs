@@ -1,3 +1,4 @@
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Training.Configuration;
 
 namespace CrossAlign.Models.Data;
@@ -37,6 +38,8 @@ public static class DataSets
         {
             PhotoAlbum.Name => PhotoAlbum.Load(options, cache, progress, cancellationToken),
             ShapesDataSet.Name => ShapesDataSet.Create(options),
+            _ when Directory.Exists(name) => FolderDataSet.Load(
+                name, ImageDecoder.Default, options, progress: progress, cancellationToken: cancellationToken),
             _ => throw new UserErrorException(
                 $"there is no data set '{name}'", $"give {PhotoAlbum.Name}, {ShapesDataSet.Name}, or a folder with a captions.jsonl"),
         };
