@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text;
 using CrossAlign.Kernels.Tests.Harness;
 using CrossAlign.Runtime;
@@ -116,6 +115,16 @@ public sealed class SimilarityCrossEntropyTableTests
 
     private static string Letter(int index) => ((char)('a' + index)).ToString();
 
-    private static string DocumentPath([CallerFilePath] string thisFile = "") =>
-        Path.Combine(Path.GetDirectoryName(thisFile)!, "..", "..", "docs", "loss.md");
+    private static string DocumentPath()
+    {
+        // A build for CI stamps no path of the machine into the assembly, so the checkout is found from where the test runs.
+        DirectoryInfo? folder = new(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "CrossAlign.sln")))
+        {
+            folder = folder.Parent;
+        }
+
+        Assert.True(folder is not null, "The test does not run inside the checkout.");
+        return Path.Combine(folder.FullName, "docs", "loss.md");
+    }
 }
