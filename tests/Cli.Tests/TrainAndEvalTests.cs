@@ -39,7 +39,11 @@ public sealed class TrainAndEvalTests : IDisposable
     [InlineData("--languages", "en,xx", "'xx'")]
     [InlineData("--set", "styles=[\"no-such-style\"]", "no-such-style")]
     [InlineData("--set", "batchSize=5000", "5000")]
-    public async Task WhatTheDataLacksIsNamed(string option, string value, string named)
+    [InlineData("--set", "precision=bf16", "'precision'")]
+    [InlineData("--set", "textTower.from=somewhere", "'textTower.from'")]
+    [InlineData("--set", "imageTower.freeze=all", "'imageTower.freeze'")]
+    [InlineData("--set", "loss.variant=sigmoidNormalized", "'loss.variant'")]
+    public async Task WhatCannotBeHadIsNamed(string option, string value, string named)
     {
         Invocation run = await Invocation.RunAsync([.. Train(Path.Combine(_root, "run")), option, value]);
         Assert.Equal(1, run.ExitCode);

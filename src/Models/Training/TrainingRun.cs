@@ -44,6 +44,7 @@ public sealed class TrainingRun
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(observer);
+        TrainerLimits.Check(request.Config);
         return new TrainingRun(request, observer).Train(cancellation);
     }
 
