@@ -13,7 +13,7 @@ internal static class GlobalOptions
 
     public static Option<string?> Device { get; } = new("--device")
     {
-        Description = "cpu, cuda or cuda-emulated (default: cuda where a GPU and its driver are found, else cpu).",
+        Description = "Where to compute: cpu, the only device that training and evaluation run on yet.",
         Recursive = true,
     };
 

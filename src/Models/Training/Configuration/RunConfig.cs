@@ -37,7 +37,7 @@ public sealed record RunConfig
     public int Threads { get; init; }
 
     /// <summary>Where to compute.</summary>
-    [Description("auto, cpu, cuda or cuda-emulated.")]
+    [Description("auto or cpu; the CUDA devices do not have every operation yet.")]
     public string Device { get; init; } = "auto";
 
     /// <summary>Precision of matrix products.</summary>
