@@ -75,7 +75,7 @@ __device__ __forceinline__ void ragged_row(const T* x, T* y, const Mask& mask, i
 
 template <typename T>
 __device__ __forceinline__ void apply(
-    const T* x, T* y, const int* tokens, const int* live, int n, int c, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const T* x, T* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, n))
@@ -84,7 +84,7 @@ __device__ __forceinline__ void apply(
     }
 
     int2 name = reinterpret_cast<const int2*>(tokens)[row];
-    Mask mask = {key, site, threshold, scale, (unsigned)name.x, (unsigned)name.y};
+    Mask mask = {dropout_key(stored_key, key), site, threshold, scale, (unsigned)name.x, (unsigned)name.y};
     long long offset = (long long)row * c;
     if (c % kVector<T> == 0)
     {
@@ -100,13 +100,13 @@ __device__ __forceinline__ void apply(
 
 // x, y (n, c); tokens (n, 2): example and position. y may be x. `site` is already site * 1024 + 1023.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) dropout_f32(
-    const float* x, float* y, const int* tokens, const int* live, int n, int c, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const float* x, float* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
 {
-    apply(x, y, tokens, live, n, c, key, site, threshold, scale);
+    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) dropout_bf16(
-    const bf16* x, bf16* y, const int* tokens, const int* live, int n, int c, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const bf16* x, bf16* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
 {
-    apply(x, y, tokens, live, n, c, key, site, threshold, scale);
+    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale);
 }

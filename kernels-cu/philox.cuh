@@ -27,6 +27,12 @@ __device__ __forceinline__ uint4 philox(unsigned long long key, unsigned c0, uns
     return make_uint4(c0, c1, c2, c3);
 }
 
+// The key of a step: two words of the device's memory, lower first, or, where there are none, the argument of the launch.
+__device__ __forceinline__ unsigned long long dropout_key(const int* stored, unsigned long long key)
+{
+    return stored == nullptr ? key : (unsigned)stored[0] | ((unsigned long long)(unsigned)stored[1] << 32);
+}
+
 // What dropout multiplies by: `scale` where the word's upper 24 bits reach the threshold ceil(rate 2^24), else zero.
 __device__ __forceinline__ float dropout_factor(unsigned word, unsigned threshold, float scale)
 {

@@ -14,7 +14,7 @@ namespace CrossAlign.Kernels;
 /// with word key position % 4. Source: N. Srivastava et al., "Dropout", 2014, section 4, scaled when training.
 /// </remarks>
 /// <param name="Rate">The share that is dropped, from 0 to less than 1.</param>
-/// <param name="Key">The run's seed mixed with the step.</param>
+/// <param name="Key">The run's seed mixed with the step; not read where <see cref="StoredKey"/> is present.</param>
 /// <param name="Site">Which layer and which place in it; below 2^22.</param>
 /// <param name="TokenKeys">(N, 2), int32: example and position of each packed token; may be absent where the rate is 0.</param>
 public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tensor TokenKeys)
@@ -22,8 +22,45 @@ public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tens
     /// <summary>The greatest number of heads that attention with dropout can have.</summary>
     public const int MaxHeads = 1023;
 
+    /// <summary>The shape of <see cref="StoredKey"/>.</summary>
+    public static Shape StoredKeyShape => new(2);
+
+    /// <summary>
+    /// (2), int32: the key on the device of the operation, lower word first, which takes the place of <see cref="Key"/> and is read
+    /// when the operation runs, not when it is issued: a replayed graph drops what the step drops whose key was written last
+    /// (<see cref="WriteKey"/>). Absent for a key that is known when the operation is issued.
+    /// </summary>
+    public Tensor StoredKey { get; init; }
+
     /// <summary>Whether anything is dropped.</summary>
     public bool IsActive => Rate > 0;
+
+    /// <summary>Writes a key where <see cref="StoredKey"/> is read from; allocates nothing on the managed heap.</summary>
+    /// <param name="key">The run's seed mixed with the step.</param>
+    /// <param name="storedKey">(2), int32; overwritten.</param>
+    /// <exception cref="ArgumentException"><paramref name="storedKey"/> is absent, or has another shape or type.</exception>
+    public static void WriteKey(ulong key, in Tensor storedKey)
+    {
+        if (!storedKey.IsPresent)
+        {
+            throw new ArgumentException($"storedKey is absent; it must be {DType.Int32} {StoredKeyShape}.", nameof(storedKey));
+        }
+
+        Check.Is(storedKey, StoredKeyShape, DType.Int32, storedKey.Device);
+        storedKey.CopyFrom<int>([(int)(uint)key, (int)(uint)(key >> 32)]);
+    }
+
+    /// <summary>The key of an operation on the CPU.</summary>
+    internal ulong ReadKey()
+    {
+        if (!StoredKey.IsPresent)
+        {
+            return Key;
+        }
+
+        ReadOnlySpan<int> words = StoredKey.AsSpan<int>();
+        return (uint)words[0] | ((ulong)(uint)words[1] << 32);
+    }
 
     internal void CheckFor(int tokens, Device device)
     {
@@ -40,7 +77,9 @@ public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tens
         if (IsActive)
         {
             Tensor tokenKeys = TokenKeys;
+            Tensor storedKey = StoredKey;
             Check.Is(tokenKeys, new Shape(tokens, 2), DType.Int32, device, nameof(TokenKeys));
+            Check.IsOrAbsent(storedKey, StoredKeyShape, DType.Int32, device, nameof(StoredKey));
         }
     }
 }

@@ -183,6 +183,15 @@ public abstract class AttentionTests(Backend backend)
     }
 
     [Fact]
+    public void AStoredKeyDropsWhatTheSameKeyDropsThatIsGiven()
+    {
+        Inputs given = new(DType.Float32, 2, 16, false, [5, 9], 0.4f);
+        Inputs stored = given with { StoresKey = true };
+        Assert.Equal(backend.Download(RunForward(backend, given).Output), backend.Download(RunForward(backend, stored).Output));
+        Assert.Equal(backend.Download(RunBackward(backend, given)), backend.Download(RunBackward(backend, stored)));
+    }
+
+    [Fact]
     public void WrongArgumentsAreRefusedByName()
     {
         Tensor qkv = backend.Poisoned(DType.Float32, new Shape(4, 24));
@@ -275,6 +284,8 @@ public abstract class AttentionTests(Backend backend)
 
         public bool Causal { get; init; }
 
+        public bool StoresKey { get; init; }
+
         public int[] Ends { get; private init; }
 
         public int N { get; private init; }
@@ -294,8 +305,22 @@ public abstract class AttentionTests(Backend backend)
             TokenKeys = TokenKeys[(2 * Ends[s])..(2 * Ends[s + 1])],
         };
 
-        public DropoutSite Site(Backend backend) =>
-            _rate == 0 ? default : new DropoutSite(_rate, Key, 77, backend.Upload(new Shape(N, 2), TokenKeys));
+        public DropoutSite Site(Backend backend)
+        {
+            if (_rate == 0)
+            {
+                return default;
+            }
+
+            DropoutSite site = new(_rate, Key, 77, backend.Upload(new Shape(N, 2), TokenKeys));
+            if (StoresKey)
+            {
+                site = site with { Key = 0, StoredKey = backend.Poisoned(DType.Int32, DropoutSite.StoredKeyShape) };
+                DropoutSite.WriteKey(Key, site.StoredKey);
+            }
+
+            return site;
+        }
 
         /// <summary>What <see cref="DropoutSite"/> promises, written down once more.</summary>
         public double Factor(int query, int key, int head)

@@ -83,6 +83,26 @@ public abstract class DropoutTests(Backend backend)
     }
 
     [Fact]
+    public void AStoredKeyDropsWhatTheSameKeyDropsThatIsGiven()
+    {
+        float[] input = TestData.Normal(DType.Float32, 20 * 12, 1);
+        Tensor tensor = backend.Upload(DType.Float32, new Shape(20, 12), input);
+        Tensor given = backend.Poisoned(DType.Float32, tensor.Shape);
+        Tensor stored = backend.Poisoned(DType.Float32, tensor.Shape);
+        DropoutSite site = new(0.5f, Key, Site, backend.Upload(new Shape(20, 2), Keys(20)));
+        DropoutSite storedSite = site with { Key = 1, StoredKey = backend.Poisoned(DType.Int32, DropoutSite.StoredKeyShape) };
+        foreach (ulong key in (ulong[])[Key, 0xFFFF_FFFF_8000_0000, 0x8000_0000])
+        {
+            DropoutSite.WriteKey(key, storedSite.StoredKey);
+            Dropout.Forward(tensor, given, site with { Key = key });
+            Dropout.Forward(tensor, stored, storedSite);
+            Assert.Equal(backend.Download(given), backend.Download(stored));
+        }
+
+        backend.CheckGuards();
+    }
+
+    [Fact]
     public void WrongArgumentsAreRefusedByName()
     {
         Tensor x = backend.Poisoned(DType.Float32, new Shape(3, 4));
@@ -91,6 +111,11 @@ public abstract class DropoutTests(Backend backend)
         Assert.Contains("TokenKeys is Int32 (2, 2); it must be Int32 (3, 2)", e.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => Dropout.Forward(x, x, new DropoutSite(float.NaN, 1, 2, keys)));
         Assert.Throws<ArgumentException>(() => Dropout.Forward(x, x, new DropoutSite(0, 1, 1u << 22, keys)));
+        DropoutSite site = new(0.1f, 1, 2, backend.Upload(new Shape(3, 2), Keys(3))) { StoredKey = x };
+        e = Assert.Throws<ArgumentException>(() => Dropout.Forward(x, x, site));
+        Assert.Contains("StoredKey is Float32 (3, 4); it must be Int32 (2)", e.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, keys));
+        Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, default));
     }
 
     protected static int[] Keys(int n)

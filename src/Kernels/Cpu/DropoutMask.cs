@@ -22,7 +22,7 @@ internal readonly unsafe struct DropoutMask
 
     public DropoutMask(in DropoutSite site)
     {
-        _key = site.Key;
+        _key = site.IsActive ? site.ReadKey() : 0;
         _site = site.Site << 10;
 
         // k 2^-24 >= rate for whole k just if k >= ceil(rate 2^24); the product is exact in double.

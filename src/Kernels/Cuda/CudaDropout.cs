@@ -31,7 +31,7 @@ internal static class CudaDropout
         arguments.AddAddress(device.LiveRows(n));
         arguments.Add(n);
         arguments.Add(input.Shape[1]);
-        arguments.Add(site.Key);
+        AddKey(ref arguments, site);
         arguments.Add((site.Site << 10) | DropoutSite.MaxHeads);
 
         // k 2^-24 >= rate for whole k just if k >= ceil(rate 2^24); the product is exact in double.
@@ -42,5 +42,12 @@ internal static class CudaDropout
             CudaKernels.Blocks(n, WarpsPerBlock),
             ThreadsPerBlock,
             ref arguments);
+    }
+
+    /// <summary>The two arguments that <c>dropout_key</c> of <c>philox.cuh</c> takes.</summary>
+    public static void AddKey(ref KernelArguments arguments, in DropoutSite site)
+    {
+        arguments.Add(site.StoredKey);
+        arguments.Add(site.Key);
     }
 }
