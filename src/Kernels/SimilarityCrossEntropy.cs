@@ -12,6 +12,8 @@ namespace CrossAlign.Kernels;
 /// <para>Work goes by super-tiles: a first pass merges a running (maximum, sum) a row and a column, a second one forms the
 /// gradient of a super-tile's logits once and adds its products to both towers' gradients: 4 matrix products of 2 B K E (3 with one tower
 /// locked, with the similarities kept, or for the sigmoid). The scale's gradient is the inner product of a tower with its gradient.</para>
+/// <para>At <see cref="MatMulPrecision.BFloat16"/> float32 embeddings are taken as rounded to bfloat16 wherever they are read, and the gradients of the
+/// logits as they enter their products; statistics, sums and results stay float32. On the processor products are formed in float32 all the same.</para>
 /// <para>Edge cases: a column without a positive, and an ignored row, have no loss and remain negatives of the others; where nothing
 /// counts the loss is 0 and so are the gradients. NaN or infinite embeddings give a NaN loss.</para>
 /// <para>Sources: A. Radford et al. 2021 (CLIP), figure 3; X. Zhai et al. 2023 (SigLIP), algorithm 1; M. Milakov, N. Gimelshein 2018 (online

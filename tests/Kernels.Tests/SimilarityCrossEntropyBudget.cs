@@ -18,20 +18,29 @@ public static class SimilarityCrossEntropyBudget
     private const double SmallestLoss = 0.125;
 
     /// <summary>What is wrong with a result, or null.</summary>
-    public static string? Explain(SimilarityCrossEntropyCase x, SimilarityCrossEntropyResult<double> expected, SimilarityCrossEntropyResult<float> actual)
+    /// <param name="x">The problem.</param>
+    /// <param name="expected">The reference's result.</param>
+    /// <param name="actual">The operation's.</param>
+    /// <param name="precision">BFloat16: the twin rounds what enters its products, and a scalar, which is one draw of that rounding, has the last places of bfloat16.</param>
+    public static string? Explain(
+        SimilarityCrossEntropyCase x, SimilarityCrossEntropyResult<double> expected, SimilarityCrossEntropyResult<float> actual, MatMulPrecision precision = MatMulPrecision.Float32)
     {
+        Converter<float, float>? operand = precision == MatMulPrecision.BFloat16 ? v => BFloat16.FromSingle(v).ToSingle() : null;
+        DType scalar = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+
         // Prefixes are sets of coordinates: places are changed between one prefix's end and the next.
         int[] ends = [0, .. x.Options.Prefixes.Select(p => p.Width).Append(x.E).Distinct().Order()];
         int orders = (long)x.B * x.K > 1_000_000 ? 1 : Orders;
-        SimilarityCrossEntropyResult<float> worst = SimilarityCrossEntropyReference.Run(x.ToFloat());
+        SimilarityCrossEntropyResult<float> worst = SimilarityCrossEntropyReference.Run(x.ToFloat() with { Operand = operand });
         for (int order = 1; order < orders; order++)
         {
-            SimilarityCrossEntropyResult<float> twin = SimilarityCrossEntropyReference.Run((x with
+            SimilarityCrossEntropyCase rotated = x with
             {
                 Captions = Rotate(x.Captions, x.E, ends, order),
                 Images = Rotate(x.Images, x.E, ends, order),
                 Extra = Rotate(x.Extra, x.E, ends, order),
-            }).ToFloat());
+            };
+            SimilarityCrossEntropyResult<float> twin = SimilarityCrossEntropyReference.Run(rotated.ToFloat() with { Operand = operand });
             worst.Loss = Worse(expected.Loss, worst.Loss, twin.Loss);
             worst.DScale = Worse(expected.DScale, worst.DScale, twin.DScale);
             worst.DBias = Worse(expected.DBias, worst.DBias, twin.DBias);
@@ -42,24 +51,24 @@ public static class SimilarityCrossEntropyBudget
             Worse(expected.DExtra, worst.DExtra, Rotate(twin.DExtra, x.E, ends, -order));
         }
 
-        return Scalar("loss", expected.Loss, worst.Loss, actual.Loss, ErrorBudget.ForwardFactor, SmallestLoss)
+        return Scalar("loss", expected.Loss, worst.Loss, actual.Loss, ErrorBudget.ForwardFactor, scalar, SmallestLoss)
             ?? Explain("rowLoss", expected.RowLoss, worst.RowLoss, actual.RowLoss, ErrorBudget.ForwardFactor)
             ?? Explain("columnLoss", expected.ColumnLoss, worst.ColumnLoss, actual.ColumnLoss, ErrorBudget.ForwardFactor)
             ?? (x.LockCaptions ? null : Explain("dCaptions", expected.DCaptions, worst.DCaptions, actual.DCaptions, ErrorBudget.BackwardFactor))
             ?? (x.LockImages ? null : Explain("dImages", expected.DImages, worst.DImages, actual.DImages, ErrorBudget.BackwardFactor))
             ?? (x.X == 0 ? null : Explain("dExtra", expected.DExtra, worst.DExtra, actual.DExtra, ErrorBudget.BackwardFactor))
-            ?? Scalar("dScale", expected.DScale, worst.DScale, actual.DScale, ErrorBudget.BackwardFactor, ScaleTerms(x, expected))
-            ?? (x.Bias is null ? null : Scalar("dBias", expected.DBias, worst.DBias, actual.DBias, ErrorBudget.BackwardFactor));
+            ?? Scalar("dScale", expected.DScale, worst.DScale, actual.DScale, ErrorBudget.BackwardFactor, scalar, ScaleTerms(x, expected))
+            ?? (x.Bias is null ? null : Scalar("dBias", expected.DBias, worst.DBias, actual.DBias, ErrorBudget.BackwardFactor, scalar));
     }
 
     private static string? Explain(string what, double[] expected, float[] twin, float[] actual, double factor) =>
         ErrorBudget.Explain(expected, twin, actual, DType.Float32, factor, what);
 
     /// <summary>A scalar is a sum of terms that may cancel: units in the last place are those of <paramref name="size"/>, the largest magnitude on the way.</summary>
-    private static string? Scalar(string what, double expected, float twin, float actual, double factor, double size = 0)
+    private static string? Scalar(string what, double expected, float twin, float actual, double factor, DType dtype, double size = 0)
     {
         float sized = (float)Math.Max(Math.Abs(size), Math.Abs(expected));
-        return ErrorBudget.Explain([expected, sized], [twin, sized], [actual, sized], DType.Float32, factor, what);
+        return ErrorBudget.Explain([expected, sized], [twin, sized], [actual, sized], dtype, factor, what);
     }
 
     private static float Worse(double expected, float a, float b) => Math.Abs(b - expected) > Math.Abs(a - expected) ? b : a;

@@ -42,6 +42,9 @@ public sealed record SimilarityCrossEntropyProblem<T>(int B, int K, int E, T[] C
     /// <summary>Infinite: no mask.</summary>
     public T FalseNegativeMargin { get; init; } = T.PositiveInfinity;
 
+    /// <summary>What becomes of a number that enters a matrix product: rounding, for the twin of a lower precision; null for nothing.</summary>
+    public Converter<T, T>? Operand { get; init; }
+
     public (int Width, T Weight)[] Prefixes { get; init; } = [];
 }
 

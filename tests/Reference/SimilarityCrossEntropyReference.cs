@@ -36,6 +36,8 @@ public static class SimilarityCrossEntropyReference
         int columns = x.K + x.X;
         (T[] u, T[] uNorm) = Rows(x.Captions, x.B, x.E, width, x.Normalize);
         (T[] v, T[] vNorm) = Rows([.. x.Images, .. x.Extra], columns, x.E, width, x.Normalize);
+        T[] uOperand = x.Operand is null ? u : Array.ConvertAll(u, x.Operand);
+        T[] vOperand = x.Operand is null ? v : Array.ConvertAll(v, x.Operand);
         T half = T.One / T.CreateChecked(2);
         bool clamped = x.LogScale && T.Exp(x.Scale) > x.MaxScale;
         T s = !x.LogScale ? x.Scale : clamped ? x.MaxScale : T.Exp(x.Scale);
@@ -48,7 +50,7 @@ public static class SimilarityCrossEntropyReference
                 T sum = T.Zero;
                 for (int e = 0; e < width; e++)
                 {
-                    sum += u[(i * width) + e] * v[(j * width) + e];
+                    sum += uOperand[(i * width) + e] * vOperand[(j * width) + e];
                 }
 
                 dot[(i * columns) + j] = sum;
@@ -142,10 +144,11 @@ public static class SimilarityCrossEntropyReference
                 T gradient = factor * g[(i * columns) + j];
                 dScale += gradient * dot[(i * columns) + j];
                 total.DBias += gradient;
+                T operand = x.Operand is null ? gradient : x.Operand(gradient);
                 for (int e = 0; e < width; e++)
                 {
-                    du[(i * width) + e] += s * gradient * v[(j * width) + e];
-                    dv[(j * width) + e] += s * gradient * u[(i * width) + e];
+                    du[(i * width) + e] += s * operand * vOperand[(j * width) + e];
+                    dv[(j * width) + e] += s * operand * uOperand[(i * width) + e];
                 }
             }
         }

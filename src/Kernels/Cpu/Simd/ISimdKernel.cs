@@ -34,4 +34,19 @@ internal static unsafe class SimdKernel
             (SimdTier.Scalar, DType.BFloat16) => &TKernel.Run<FloatScalar, BFloat16Element>,
             _ => throw new NotSupportedException($"{dtype} is not a storage type of {typeof(TKernel).Name}."),
         };
+
+    /// <summary>The same, with float32 elements rounded to bfloat16 as they are read where that is asked for.</summary>
+    /// <typeparam name="TKernel">The kernel.</typeparam>
+    /// <param name="dtype">How the tensors are stored.</param>
+    /// <param name="round">Whether to round (<see cref="MatMulPrecision.BFloat16"/>).</param>
+    /// <returns>A task for <see cref="WorkerPool.Run"/>.</returns>
+    /// <exception cref="NotSupportedException">The storage type is neither float32 nor bfloat16.</exception>
+    public static delegate*<int, void*, void> For<TKernel>(DType dtype, bool round)
+        where TKernel : ISimdKernel => !round || dtype != DType.Float32 ? For<TKernel>(dtype) : CpuFeatures.Tier switch
+        {
+            SimdTier.Vector512 => &TKernel.Run<Float512, RoundedElement>,
+            SimdTier.Vector256 => &TKernel.Run<Float256, RoundedElement>,
+            SimdTier.Vector128 => &TKernel.Run<Float128, RoundedElement>,
+            _ => &TKernel.Run<FloatScalar, RoundedElement>,
+        };
 }

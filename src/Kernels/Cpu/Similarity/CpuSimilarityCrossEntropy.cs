@@ -143,6 +143,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
         CpuSimilarityState state = default;
         workspace.Plan.Lay(ref state, workspace.Address);
         state.DType = inputs.Captions.DType;
+        state.Round = workspace.Device.MatMulPrecision == MatMulPrecision.BFloat16;
         state.E = workspace.Width;
         state.ImageCount = inputs.Images.Shape[0];
         state.Rows.Count = inputs.Captions.Shape[0];

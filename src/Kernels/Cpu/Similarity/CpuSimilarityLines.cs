@@ -44,7 +44,7 @@ internal static unsafe class CpuSimilarityLines
     public static void Keep(CpuSimilarityState* s, void* source, float* gradient, int count, double* inner, WorkerPool workers)
     {
         LineState state = Lines(s, source, gradient, count, null, inner);
-        workers.Run(state.Partition.Count, SimdKernel.For<KeepKernel>(s->DType), &state);
+        workers.Run(state.Partition.Count, SimdKernel.For<KeepKernel>(s->DType, s->Round), &state);
     }
 
     /// <summary>After a prefix.</summary>
@@ -62,7 +62,7 @@ internal static unsafe class CpuSimilarityLines
     {
         LineState state = Lines(s, source, gradient, count, rstd, inner);
         state.Factor = isLast ? s->Scale : 1;
-        workers.Run(state.Partition.Count, SimdKernel.For<FinishKernel>(s->DType), &state);
+        workers.Run(state.Partition.Count, SimdKernel.For<FinishKernel>(s->DType, s->Round), &state);
         double sum = 0;
         magnitude = 0;
         for (int p = 0; p < state.Partition.Count; p++)

@@ -83,13 +83,13 @@ internal static unsafe class CpuSimilarityPreparation
     private static void Norms(CpuSimilarityState* s, void* source, int count, float* rstd, WorkerPool workers)
     {
         NormState state = new() { Partition = new RowPartition(count, MinRowsPerPartition), Source = source, E = s->E, Width = s->Width, Rstd = rstd };
-        workers.Run(state.Partition.Count, SimdKernel.For<NormKernel>(s->DType), &state);
+        workers.Run(state.Partition.Count, SimdKernel.For<NormKernel>(s->DType, s->Round), &state);
     }
 
     private static void Thresholds(CpuSimilarityState* s, in CpuSimilarityBlock block, WorkerPool workers)
     {
         DotState state = new() { Partition = new RowPartition(block.RowCount, MinRowsPerPartition), State = s, Block = block };
-        workers.Run(state.Partition.Count, SimdKernel.For<DotKernel>(s->DType), &state);
+        workers.Run(state.Partition.Count, SimdKernel.For<DotKernel>(s->DType, s->Round), &state);
 
         // A column compares with the highest of its positives; one without a positive drops nothing.
         new Span<float>(s->Columns.Threshold, s->Columns.Count).Fill(float.PositiveInfinity);

@@ -30,6 +30,7 @@ internal static unsafe class CpuSimilarityProducts
             Columns = s->TileColumns,
             Depth = s->Width,
             Alpha = 1,
+            Round = s->Round,
         };
         Run(s, device, product);
     }
@@ -53,6 +54,7 @@ internal static unsafe class CpuSimilarityProducts
             Columns = s->Width,
             Depth = s->TileColumns,
             Alpha = 1,
+            Round = s->Round,
             Accumulate = true,
         };
         if (s->DCaptions != null)

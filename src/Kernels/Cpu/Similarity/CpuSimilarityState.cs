@@ -13,6 +13,9 @@ internal unsafe struct CpuSimilarityState
 
     // The problem.
     public DType DType;
+
+    // Whether what enters a product is rounded to bfloat16: embeddings wherever they are read, gradients of logits in the products.
+    public bool Round;
     public int E;
     public int Width;
     public int ImageCount;
