@@ -54,6 +54,12 @@ public readonly struct Tensor
     /// <summary>Extents.</summary>
     public Shape Shape { get; }
 
+    /// <summary>
+    /// How many of the rows count, or null where all do. Operations on CUDA go by the tensors whose rows they map to rows, which must
+    /// agree; a tensor made of this one by <see cref="Rows"/> names its rows itself and is not bound.
+    /// </summary>
+    public LiveRows? LiveRows { get; private init; }
+
     /// <summary>The number of elements.</summary>
     public long Count => Shape.Count;
 
@@ -82,13 +88,30 @@ public readonly struct Tensor
         return new Tensor(Memory, ByteOffset + (start * rowByteCount), DType, rows);
     }
 
-    /// <summary>The same elements with other extents.</summary>
-    /// <param name="shape">Extents with the same number of elements.</param>
+    /// <summary>The same tensor, of which only the rows that <paramref name="rows"/> says count.</summary>
+    /// <param name="rows">Of as many rows as the tensor has, on its device; null for all rows.</param>
     /// <returns>A view of the same memory.</returns>
-    /// <exception cref="ArgumentException">The number of elements differs.</exception>
-    public Tensor Reshape(Shape shape) => shape.Count == Count
-        ? new Tensor(Memory, ByteOffset, DType, shape)
-        : throw new ArgumentException($"{Shape} has {Count} elements, {shape} has {shape.Count}.", nameof(shape));
+    /// <exception cref="ArgumentException">The tensor has another number of rows, or lies on another device.</exception>
+    /// <exception cref="InvalidOperationException">The tensor is absent.</exception>
+    public Tensor WithLiveRows(LiveRows? rows) =>
+        rows is null || (Shape.Rank > 0 && Shape[0] == rows.Capacity && ReferenceEquals(Device, rows.Count.Device))
+            ? new Tensor(Memory, ByteOffset, DType, Shape) { LiveRows = rows }
+            : throw new ArgumentException($"{this} on {Device.Name} cannot have {rows.Capacity} rows of {rows.Count.Device.Name}.", nameof(rows));
+
+    /// <summary>The same elements with other extents.</summary>
+    /// <param name="shape">Extents with the same number of elements; where only some rows count, of the same number of rows.</param>
+    /// <returns>A view of the same memory.</returns>
+    /// <exception cref="ArgumentException">The number of elements differs; or that of rows, where only some count.</exception>
+    public Tensor Reshape(Shape shape)
+    {
+        if (shape.Count != Count)
+        {
+            throw new ArgumentException($"{Shape} has {Count} elements, {shape} has {shape.Count}.", nameof(shape));
+        }
+
+        Tensor tensor = new(Memory, ByteOffset, DType, shape);
+        return LiveRows is null ? tensor : tensor.WithLiveRows(LiveRows);
+    }
 
     /// <summary>The elements of a tensor on the CPU as a span.</summary>
     /// <typeparam name="T">A type of the element's size.</typeparam>

@@ -32,6 +32,15 @@ public sealed class TensorArena : IDisposable
     /// <summary>Bytes taken since the last <see cref="Reset"/>.</summary>
     public long UsedByteCount => _wantedByteCount;
 
+    /// <summary>A tensor of undefined content of which only some rows count, valid until the next <see cref="Reset"/>.</summary>
+    /// <param name="dtype">Element type.</param>
+    /// <param name="shape">Extents.</param>
+    /// <param name="rows">How many rows count; null for all.</param>
+    /// <returns>A slice aligned to 256 bytes.</returns>
+    /// <exception cref="ArgumentException">The extents have another number of rows.</exception>
+    /// <exception cref="OutOfMemoryException">The arena was too small and the device has not that much left.</exception>
+    public Tensor Take(DType dtype, Shape shape, LiveRows? rows) => Take(dtype, shape).WithLiveRows(rows);
+
     /// <summary>A tensor of undefined content, valid until the next <see cref="Reset"/>.</summary>
     /// <param name="dtype">Element type.</param>
     /// <param name="shape">Extents.</param>

@@ -28,7 +28,7 @@ internal static class CudaDropout
         arguments.Add(input);
         arguments.Add(output);
         arguments.Add(site.TokenKeys);
-        arguments.AddAddress(device.LiveRows(n));
+        arguments.AddLiveRows(input, output);
         arguments.Add(n);
         arguments.Add(input.Shape[1]);
         AddKey(ref arguments, site);

@@ -28,7 +28,7 @@ internal static class CudaEmbedding
         arguments.Add(position);
         arguments.Add(type);
         arguments.Add(output);
-        arguments.AddAddress(device.LiveRows(n));
+        arguments.AddLiveRows(ids, output);
         arguments.Add(n);
         arguments.Add(output.Shape[1]);
         string name = (word.DType, output.DType) switch
@@ -69,7 +69,6 @@ internal static class CudaEmbedding
         CudaDevice device = (CudaDevice)dOutput.Device;
         int n = dOutput.Shape[0];
         int c = dOutput.Shape[1];
-        nint live = device.LiveRows(n);
         int chunks = CudaKernels.Blocks(n, Chunk);
         long partialBytes = (long)chunks * 2 * c * sizeof(float);
         nint partials = device.Scratch(partialBytes + (3L * n * sizeof(int)));
@@ -82,7 +81,7 @@ internal static class CudaEmbedding
         sort.Add(numbers);
         sort.AddAddress(order);
         sort.AddAddress(sorted);
-        sort.AddAddress(live);
+        sort.AddLiveRows(dOutput, numbers);
         sort.Add(n);
         device.Launch(CudaKernels.Get(device, "embedding", "embedding_order"), tokenBlocks, ThreadsPerBlock, ref sort);
         if (rowIds.IsPresent)
@@ -93,7 +92,7 @@ internal static class CudaEmbedding
             number.AddAddress(slots);
             number.Add(rowIds);
             number.Add(rowCount);
-            number.AddAddress(live);
+            number.AddLiveRows(dOutput);
             number.Add(n);
             device.Launch(CudaKernels.Get(device, "embedding", "embedding_slots"), Math.Max(tokenBlocks, 1), ThreadsPerBlock, ref number);
         }
@@ -106,7 +105,7 @@ internal static class CudaEmbedding
         sum.AddAddress(slots);
         sum.Add(table);
         sum.AddAddress(partials);
-        sum.AddAddress(live);
+        sum.AddLiveRows(dOutput);
         sum.Add(n);
         sum.Add(c);
         device.Launch(
@@ -120,7 +119,7 @@ internal static class CudaEmbedding
         merge.AddAddress(sorted);
         merge.AddAddress(slots);
         merge.Add(table);
-        merge.AddAddress(live);
+        merge.AddLiveRows(dOutput);
         merge.Add(n);
         merge.Add(c);
         device.Launch(CudaKernels.Get(device, "embedding", "embedding_bwd_merge"), grid, ThreadsPerBlock, ref merge);

@@ -21,7 +21,7 @@ internal static class CudaGelu
         arguments.Add(input);
         arguments.Add(bias);
         arguments.Add(output);
-        arguments.AddAddress(device.LiveRows(n));
+        arguments.AddLiveRows(input, output);
         arguments.Add(n);
         arguments.Add(c);
         arguments.Add((int)kind);
@@ -37,7 +37,6 @@ internal static class CudaGelu
         CudaDevice device = (CudaDevice)input.Device;
         int n = input.Shape[0];
         int c = input.Shape[1];
-        nint live = device.LiveRows(n);
         int chunks = CudaKernels.Blocks(n, RowsPerChunk);
         nint partials = dBias.IsPresent ? device.Scratch((long)chunks * c * sizeof(float)) : 0;
         KernelArguments arguments = default;
@@ -46,7 +45,7 @@ internal static class CudaGelu
         arguments.Add(bias);
         arguments.Add(dInput);
         arguments.AddAddress(partials);
-        arguments.AddAddress(live);
+        arguments.AddLiveRows(dOutput, dInput);
         arguments.Add(n);
         arguments.Add(c);
         arguments.Add((int)kind);
@@ -63,7 +62,7 @@ internal static class CudaGelu
         KernelArguments merge = default;
         merge.AddAddress(partials);
         merge.Add(dBias);
-        merge.AddAddress(live);
+        merge.AddLiveRows(dOutput, input);
         merge.Add(n);
         merge.Add(c);
         device.Launch(CudaKernels.Get(device, "gelu", "gelu_bwd_merge"), CudaKernels.Blocks(c, ThreadsPerBlock), ThreadsPerBlock, ref merge);

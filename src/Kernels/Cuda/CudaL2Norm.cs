@@ -16,7 +16,7 @@ internal static class CudaL2Norm
         arguments.Add(input);
         arguments.Add(output);
         arguments.Add(norm);
-        Launch(input, input.DType == DType.Float32 ? "l2norm_fwd_f32" : "l2norm_fwd_bf16", ref arguments);
+        Launch(input, output, input.DType == DType.Float32 ? "l2norm_fwd_f32" : "l2norm_fwd_bf16", ref arguments);
     }
 
     public static void Backward(in Tensor dOutput, in Tensor output, in Tensor norm, in Tensor dInput)
@@ -26,14 +26,14 @@ internal static class CudaL2Norm
         arguments.Add(output);
         arguments.Add(norm);
         arguments.Add(dInput);
-        Launch(output, output.DType == DType.Float32 ? "l2norm_bwd_f32" : "l2norm_bwd_bf16", ref arguments);
+        Launch(dOutput, dInput, output.DType == DType.Float32 ? "l2norm_bwd_f32" : "l2norm_bwd_bf16", ref arguments);
     }
 
-    private static void Launch(in Tensor rows, string name, ref KernelArguments arguments)
+    private static void Launch(in Tensor rows, in Tensor mapped, string name, ref KernelArguments arguments)
     {
         CudaDevice device = (CudaDevice)rows.Device;
         int b = rows.Shape[0];
-        arguments.AddAddress(device.LiveRows(b));
+        arguments.AddLiveRows(rows, mapped);
         arguments.Add(b);
         arguments.Add(rows.Shape[1]);
         device.Launch(CudaKernels.Get(device, "l2norm", name), CudaKernels.Blocks(b, WarpsPerBlock), ThreadsPerBlock, ref arguments);

@@ -26,7 +26,7 @@ internal static class CudaLayerNorm
         arguments.Add(output);
         arguments.Add(mean);
         arguments.Add(rstd);
-        arguments.AddAddress(device.LiveRows(n));
+        arguments.AddLiveRows(input, output);
         arguments.Add(n);
         arguments.Add(input.Shape[1]);
         arguments.Add(epsilon);
@@ -40,7 +40,6 @@ internal static class CudaLayerNorm
         CudaDevice device = (CudaDevice)input.Device;
         int n = input.Shape[0];
         int c = input.Shape[1];
-        nint live = device.LiveRows(n);
         bool single = input.DType == DType.Float32;
 
         // First the weights' gradient: dInput may lie where dOutput does.
@@ -53,7 +52,7 @@ internal static class CudaLayerNorm
         partial.Add(mean);
         partial.Add(rstd);
         partial.AddAddress(partials);
-        partial.AddAddress(live);
+        partial.AddLiveRows(dOutput, input);
         partial.Add(n);
         partial.Add(c);
         device.Launch(
@@ -66,7 +65,7 @@ internal static class CudaLayerNorm
         merge.AddAddress(partials);
         merge.Add(dWeight);
         merge.Add(dBias);
-        merge.AddAddress(live);
+        merge.AddLiveRows(dOutput);
         merge.Add(n);
         merge.Add(c);
         device.Launch(CudaKernels.Get(device, "layernorm", "layernorm_bwd_merge"), CudaKernels.Blocks(c, ThreadsPerBlock), ThreadsPerBlock, ref merge);
@@ -78,7 +77,7 @@ internal static class CudaLayerNorm
         rows.Add(mean);
         rows.Add(rstd);
         rows.Add(dInput);
-        rows.AddAddress(live);
+        rows.AddLiveRows(dOutput, dInput);
         rows.Add(n);
         rows.Add(c);
         rows.Add(accumulateInput);

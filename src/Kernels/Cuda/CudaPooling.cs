@@ -33,7 +33,7 @@ internal static class CudaPooling
         int s = pooled.Shape[0];
         int c = pooled.Shape[1];
         int vector = AccessBytes / pooled.DType.ByteSize();
-        arguments.AddAddress(device.LiveRows(s));
+        arguments.AddLiveRows(pooled);
         arguments.Add(s);
         arguments.Add(c);
         arguments.Add((int)kind);

@@ -22,7 +22,7 @@ internal static class CudaResidual
         arguments.Add(x);
         arguments.Add(y);
         arguments.Add(output);
-        arguments.AddAddress(device.LiveRows(n));
+        arguments.AddLiveRows(x, output);
         arguments.Add(n);
         arguments.Add(x.Count / n);
         device.Launch(

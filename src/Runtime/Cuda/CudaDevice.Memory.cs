@@ -1,6 +1,6 @@
 namespace CrossAlign.Runtime.Cuda;
 
-/// <content>Memory, copies and the values that captured graphs read from the device.</content>
+/// <content>Memory and copies.</content>
 public sealed unsafe partial class CudaDevice
 {
     // One copy each between two synchronisations without waiting for the device; larger copies are cut.
@@ -9,7 +9,6 @@ public sealed unsafe partial class CudaDevice
 
     private readonly PinnedMemory?[] _staging = new PinnedMemory?[StagingSlots];
     private readonly bool[] _stagingInUse = new bool[StagingSlots];
-    private readonly List<(int Capacity, nint Address)> _liveRows = [];
     private PinnedMemory? _download;
     private int _nextStaging;
     private nint _blas;
@@ -117,43 +116,6 @@ public sealed unsafe partial class CudaDevice
         {
             MakeCurrent();
             CudaException.ThrowIfFailed(Driver.MemsetD8Async((ulong)tensor.Address, 0, (nuint)tensor.ByteCount, Stream.Handle), Driver);
-        }
-    }
-
-    /// <summary>
-    /// Where kernels on tensors of <paramref name="capacity"/> rows find the number of rows that count, or 0 where all do. Kernels that
-    /// work by rows take this address and the capacity, so that a captured graph serves batches of any size up to the capacity.
-    /// </summary>
-    /// <param name="capacity">The rows of the tensors.</param>
-    /// <returns>The address of an int32 on the device, or 0.</returns>
-    public nint LiveRows(int capacity)
-    {
-        foreach ((int rows, nint address) in _liveRows)
-        {
-            if (rows == capacity)
-            {
-                return address;
-            }
-        }
-
-        return 0;
-    }
-
-    /// <summary>Lets kernels on tensors of <paramref name="capacity"/> rows read the number of rows that count from the device.</summary>
-    /// <param name="capacity">The rows of the tensors; two kinds of tensors must not share a capacity.</param>
-    /// <param name="count">One int32 of this device, or absent to end it.</param>
-    /// <exception cref="ArgumentException"><paramref name="count"/> is not one int32 of this device.</exception>
-    public void SetLiveRows(int capacity, in Tensor count)
-    {
-        _liveRows.RemoveAll(r => r.Capacity == capacity);
-        if (count.IsPresent)
-        {
-            if (count.DType != DType.Int32 || count.Count != 1 || !ReferenceEquals(count.Device, this))
-            {
-                throw new ArgumentException($"The number of rows is one int32 on {Name}, not {count}.", nameof(count));
-            }
-
-            _liveRows.Add((capacity, count.Address));
         }
     }
 

@@ -22,6 +22,27 @@ public unsafe ref struct KernelArguments
     /// <param name="address">As <see cref="CudaDevice.Scratch"/> gives it, or 0.</param>
     public void AddAddress(nint address) => Push((ulong)address, 8);
 
+    /// <summary>Where the kernel finds the number of rows that count, or a null pointer where all do.</summary>
+    /// <param name="input">A tensor whose rows the kernel maps to rows.</param>
+    /// <param name="output">Another one, bound to the same number; absent for none.</param>
+    /// <exception cref="ArgumentException">One of the two is bound to a number of rows that the other is not bound to.</exception>
+    public void AddLiveRows(in Tensor input, in Tensor output = default)
+    {
+        if (output.IsPresent && !ReferenceEquals(input.LiveRows, output.LiveRows))
+        {
+            throw new ArgumentException("One of the tensors of an operation is bound to a number of live rows that another is not bound to.", nameof(output));
+        }
+
+        if (input.LiveRows is { } rows)
+        {
+            Add(rows.Count);
+        }
+        else
+        {
+            AddAddress(0);
+        }
+    }
+
     /// <summary>A 32-bit integer.</summary>
     /// <param name="value">The value.</param>
     public void Add(int value) => Push((uint)value, 4);

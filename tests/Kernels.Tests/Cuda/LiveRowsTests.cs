@@ -18,12 +18,10 @@ public sealed class LiveRowsTests
     public void AReplayedGraphEqualsTheEagerStepForAnyNumberOfRows(Interleaving interleaving)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { Interleaving = interleaving });
-        Tensors full = new(device, Capacity);
         Tensor rows = device.NewTensor(DType.Int32, new Shape(1));
+        Tensors full = new(device, Capacity, new LiveRows(Capacity, rows));
         full.Step();
-        device.SetLiveRows(Capacity, rows);
         using CudaGraph graph = CudaGraph.Capture(device, full.Step);
-        device.SetLiveRows(Capacity, default);
         foreach (int n in (int[])[Capacity, 37, 1, 64])
         {
             Tensors eager = new(device, n);
@@ -44,12 +42,10 @@ public sealed class LiveRowsTests
     public void AReplayedGraphOfTheTokensOtherOperationsEqualsTheEagerStep()
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
-        TokenTensors full = new(device, Capacity);
         Tensor rows = device.NewTensor(DType.Int32, new Shape(1));
+        TokenTensors full = new(device, Capacity, new LiveRows(Capacity, rows));
         full.Step();
-        device.SetLiveRows(Capacity, rows);
         using CudaGraph graph = CudaGraph.Capture(device, full.Step);
-        device.SetLiveRows(Capacity, default);
         foreach (int n in (int[])[Capacity, 37, 1, 64])
         {
             TokenTensors eager = new(device, n);
@@ -67,6 +63,64 @@ public sealed class LiveRowsTests
             Assert.All(full.Output.Rows(n, Capacity - n).ToArray<float>(), v => Assert.Equal(0, v));
             Assert.All(full.DInput.Rows(n, Capacity - n).ToArray<float>(), v => Assert.Equal(0, v));
         }
+    }
+
+    [Fact]
+    public void OnlyTensorsThatAreBoundHaveLiveRows()
+    {
+        // Rows of as many bound ones, which the number must not touch.
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Tensor x = device.NewTensor(DType.Float32, new Shape(4, 8));
+        x.CopyFrom<float>(TestData.Normal(DType.Float32, 32, 1));
+        Tensor bound = device.NewTensor(DType.Float32, new Shape(4, 8));
+        Tensor free = device.NewTensor(DType.Float32, new Shape(4, 8));
+        Tensor count = device.NewTensor(DType.Int32, new Shape(1));
+        count.CopyFrom<int>([3]);
+        LiveRows live = new(4, count);
+        Residual.Add(x.WithLiveRows(live), x, bound.WithLiveRows(live));
+        Residual.Add(x, x, free);
+        Assert.Equal(free.ToArray<float>()[..24], bound.ToArray<float>()[..24]);
+        Assert.Equal(new float[8], bound.ToArray<float>()[24..]);
+        Assert.DoesNotContain(0, free.ToArray<float>());
+    }
+
+    [Fact]
+    public void AViewOfABoundTensorIsBoundOrSaysThatItCannotBe()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        LiveRows live = new(4, device.NewTensor(DType.Int32, new Shape(1)));
+        Tensor x = device.NewTensor(DType.Float32, new Shape(4, 8)).WithLiveRows(live);
+        Assert.Same(live, x.Reshape(new Shape(4, 2, 4)).LiveRows);
+        Assert.Null(x.Rows(0, 4).LiveRows);
+        Assert.Null(x.WithLiveRows(null).LiveRows);
+        Assert.Throws<ArgumentException>(() => x.Reshape(new Shape(8, 4)));
+        Assert.Throws<ArgumentException>(() => x.Rows(0, 3).WithLiveRows(live));
+        using TensorArena arena = new(device, 1024);
+        Assert.Same(live, arena.Take(DType.Float32, new Shape(4, 2), live).LiveRows);
+    }
+
+    [Fact]
+    public void AnOperationWhoseTensorsDisagreeIsRefused()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Tensor count = device.NewTensor(DType.Int32, new Shape(1));
+        Tensor x = device.NewTensor(DType.Float32, new Shape(4, 8));
+        Tensor bound = x.WithLiveRows(new LiveRows(4, count));
+        ArgumentException e = Assert.Throws<ArgumentException>(() => Residual.Add(x, x, bound));
+        Assert.Contains("live rows", e.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => Residual.Add(bound, x, x));
+        Assert.Throws<ArgumentException>(() => Residual.Add(bound, x, x.WithLiveRows(new LiveRows(4, count))));
+    }
+
+    [Fact]
+    public void TheNumberOfRowsIsOneIntegerOfACudaDevice()
+    {
+        using CpuDevice cpu = new(1);
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Assert.Throws<ArgumentException>(() => new LiveRows(4, default));
+        Assert.Throws<ArgumentException>(() => new LiveRows(4, cpu.NewTensor(DType.Int32, new Shape(1))));
+        Assert.Throws<ArgumentException>(() => new LiveRows(4, device.NewTensor(DType.Float32, new Shape(1))));
+        Assert.Throws<ArgumentException>(() => new LiveRows(4, device.NewTensor(DType.Int32, new Shape(2))));
     }
 
     [Fact]
@@ -92,17 +146,17 @@ public sealed class LiveRowsTests
         }
     }
 
-    private sealed class Tensors(CudaDevice device, int n)
+    private sealed class Tensors(CudaDevice device, int n, LiveRows? live = null)
     {
         private readonly Tensor _weight = device.NewTensor(DType.Float32, new Shape(C));
         private readonly Tensor _bias = device.NewTensor(DType.Float32, new Shape(C));
-        private readonly Tensor _input = device.NewTensor(DType.Float32, new Shape(n, C));
-        private readonly Tensor _mean = device.NewTensor(DType.Float32, new Shape(n));
-        private readonly Tensor _rstd = device.NewTensor(DType.Float32, new Shape(n));
+        private readonly Tensor _input = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
+        private readonly Tensor _mean = device.NewTensor(DType.Float32, new Shape(n)).WithLiveRows(live);
+        private readonly Tensor _rstd = device.NewTensor(DType.Float32, new Shape(n)).WithLiveRows(live);
 
-        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
 
-        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
 
         public Tensor DWeight { get; } = device.NewTensor(DType.Float32, new Shape(C));
 
@@ -124,21 +178,21 @@ public sealed class LiveRowsTests
     }
 
     /// <summary>Embedding, GELU, dropout, residual and L2 norm, and their gradients.</summary>
-    private sealed class TokenTensors(CudaDevice device, int n)
+    private sealed class TokenTensors(CudaDevice device, int n, LiveRows? live = null)
     {
         private const int TableRows = 7;
 
         private readonly Tensor _table = device.NewTensor(DType.Float32, new Shape(TableRows, C));
         private readonly Tensor _bias = device.NewTensor(DType.Float32, new Shape(C));
-        private readonly Tensor _ids = device.NewTensor(DType.Int32, new Shape(n));
-        private readonly Tensor _keys = device.NewTensor(DType.Int32, new Shape(n, 2));
-        private readonly Tensor _embedded = device.NewTensor(DType.Float32, new Shape(n, C));
-        private readonly Tensor _activated = device.NewTensor(DType.Float32, new Shape(n, C));
-        private readonly Tensor _norm = device.NewTensor(DType.Float32, new Shape(n));
+        private readonly Tensor _ids = device.NewTensor(DType.Int32, new Shape(n)).WithLiveRows(live);
+        private readonly Tensor _keys = device.NewTensor(DType.Int32, new Shape(n, 2)).WithLiveRows(live);
+        private readonly Tensor _embedded = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
+        private readonly Tensor _activated = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
+        private readonly Tensor _norm = device.NewTensor(DType.Float32, new Shape(n)).WithLiveRows(live);
 
-        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+        public Tensor Output { get; } = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
 
-        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C));
+        public Tensor DInput { get; } = device.NewTensor(DType.Float32, new Shape(n, C)).WithLiveRows(live);
 
         public Tensor DBias { get; } = device.NewTensor(DType.Float32, new Shape(C));
 
