@@ -38,6 +38,7 @@ public static class AdamW
 
         Device device = GradientNorm.CheckDevice(parameters);
         Check.IsOrAbsent(gradientNorm, new Shape(GradientNorm.ResultLength), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "AdamW.Step");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -31,6 +31,7 @@ public static class Attention
         in Tensor qkv, in Tensor cuSeqlens, in Tensor output, in Tensor lse, int heads, bool causal = false, in DropoutSite dropout = default)
     {
         Device device = CheckCommon(qkv, cuSeqlens, output, lse, heads, dropout);
+        using OperationTimer timer = OperationTimer.Start(device, "Attention.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -68,6 +69,7 @@ public static class Attention
         Device device = CheckCommon(qkv, cuSeqlens, output, lse, heads, dropout);
         Check.Is(dOutput, output.Shape, qkv.DType, device);
         Check.Is(dQkv, qkv.Shape, qkv.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Attention.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

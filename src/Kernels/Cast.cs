@@ -21,6 +21,7 @@ public static class Cast
         Check.IsFloating(output);
         Device device = input.Device;
         Check.Is(output, input.Shape, output.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Cast");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

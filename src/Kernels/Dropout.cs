@@ -23,6 +23,7 @@ public static class Dropout
         Device device = input.Device;
         Check.Is(output, input.Shape, input.DType, device);
         site.CheckFor(input.Shape[0], device);
+        using OperationTimer timer = OperationTimer.Start(device, "Dropout.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -48,6 +49,7 @@ public static class Dropout
         Device device = dOutput.Device;
         Check.Is(dInput, dOutput.Shape, dOutput.DType, device);
         site.CheckFor(dOutput.Shape[0], device);
+        using OperationTimer timer = OperationTimer.Start(device, "Dropout.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -41,6 +41,7 @@ public static class Embedding
         }
 
         CheckTypes(typeIds, type);
+        using OperationTimer timer = OperationTimer.Start(device, "Embedding.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -91,6 +92,7 @@ public static class Embedding
             CheckTypes(typeIds, dType);
         }
 
+        using OperationTimer timer = OperationTimer.Start(device, "Embedding.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -132,6 +134,7 @@ public static class Embedding
             throw new ArgumentException($"dWord has room for {values.Shape[0]} rows; {n} tokens can touch {Math.Min(n, vocabulary)}.", nameof(dWord));
         }
 
+        using OperationTimer timer = OperationTimer.Start(device, "Embedding.BackwardSparse");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -26,6 +26,7 @@ public static class Gelu
         Device device = input.Device;
         Check.IsOrAbsent(bias, new Shape(input.Shape[1]), DType.Float32, device);
         Check.Is(output, input.Shape, input.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Gelu.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -60,6 +61,7 @@ public static class Gelu
         Check.IsOrAbsent(bias, perColumn, DType.Float32, device);
         Check.Is(dInput, input.Shape, input.DType, device);
         Check.IsOrAbsent(dBias, perColumn, DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Gelu.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

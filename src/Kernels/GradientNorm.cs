@@ -45,6 +45,7 @@ public static class GradientNorm
 
         Device device = parameters.IsEmpty ? result.Device : CheckDevice(parameters);
         Check.Is(result, new Shape(ResultLength), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "GradientNorm");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

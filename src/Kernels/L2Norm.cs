@@ -23,6 +23,7 @@ public static class L2Norm
         Device device = input.Device;
         Check.Is(output, input.Shape, input.DType, device);
         Check.Is(norm, new Shape(input.Shape[0]), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "L2Norm.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -50,6 +51,7 @@ public static class L2Norm
         Check.Is(output, dOutput.Shape, dOutput.DType, device);
         Check.Is(norm, new Shape(dOutput.Shape[0]), DType.Float32, device);
         Check.Is(dInput, dOutput.Shape, dOutput.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "L2Norm.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

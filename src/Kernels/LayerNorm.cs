@@ -56,6 +56,7 @@ public static class LayerNorm
         Check.Is(output, input.Shape, input.DType, device);
         Check.Is(mean, perRow, DType.Float32, device);
         Check.Is(rstd, perRow, DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "LayerNorm.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -95,6 +96,7 @@ public static class LayerNorm
         Check.Is(dInput, input.Shape, input.DType, device);
         Check.Is(dWeight, perColumn, DType.Float32, device);
         Check.Is(dBias, perColumn, DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "LayerNorm.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -26,6 +26,7 @@ public static class Linear
         Check.Is(weight, new Shape(outputs, input.Shape[1]), weight.DType, device);
         Check.IsOrAbsent(bias, new Shape(outputs), DType.Float32, device);
         Check.Is(output, new Shape(input.Shape[0], outputs), output.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Linear.Forward", 2L * input.Shape.Count * outputs);
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -73,6 +74,7 @@ public static class Linear
 
         Check.IsOrAbsent(dWeight, weightShape, DType.Float32, device);
         Check.IsOrAbsent(dBias, new Shape(weightShape[0]), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Linear.Backward", 2L * rows * weightShape.Count * ((dInput.IsPresent ? 1 : 0) + (dWeight.IsPresent ? 1 : 0)));
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -36,6 +36,7 @@ public static class MatMul
         Device device = a.Device;
         Check.Is(b, right, b.DType, device);
         Check.Is(output, new Shape(m, n), output.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "MatMul", 2L * m * n * k);
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -30,6 +30,7 @@ public static class PatchEmbedding
         Check.IsOrAbsent(bias, new Shape(c), DType.Float32, device);
         Check.Is(classToken, new Shape(c), DType.Float32, device);
         Check.Is(position, new Shape(1 + patches, c), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "PatchEmbedding.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -60,6 +61,7 @@ public static class PatchEmbedding
         Check.IsOrAbsent(dBias, new Shape(c), DType.Float32, device);
         Check.IsOrAbsent(dClassToken, new Shape(c), DType.Float32, device);
         Check.IsOrAbsent(dPosition, new Shape(1 + patches, c), DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "PatchEmbedding.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

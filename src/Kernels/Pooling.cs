@@ -26,6 +26,7 @@ public static class Pooling
         Device device = input.Device;
         int sequences = Check.SequenceCount(cuSeqlens, device);
         Check.Is(output, new Shape(sequences, input.Shape[1]), input.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Pooling.Forward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -54,6 +55,7 @@ public static class Pooling
         Device device = dInput.Device;
         int sequences = Check.SequenceCount(cuSeqlens, device);
         Check.Is(dOutput, new Shape(sequences, dInput.Shape[1]), dInput.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Pooling.Backward");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -20,6 +20,7 @@ public static class Residual
         Device device = x.Device;
         Check.Is(y, x.Shape, x.DType, device);
         Check.Is(output, x.Shape, x.DType, device);
+        using OperationTimer timer = OperationTimer.Start(device, "Residual.Add");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

@@ -26,6 +26,7 @@ public static class RetrievalRanks
         Shape perQuery = new(queries.Shape[0]);
         Check.Is(targets, perQuery, DType.Int32, device);
         Check.Is(ranks, perQuery, DType.Int32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "RetrievalRanks");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:
@@ -57,6 +58,7 @@ public static class RetrievalRanks
 
         Check.Is(indices, new Shape(queries.Shape[0], indices.Shape[1]), DType.Int32, device);
         Check.IsOrAbsent(scores, indices.Shape, DType.Float32, device);
+        using OperationTimer timer = OperationTimer.Start(device, "RetrievalRanks.TopK");
         switch (device.Kind)
         {
             case DeviceKind.Cpu:

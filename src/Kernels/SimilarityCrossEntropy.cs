@@ -24,6 +24,9 @@ public static class SimilarityCrossEntropy
     /// <summary>The target of a row that has no loss, as PyTorch's <c>ignore_index</c>.</summary>
     public const int IgnoreIndex = -100;
 
+    private const string ForwardName = "SimilarityCrossEntropy.Forward";
+    private const string BackwardName = "SimilarityCrossEntropy.ForwardBackward";
+
     /// <summary>The loss alone.</summary>
     /// <param name="workspace">The variant, and memory for at least this batch.</param>
     /// <param name="inputs">See <see cref="SimilarityCrossEntropyInputs"/>.</param>
@@ -34,7 +37,9 @@ public static class SimilarityCrossEntropy
     public static void Forward(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs)
     {
         CheckInputs(workspace, inputs, outputs);
+        using OperationTimer timer = OperationTimer.Start(workspace.Device, ForwardName);
         CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, default, backward: false);
+        workspace.Device.Operations?.AddArithmetic(ForwardName, workspace.OperationCount);
     }
 
     /// <summary>The loss and its gradients.</summary>
@@ -49,7 +54,9 @@ public static class SimilarityCrossEntropy
     {
         CheckInputs(workspace, inputs, outputs);
         CheckGradients(workspace, inputs, gradients);
+        using OperationTimer timer = OperationTimer.Start(workspace.Device, BackwardName);
         CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, gradients, backward: true);
+        workspace.Device.Operations?.AddArithmetic(BackwardName, workspace.OperationCount);
     }
 
     private static void CheckInputs(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs)

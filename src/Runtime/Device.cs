@@ -23,6 +23,9 @@ public abstract class Device : IDisposable
     /// <summary>The device's name as run records and <c>doctor</c> show it.</summary>
     public abstract string Name { get; }
 
+    /// <summary>Where operations on this device are timed, each waited for; null, as at first, for nowhere.</summary>
+    public OperationLog? Operations { get; set; }
+
     /// <summary>How matrix products treat float32 operands from now on; at first <see cref="Runtime.MatMulPrecision.Float32"/>.</summary>
     /// <exception cref="NotSupportedException">The device does not have the precision.</exception>
     public MatMulPrecision MatMulPrecision
