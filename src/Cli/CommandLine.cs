@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using CrossAlign.Models;
 using CrossAlign.Models.Training.Configuration;
@@ -75,6 +76,11 @@ internal static class CommandLine
             await ReportAsync(error, new UserErrorException("there is not enough memory", "lower batchSize or the model's size", e), e, verbose).ConfigureAwait(false);
             return Failure;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await ReportAsync(error, new UserErrorException($"a file could not be read or written: {e.Message}", "check the path, its permissions and the free space", e), e, verbose).ConfigureAwait(false);
+            return Failure;
+        }
 #pragma warning disable CA1031 // whatever goes wrong, a person gets one line, and the trace with --verbose
         catch (Exception e)
 #pragma warning restore CA1031
@@ -104,16 +110,31 @@ internal static class CommandLine
     // The parser lists a mistyped command twice, and a wrong option once for each command on the way: one line says it all.
     private static string Explain(ParseResult parsed, RootCommand root)
     {
-        bool atRoot = parsed.CommandResult.Command == root;
-        if (atRoot && parsed.UnmatchedTokens is [string word, ..] && !word.StartsWith('-'))
+        Command command = parsed.CommandResult.Command;
+        bool atRoot = command == root;
+        string help = atRoot ? "crossalign --help" : $"crossalign {command.Name} --help";
+        if (command.Subcommands.Count > 0 && parsed.UnmatchedTokens is [string word, ..] && !word.StartsWith('-'))
         {
-            IEnumerable<string> commands = root.Subcommands.Select(c => c.Name);
-            return $"there is no command '{word}' (the nearest is '{NearestName.Find(word, commands)}'; see crossalign --help)";
+            string nearest = NearestName.Find(word, command.Subcommands.Select(c => c.Name));
+            return $"there is no command '{(atRoot ? word : $"{command.Name} {word}")}' (the nearest is '{nearest}'; see {help})";
         }
 
-        string help = atRoot ? "crossalign --help" : $"crossalign {parsed.CommandResult.Command.Name} --help";
+        if (parsed.Errors[0].SymbolResult is OptionResult { Tokens: [{ Value: string value }, ..] } option && NumberName(option.Option.ValueType) is { } number
+            && parsed.Errors[0].Message.Contains(option.Option.ValueType.ToString(), StringComparison.Ordinal))
+        {
+            // The parser would name the type as .NET does.
+            return $"{option.Option.Name} takes {number}, not '{value}' (see {help})";
+        }
+
         return $"{parsed.Errors[0].Message.TrimEnd('.')} (see {help})";
     }
+
+    private static string? NumberName(Type type) => Type.GetTypeCode(Nullable.GetUnderlyingType(type) ?? type) switch
+    {
+        TypeCode.Int32 or TypeCode.Int64 => "a whole number",
+        TypeCode.Single or TypeCode.Double => "a number",
+        _ => null,
+    };
 
     private static async Task ReportAsync(TextWriter error, UserErrorException? user, Exception exception, bool verbose)
     {

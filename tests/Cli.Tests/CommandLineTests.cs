@@ -6,6 +6,8 @@ public sealed class CommandLineTests
     [InlineData("trian", "trian")]
     [InlineData("train --bogus", "--bogus")]
     [InlineData("train --threads -3", "--threads")]
+    [InlineData("train --seed abc", "--seed takes a whole number, not 'abc'")]
+    [InlineData("data photo-albun", "photo-album")]
     [InlineData("train --set stepz=3", "stepz")]
     [InlineData("train --set steps", "steps")]
     [InlineData("train --recipe albun", "album")]

@@ -43,11 +43,12 @@ public sealed class TrainAndEvalTests : IDisposable
     [InlineData("--set", "textTower.from=somewhere", "'textTower.from'")]
     [InlineData("--set", "imageTower.freeze=all", "'imageTower.freeze'")]
     [InlineData("--set", "loss.variant=sigmoidNormalized", "'loss.variant'")]
-    public async Task WhatCannotBeHadIsNamed(string option, string value, string named)
+    public async Task WhatCannotBeHadIsNamedAndLeavesNoFolder(string option, string value, string named)
     {
         Invocation run = await Invocation.RunAsync([.. Train(Path.Combine(_root, "run")), option, value]);
         Assert.Equal(1, run.ExitCode);
         Assert.Contains(named, Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(_root, "run")));
     }
 
     [Fact]

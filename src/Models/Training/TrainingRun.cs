@@ -50,7 +50,7 @@ public sealed class TrainingRun
 
     private TrainingResult Train(CancellationToken cancellation)
     {
-        PrepareFolder();
+        CheckFolder();
         TrainingState? resumed = null;
         string? checkpoint = null;
         if (_request.Resume && _folder.CheckpointSteps() is [.., int latest])
@@ -60,7 +60,6 @@ public sealed class TrainingRun
         }
 
         RunRecord record = OpenRecord(resumed is not null);
-        record.Write(_folder.RecordPath);
         ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
         using TwoTowerModel model = checkpoint is null
             ? TowerFactory.Create(_config, tokenizer, _request.Device)
@@ -76,10 +75,14 @@ public sealed class TrainingRun
         }
 
         TrainingState state = resumed ?? new TrainingState { Step = 0, Epoch = 0, ExamplesConsumed = 0, RandomKey = _config.Seed };
+        ValidationProbe probe = new(_config, _request.Data, tokenizer, model);
+
+        // Nothing is written before here, so that a run that its configuration or its data forbids leaves no folder behind.
+        StartFolder();
+        record.Write(_folder.RecordPath);
         _observer.Note(Describe(model, optimizer, source, state));
         using MetricsLog metrics = new(_folder.MetricsPath, state.Step);
         using EventFile events = new(_folder.FullPath, TimeProvider.System);
-        ValidationProbe probe = new(_config, _request.Data, tokenizer, model);
         Sitting sitting = new(model, source, step, optimizer, metrics, events, probe, tokenizer);
         try
         {
@@ -204,7 +207,7 @@ public sealed class TrainingRun
 
     private ulong DropoutKey(int step) => ((ulong)_config.Seed << 32) ^ (uint)step;
 
-    private void PrepareFolder()
+    private void CheckFolder()
     {
         bool exists = File.Exists(_folder.ConfigPath);
         if (exists && !_request.Resume)
@@ -216,9 +219,12 @@ public sealed class TrainingRun
         {
             throw new UserErrorException($"'{_folder.FullPath}' holds no run", "give the folder that train wrote");
         }
+    }
 
+    private void StartFolder()
+    {
         Directory.CreateDirectory(_folder.CheckpointsPath);
-        if (!exists)
+        if (!_request.Resume)
         {
             AtomicFile.WriteText(_folder.ConfigPath, RunConfigJson.Write(_config));
         }
