@@ -7,9 +7,6 @@ internal static class ResamplingTaps
     internal static (int Start, float[] Weights)[] Lanczos(int from, int to) =>
         Make(from, to, 3, static x => x == 0 ? 1 : Math.Abs(x) >= 3 ? 0 : Sinc(x) * Sinc(x / 3));
 
-    /// <summary>The triangle kernel, which is bilinear interpolation where a picture grows: never rings.</summary>
-    internal static (int Start, float[] Weights)[] Triangle(int from, int to) => Make(from, to, 1, static x => Math.Max(0, 1 - Math.Abs(x)));
-
     private static (int Start, float[] Weights)[] Make(int from, int to, double support, Func<double, double> kernel)
     {
         double scale = (double)from / to;

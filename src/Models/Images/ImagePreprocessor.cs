@@ -1,0 +1,176 @@
+using System.Globalization;
+using CrossAlign.Models.Images.Preprocessing;
+
+namespace CrossAlign.Models.Images;
+
+/// <summary>
+/// What a published <c>preprocessor_config.json</c> does to a decoded picture, in its order: resize, centre crop, rescale, normalise.
+/// The levels after resize and crop are those of transformers' processors on Pillow; the numbers after them are correctly rounded.
+/// </summary>
+public sealed record ImagePreprocessor
+{
+    /// <summary>The file's name in a checkpoint folder.</summary>
+    public const string FileName = "preprocessor_config.json";
+
+    private const int Channels = 3;
+
+    /// <summary>How the picture comes to its size.</summary>
+    public ImageSizing Sizing { get; init; } = ImageSizing.Squash;
+
+    /// <summary>The height of <see cref="ImageSizing.Squash"/>, else the length of the side that is given one.</summary>
+    public int Height { get; init; } = 224;
+
+    /// <summary>The width of <see cref="ImageSizing.Squash"/>; not read otherwise.</summary>
+    public int Width { get; init; } = 224;
+
+    /// <summary>How it is resized.</summary>
+    public ResizeFilter Filter { get; init; } = ResizeFilter.Bilinear;
+
+    /// <summary>Which pass of the resize comes first.</summary>
+    public ResizeOrder Order { get; init; } = ResizeOrder.Pillow13;
+
+    /// <summary>The height of the centre crop; 0 for none. What the picture lacks is black.</summary>
+    public int CropHeight { get; init; }
+
+    /// <summary>The width of the centre crop; 0 for none.</summary>
+    public int CropWidth { get; init; }
+
+    /// <summary>Whether the crop's offset is rounded half to even, as torchvision does for open_clip, and not downwards, as transformers does.</summary>
+    public bool CropRoundsToEven { get; init; }
+
+    /// <summary>What levels of 0 to 255 are multiplied by; 1 where nothing is rescaled.</summary>
+    public double RescaleFactor { get; init; } = 1 / 255.0;
+
+    /// <summary>What is subtracted from each channel.</summary>
+    public IReadOnlyList<double> Mean { get; init; } = [0.5, 0.5, 0.5];
+
+    /// <summary>What each channel is then divided by.</summary>
+    public IReadOnlyList<double> Deviation { get; init; } = [0.5, 0.5, 0.5];
+
+    /// <summary>Whether every picture comes out at one size, so that any of them go into one batch.</summary>
+    public bool HasOneSize => CropHeight > 0 || Sizing is ImageSizing.Squash or ImageSizing.Pad;
+
+    /// <summary>The standard of ViT: stretched to a square, bilinear, from -1 to 1.</summary>
+    /// <param name="size">Height and width.</param>
+    public static ImagePreprocessor Vit(int size) => new() { Height = size, Width = size };
+
+    /// <summary>The standard of CLIP: shortest edge, bicubic, centre crop, its own mean and deviation.</summary>
+    /// <param name="size">Height and width.</param>
+    public static ImagePreprocessor Clip(int size) => new()
+    {
+        Sizing = ImageSizing.ShortestEdge,
+        Height = size,
+        Width = size,
+        Filter = ResizeFilter.Bicubic,
+        CropHeight = size,
+        CropWidth = size,
+        Mean = [0.48145466, 0.4578275, 0.40821073],
+        Deviation = [0.26862954, 0.26130258, 0.27577711],
+    };
+
+    /// <summary>Reads a <c>preprocessor_config.json</c>, of today or of older releases.</summary>
+    /// <param name="path">The file.</param>
+    /// <returns>What it says.</returns>
+    /// <exception cref="UserErrorException">The file cannot be read, or asks for what is not done here; the message names the key.</exception>
+    public static ImagePreprocessor Read(string path) => PreprocessorConfigReader.Read(path);
+
+    /// <summary>The size of a picture after resize and crop.</summary>
+    /// <param name="width">Its width.</param>
+    /// <param name="height">Its height.</param>
+    /// <returns>Width and height.</returns>
+    /// <exception cref="UserErrorException">The picture is so long that the size is out of range.</exception>
+    public (int Width, int Height) SizeOf(int width, int height) => CropHeight > 0 ? (CropWidth, CropHeight) : ResizedSize(width, height);
+
+    /// <summary>Resizes and crops.</summary>
+    /// <param name="image">The picture.</param>
+    /// <returns>The picture at the size of <see cref="SizeOf"/>.</returns>
+    /// <exception cref="UserErrorException">The picture is so long that its size is out of range.</exception>
+    public RgbImage Fit(RgbImage image)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        if (Sizing == ImageSizing.Pad)
+        {
+            RgbImage padded = ImagePadding.Pad(image, Height, Filter, Order);
+            return CropHeight == 0 ? padded : Crop(padded, padded.Width, padded.Height);
+        }
+
+        (int width, int height) = ResizedSize(image.Width, image.Height);
+        return CropHeight == 0 ? ImageResize.Resize(image, width, height, Filter, Order) : Crop(image, width, height);
+    }
+
+    /// <summary>Rescales and normalises: (level factor - mean) / deviation.</summary>
+    /// <param name="image">The picture after <see cref="Fit"/>.</param>
+    /// <param name="destination">float32 [3, H, W], overwritten.</param>
+    /// <exception cref="ArgumentException"><paramref name="destination"/> is of another length.</exception>
+    public void Normalize(RgbImage image, Span<float> destination)
+    {
+        ArgumentNullException.ThrowIfNull(image);
+        if (destination.Length != image.Pixels.Length)
+        {
+            throw new ArgumentException("A normalised picture has three numbers for every pixel.", nameof(destination));
+        }
+
+        int plane = image.Width * image.Height;
+        Span<float> levels = stackalloc float[256];
+        for (int channel = 0; channel < Channels; channel++)
+        {
+            for (int level = 0; level < levels.Length; level++)
+            {
+                levels[level] = (float)(((level * RescaleFactor) - Mean[channel]) / Deviation[channel]);
+            }
+
+            Span<float> target = destination.Slice(channel * plane, plane);
+            ReadOnlySpan<byte> source = image.Pixels;
+            for (int i = 0; i < target.Length; i++)
+            {
+                target[i] = levels[source[(Channels * i) + channel]];
+            }
+        }
+    }
+
+    private (int Width, int Height) ResizedSize(int width, int height)
+    {
+        switch (Sizing)
+        {
+            case ImageSizing.Squash:
+                return (Width, Height);
+            case ImageSizing.Pad:
+                return (Height, Height);
+            case ImageSizing.ShortestEdge:
+                long shorter = Math.Min(width, height);
+                long longer = Height * (long)Math.Max(width, height) / shorter;
+                return longer > int.MaxValue
+                    ? throw new UserErrorException(
+                        string.Create(CultureInfo.InvariantCulture, $"a picture of {width} x {height} is too long to give its shorter side {Height} pixels"), "leave it out")
+                    : width <= height ? (Height, (int)longer) : ((int)longer, Height);
+            default:
+                return (width, height);
+        }
+    }
+
+    // Of a resize only the part that stays is computed: a picture of 1 x 60,000 costs no more than its middle.
+    private RgbImage Crop(RgbImage image, int width, int height)
+    {
+        bool isPadded = Sizing == ImageSizing.Pad;
+        (int left, int windowWidth, int atX) = Window(width, CropWidth);
+        (int top, int windowHeight, int atY) = Window(height, CropHeight);
+        ResizeFilter filter = isPadded ? ResizeFilter.Nearest : Filter;
+        RgbImage window = ImageResize.Resize(image, width, height, filter, Order, left, top, windowWidth, windowHeight);
+        if (windowWidth == CropWidth && windowHeight == CropHeight)
+        {
+            return window;
+        }
+
+        RgbImage black = new(CropWidth, CropHeight, new byte[3 * CropWidth * CropHeight]);
+        ImagePadding.Place(window, black, atX, atY);
+        return black;
+    }
+
+    // Where a side is shorter than the crop, transformers puts the odd row of padding in front.
+    private (int First, int Count, int At) Window(int length, int crop)
+    {
+        int spare = length - crop;
+        return spare < 0 ? (0, length, (1 - spare) / 2)
+            : (CropRoundsToEven ? (int)Math.Round(spare / 2.0, MidpointRounding.ToEven) : spare / 2, crop, 0);
+    }
+}
