@@ -9,7 +9,7 @@ public class AdamWBenchmarks : OperationBenchmarks
 {
     private const int TensorCount = 50;
 
-    private AdamWParameter[] _parameters = [];
+    private AdamWParameters _parameters = null!;
     private Tensor _norm;
 
     /// <summary>Parameters in all: the album's towers, and a fifth of a base model.</summary>
@@ -21,8 +21,10 @@ public class AdamWBenchmarks : OperationBenchmarks
     public void Setup()
     {
         Shape shape = new(Parameters / TensorCount);
-        _parameters = [.. Enumerable.Range(0, TensorCount).Select(_ => new AdamWParameter(Normal(shape), Normal(shape), Normal(shape, 0), Normal(shape, 0)))];
         _norm = Normal(new Shape(GradientNorm.ResultLength));
+        _parameters = new AdamWParameters(
+            _norm.Device,
+            [.. Enumerable.Range(0, TensorCount).Select(_ => new AdamWParameter(Normal(shape), Normal(shape), Normal(shape, 0), Normal(shape, 0)))]);
         Norm();
         Step();
         CheckFinite(_parameters[0].Weight);

@@ -419,3 +419,17 @@ __device__ __forceinline__ unsigned to_tf32(float x)
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(y) : "f"(x));
     return y;
 }
+
+// ---- pointers that kernels read from memory ----
+
+// Of a pointer that is an argument the compiler sees that it points to global memory; of one that was read from memory it must be told,
+// or it makes generic accesses. By way of an integer: the compiler takes two casts of a pointer that undo each other away.
+template <typename T>
+__device__ __forceinline__ T* global_pointer(T* p)
+{
+#if defined(__clang__) && !defined(__CUDACC_VER_MAJOR__)
+    return (T*)(__attribute__((address_space(1))) T*)(unsigned long long)p;
+#else
+    return (T*)__cvta_global_to_generic(__cvta_generic_to_global(p));
+#endif
+}

@@ -3,8 +3,7 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Kernels;
 
 /// <summary>
-/// One tensor that <see cref="AdamW"/> trains, with its gradient and its state. The optimiser makes these once and passes them at
-/// every step, so that a step allocates nothing.
+/// One tensor that <see cref="AdamW"/> trains, with its gradient and its state; <see cref="AdamWParameters"/> has all of them.
 /// </summary>
 public sealed class AdamWParameter
 {

@@ -39,6 +39,7 @@ public abstract class AdamWTests(Backend backend)
         }
 
         Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
+        using AdamWParameters all = new(backend.Device, [.. parameters]);
         for (int step = 1; step <= Steps; step++)
         {
             List<float[]> gradients = [.. s_counts.Select((n, t) => TestData.Normal(DType.Float32, n, (uint)((100 * step) + t), 0.01f * step))];
@@ -48,8 +49,8 @@ public abstract class AdamWTests(Backend backend)
             }
 
             double rate = 1e-3 * step;
-            GradientNorm.Run(parameters.ToArray(), maxNorm, norm);
-            AdamW.Step(parameters.ToArray(), new AdamWSettings(rate, step), norm);
+            GradientNorm.Run(all, maxNorm, norm);
+            AdamW.Step(all, new AdamWSettings(rate, step), norm);
 
             (double expectedNorm, double factor) = AdamWReference.Clip(gradients.Select(TestData.ToDouble), maxNorm);
             float[] actualNorm = backend.Download(norm);
@@ -84,12 +85,12 @@ public abstract class AdamWTests(Backend backend)
     [InlineData(0.01)]
     public void ASparseGradientGivesTheBitsOfTheDenseOne(double decay)
     {
-        foreach ((int v, int c) in ((int, int)[])[(1, 1), (50, 7), (300, 96), (5000, 16), (40, 1000)])
+        foreach ((int v, int c, int most) in ((int, int, int)[])[(1, 1, 1), (50, 7, 20), (300, 96, 20), (5000, 16, 1500), (40, 1000, 40), (200, 4, 33)])
         {
             Shape shape = new(v, c);
             float[] weight = TestData.Normal(DType.Float32, shape.Count, 1);
             AdamWParameter dense = Upload(backend, shape, weight, default);
-            int capacity = Math.Min(v, 20);
+            int capacity = most;
             RowSparseGradient gradient = new(
                 backend.Poisoned(DType.Int32, new Shape(capacity)),
                 backend.Poisoned(DType.Float32, new Shape(capacity, c)),
@@ -99,6 +100,8 @@ public abstract class AdamWTests(Backend backend)
             sparse.WeightDecay = decay;
             Tensor denseNorm = backend.Poisoned(DType.Float32, new Shape(3));
             Tensor sparseNorm = backend.Poisoned(DType.Float32, new Shape(3));
+            using AdamWParameters denseOnly = new(backend.Device, dense);
+            using AdamWParameters sparseOnly = new(backend.Device, sparse);
             CounterRandom random = new(7, 1, (uint)v);
             for (int step = 1; step <= 5; step++)
             {
@@ -115,13 +118,13 @@ public abstract class AdamWTests(Backend backend)
                 gradient.RowCount.CopyFrom<int>([rows.Length]);
                 gradient.RowIds.Rows(0, rows.Length).CopyFrom<int>(rows);
                 gradient.Values.Rows(0, rows.Length).CopyFrom<float>(values);
-                GradientNorm.Run([dense], 1, denseNorm);
-                GradientNorm.Run([sparse], 1, sparseNorm);
+                GradientNorm.Run(denseOnly, 1, denseNorm);
+                GradientNorm.Run(sparseOnly, 1, sparseNorm);
                 Assert.Equal(backend.Download(denseNorm)[0], backend.Download(sparseNorm)[0], 1e-6 * backend.Download(denseNorm)[0]);
 
                 // The sums of squares may round differently; the steps themselves are compared under one factor.
-                AdamW.Step([dense], new AdamWSettings(1e-2, step), denseNorm);
-                AdamW.Step([sparse], new AdamWSettings(1e-2, step), denseNorm);
+                AdamW.Step(denseOnly, new AdamWSettings(1e-2, step), denseNorm);
+                AdamW.Step(sparseOnly, new AdamWSettings(1e-2, step), denseNorm);
                 Assert.Equal(backend.Download(dense.Weight), backend.Download(sparse.Weight));
                 Assert.Equal(backend.Download(dense.FirstMoment), backend.Download(sparse.FirstMoment));
                 Assert.Equal(backend.Download(dense.SecondMoment), backend.Download(sparse.SecondMoment));
@@ -130,6 +133,47 @@ public abstract class AdamWTests(Backend backend)
         }
 
         backend.CheckGuards();
+    }
+
+    [Fact]
+    public void StoredSettingsMakeTheStepOfTheSameSettingsThatAreGiven()
+    {
+        float[] weight = TestData.Normal(DType.Float32, 1003, 1);
+        AdamWParameter[] p = [.. Enumerable.Range(0, 2).Select(_ => Upload(backend, new Shape(1003), weight, default))];
+        using AdamWParameters given = new(backend.Device, p[0]);
+        using AdamWParameters read = new(backend.Device, p[1]);
+        Tensor stored = backend.Poisoned(DType.Float32, new Shape(AdamWSettings.StoredLength));
+        for (int step = 1; step <= 3; step++)
+        {
+            Array.ForEach(p, q => q.Gradient.CopyFrom<float>(TestData.Normal(DType.Float32, 1003, (uint)(10 + step))));
+            AdamWSettings settings = new(1e-2 / step, step, 0.8, 0.98, 1e-6);
+            settings.Store(stored);
+            AdamW.Step(given, settings);
+            AdamW.Step(read, stored);
+            Assert.Equal(backend.Download(p[0].Weight), backend.Download(p[1].Weight));
+        }
+
+        Assert.NotEqual(weight, backend.Download(p[0].Weight));
+        backend.CheckGuards();
+    }
+
+    [Fact]
+    public void TheResultIsCutToTheMaximumAndTheGradientsAreScaled()
+    {
+        AdamWParameter[] p = [.. Enumerable.Range(0, 2).Select(_ => Upload(backend, new Shape(5), [0.5f, 1, 2, 0, -3], default))];
+        p[0].Maximum = 1;
+        using AdamWParameters all = new(backend.Device, p);
+        Array.ForEach(p, q => q.Gradient.CopyFrom<float>([-30, -30, 30, 30, 30]));
+        Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
+        GradientNorm.Run(all, double.PositiveInfinity, norm, 0.25);
+        float[] result = backend.Download(norm);
+        Assert.Equal(0.25 * Math.Sqrt(10 * 900), result[0], 1e-5);
+        Assert.Equal([0.25f, 1f], result[1..]);
+        AdamW.Step(all, new AdamWSettings(0.1, 1), norm);
+        Assert.Equal(0.6f, backend.Download(p[0].Weight)[0], 1e-6f);
+        Assert.Equal([1f, 1f], backend.Download(p[0].Weight)[1..3]);
+        Assert.Equal(1.1f, backend.Download(p[1].Weight)[1], 1e-6f);
+        Assert.Equal(0.1f * 7.5f, backend.Download(p[1].FirstMoment)[2], 1e-6f);
     }
 
     [Theory]
@@ -143,11 +187,12 @@ public abstract class AdamWTests(Backend backend)
         gradient[97] = wrong;
         p.Gradient.CopyFrom<float>(gradient);
         Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
-        GradientNorm.Run([p], 1, norm);
+        using AdamWParameters all = new(backend.Device, p);
+        GradientNorm.Run(all, 1, norm);
         Assert.Equal(0, backend.Download(norm)[1]);
         Assert.Equal(0, backend.Download(norm)[2]);
         Assert.False(float.IsFinite(backend.Download(norm)[0]));
-        AdamW.Step([p], new AdamWSettings(1, 1), norm);
+        AdamW.Step(all, new AdamWSettings(1, 1), norm);
         Assert.Equal(weight, backend.Download(p.Weight));
         Assert.All(backend.Download(p.FirstMoment), m => Assert.Equal(0, m));
         Assert.All(backend.Download(p.SecondMoment), v => Assert.Equal(0, v));
@@ -163,7 +208,8 @@ public abstract class AdamWTests(Backend backend)
         gradient[69] = -4e25f;
         p.Gradient.CopyFrom<float>(gradient);
         Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
-        GradientNorm.Run([p], 1, norm);
+        using AdamWParameters all = new(backend.Device, p);
+        GradientNorm.Run(all, 1, norm);
         Assert.Equal(5e25, backend.Download(norm)[0], 1e19);
         Assert.Equal(1, backend.Download(norm)[2]);
     }
@@ -174,9 +220,12 @@ public abstract class AdamWTests(Backend backend)
         AdamWParameter p = Upload(backend, new Shape(2), [0, 0], default);
         p.Gradient.CopyFrom<float>([3, 4]);
         Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
-        GradientNorm.Run([p], 15, norm);
+        using AdamWParameters all = new(backend.Device, p);
+        GradientNorm.Run(all, 15, norm);
         Assert.Equal([5f, 1f, 1f], backend.Download(norm));
-        GradientNorm.Run([], 15, norm);
+        using AdamWParameters none = new(backend.Device);
+        GradientNorm.Run(none, 15, norm);
+        AdamW.Step(none, new AdamWSettings(1, 1), norm);
         Assert.Equal([0f, 1f, 1f], backend.Download(norm));
     }
 
@@ -221,12 +270,20 @@ public abstract class AdamWTests(Backend backend)
         Assert.Contains("gradient is Float32 (5); it must be Float32 (4)", e.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => new AdamWParameter(f4, f4, f4, f4, f4));
         Assert.Throws<ArgumentException>(() => new AdamWParameter(f4, default(RowSparseGradient), f4, f4));
-        AdamWParameter p = new(f4, f4, f4, f4);
-        Assert.Throws<ArgumentException>(() => GradientNorm.Run([p], 1, f4));
-        Assert.Throws<ArgumentOutOfRangeException>(() => GradientNorm.Run([p], 0, f4.Rows(0, 3)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => AdamW.Step([p], new AdamWSettings(1e-3, 0)));
-        Assert.Throws<ArgumentOutOfRangeException>(() => AdamW.Step([p], new AdamWSettings(double.NaN, 1)));
-        Assert.Throws<ArgumentException>(() => AdamW.Step([p], new AdamWSettings(1e-3, 1), f4));
+        using AdamWParameters p = new(backend.Device, new AdamWParameter(f4, f4, f4, f4));
+        Assert.Throws<ArgumentException>(() => GradientNorm.Run(p, 1, f4));
+        Assert.Throws<ArgumentException>(() => GradientNorm.Run(p, 1, default));
+        Assert.Throws<ArgumentOutOfRangeException>(() => GradientNorm.Run(p, 0, f4.Rows(0, 3)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => GradientNorm.Run(p, 1, f4.Rows(0, 3), 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => AdamW.Step(p, new AdamWSettings(1e-3, 0)));
+        Assert.Throws<ArgumentOutOfRangeException>(() => AdamW.Step(p, new AdamWSettings(double.NaN, 1)));
+        Assert.Throws<ArgumentException>(() => AdamW.Step(p, new AdamWSettings(1e-3, 1), f4));
+        Assert.Throws<ArgumentException>(() => AdamW.Step(p, f4));
+        Assert.Throws<ArgumentException>(() => AdamW.Step(p, default(Tensor)));
+        Assert.Throws<ArgumentException>(() => new AdamWSettings(1e-3, 1).Store(f4));
+        using CpuDevice other = new(1);
+        e = Assert.Throws<ArgumentException>(() => new AdamWParameters(other, p[0]));
+        Assert.Contains("Parameter 0 lies on", e.Message, StringComparison.Ordinal);
     }
 
     protected static AdamWParameter Upload(Backend backend, Shape shape, float[] weight, in RowSparseGradient sparse)
@@ -240,6 +297,14 @@ public abstract class AdamWTests(Backend backend)
             : new AdamWParameter(w, backend.Poisoned(DType.Float32, shape), first, second, copy);
     }
 }
+
+public sealed class EmulatedCudaForwardAdamWTests(EmulatedCudaForward backend) : AdamWTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseAdamWTests(EmulatedCudaReverse backend) : AdamWTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomAdamWTests(EmulatedCudaRandom backend) : AdamWTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaAdamWTests(CudaBackend backend) : AdamWTests(backend), IClassFixture<CudaBackend>;
 
 public sealed class CpuAdamWTests(CpuBackend backend) : AdamWTests(backend), IClassFixture<CpuBackend>
 {
@@ -258,20 +323,24 @@ public sealed class CpuAdamWTests(CpuBackend backend) : AdamWTests(backend), ICl
         }
 
         Tensor norm = b.Poisoned(DType.Float32, new Shape(3));
-        GradientNorm.Run(parameters, 1, norm);
-        AdamW.Step(parameters, new AdamWSettings(1e-3, 1), norm);
+        using AdamWParameters all = new(b.Device, parameters);
+        GradientNorm.Run(all, 1, norm);
+        AdamW.Step(all, new AdamWSettings(1e-3, 1), norm);
         return [b.Download(norm), .. parameters.Select(p => b.Download(p.Weight))];
     });
 
     [Fact]
     public void ACallAllocatesNothing()
     {
-        AdamWParameter[] parameters = [Upload(_backend, new Shape(50_000), new float[50_000], default)];
+        using AdamWParameters parameters = new(_backend.Device, Upload(_backend, new Shape(50_000), new float[50_000], default));
+        Tensor stored = _backend.Poisoned(DType.Float32, new Shape(AdamWSettings.StoredLength));
         Tensor norm = _backend.Poisoned(DType.Float32, new Shape(3));
         Repeatability.AssertNoAllocation(() =>
         {
             GradientNorm.Run(parameters, 1, norm);
             AdamW.Step(parameters, new AdamWSettings(1e-3, 1));
+            new AdamWSettings(1e-3, 1).Store(stored);
+            AdamW.Step(parameters, stored, norm);
         });
     }
 }

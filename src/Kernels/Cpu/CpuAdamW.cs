@@ -11,7 +11,7 @@ namespace CrossAlign.Kernels.Cpu;
 /// </summary>
 internal static unsafe class CpuAdamW
 {
-    public static void Step(ReadOnlySpan<AdamWParameter> parameters, in AdamWSettings settings, in Tensor gradientNorm)
+    public static void Step(AdamWParameters parameters, ReadOnlySpan<float> settings, in Tensor gradientNorm)
     {
         float clip = 1;
         if (gradientNorm.IsPresent)
@@ -25,31 +25,29 @@ internal static unsafe class CpuAdamW
             clip = norm[1];
         }
 
-        CpuDevice device = (CpuDevice)parameters[0].Weight.Device;
-        int tasks = ParameterTasks.Count(parameters, gradientsOnly: false);
-        ParameterTasks.Item* items = (ParameterTasks.Item*)device.Scratch(ParameterTasks.ByteCount(parameters.Length));
-        ParameterTasks.Write(parameters, gradientsOnly: false, items);
-        double correction1 = 1 - Math.Pow(settings.Beta1, settings.Step);
-        double correction2 = 1 - Math.Pow(settings.Beta2, settings.Step);
-        for (int i = 0; i < parameters.Length; i++)
+        CpuDevice device = (CpuDevice)parameters.Device;
+        int tasks = ParameterTasks.Count(parameters.AsSpan(), gradientsOnly: false);
+        ParameterTasks.Item* items = (ParameterTasks.Item*)device.Scratch(ParameterTasks.ByteCount(parameters.Count));
+        ParameterTasks.Write(parameters.AsSpan(), gradientsOnly: false, items);
+        for (int i = 0; i < parameters.Count; i++)
         {
-            double rate = settings.LearningRate * parameters[i].LearningRateFactor;
-            items[i].StepSize = (float)(rate / correction1);
-            items[i].Maximum = parameters[i].Maximum;
-            items[i].Shrink = (float)(1 - (rate * parameters[i].WeightDecay));
+            AdamWScales scales = parameters.Scales[i];
+            items[i].StepSize = settings[1] * scales.RateFactor;
+            items[i].Maximum = scales.Maximum;
+            items[i].Shrink = MathF.FusedMultiplyAdd(-settings[0], scales.Decay, 1);
         }
 
         State state = new()
         {
             Items = items,
-            ItemCount = parameters.Length,
+            ItemCount = parameters.Count,
             Clip = clip,
-            Beta1 = (float)settings.Beta1,
-            OneMinusBeta1 = (float)(1 - settings.Beta1),
-            Beta2 = (float)settings.Beta2,
-            OneMinusBeta2 = (float)(1 - settings.Beta2),
-            InverseRootCorrection2 = (float)(1 / Math.Sqrt(correction2)),
-            Epsilon = (float)settings.Epsilon,
+            Beta1 = settings[2],
+            OneMinusBeta1 = settings[3],
+            Beta2 = settings[4],
+            OneMinusBeta2 = settings[5],
+            InverseRootCorrection2 = settings[6],
+            Epsilon = settings[7],
         };
         device.Workers.Run(tasks, SimdKernel.For<Kernel>(DType.Float32), &state);
     }

@@ -16,7 +16,7 @@ internal sealed class Optimizer : IDisposable
     private readonly OptimizerConfig _config;
     private readonly Device _device;
     private readonly Parameter[] _trained;
-    private readonly AdamWParameter[] _parameters;
+    private readonly AdamWParameters _parameters;
     private readonly Tensor _norm;
     private readonly float[] _hostNorm = new float[GradientNorm.ResultLength];
     private readonly double _gradientScale;
@@ -32,12 +32,12 @@ internal sealed class Optimizer : IDisposable
         _gradientScale = 1.0 / lossCount;
         model.Parameters.AllocateGradients();
         _trained = [.. model.Parameters.Trainable.Where(p => p.Kind != ParameterKind.Scale || config.Loss.ScaleLearned)];
-        _parameters = Array.ConvertAll(_trained, p => new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p))
+        _parameters = new AdamWParameters(_device, Array.ConvertAll(_trained, p => new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p))
         {
             LearningRateFactor = LearningRate(p) / _config.LearningRate,
             WeightDecay = Decays(p.Kind) ? _config.WeightDecay : 0,
             Maximum = p.Kind == ParameterKind.Scale ? ScaleMaximum(config.Loss) : float.PositiveInfinity,
-        });
+        }));
         _norm = _device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
     }
 
@@ -91,12 +91,13 @@ internal sealed class Optimizer : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (AdamWParameter parameter in _parameters)
+        for (int i = 0; i < _parameters.Count; i++)
         {
-            parameter.FirstMoment.Memory.Dispose();
-            parameter.SecondMoment.Memory.Dispose();
+            _parameters[i].FirstMoment.Memory.Dispose();
+            _parameters[i].SecondMoment.Memory.Dispose();
         }
 
+        _parameters.Dispose();
         _norm.Memory.Dispose();
     }
 

@@ -63,6 +63,10 @@ public unsafe ref struct KernelArguments
     /// <param name="value">The value.</param>
     public void Add(float value) => Push(BitConverter.SingleToUInt32Bits(value), 4);
 
+    /// <summary>A double.</summary>
+    /// <param name="value">The value.</param>
+    public void Add(double value) => Push(BitConverter.DoubleToUInt64Bits(value), 8);
+
     /// <summary>A flag, as an int.</summary>
     /// <param name="value">The value.</param>
     public void Add(bool value) => Push(value ? 1u : 0u, 4);

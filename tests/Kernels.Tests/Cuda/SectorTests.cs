@@ -75,6 +75,24 @@ public sealed class SectorTests
         Kernels.Embedding.Forward(ids, ids, default, table, table, table, device.NewTensor(dtype, new Shape(N, C)));
     });
 
+    [Fact]
+    public void Optimizer() => AssertLeast(3, device =>
+    {
+        Shape shape = new(N, C);
+        Tensor New(DType dtype = DType.Float32) => device.NewTensor(dtype, shape);
+        Tensor ids = device.NewTensor(DType.Int32, new Shape(4));
+        Tensor count = device.NewTensor(DType.Int32, new Shape(1));
+        ids.CopyFrom<int>([1, 2, 30, 63]);
+        count.CopyFrom<int>([4]);
+        RowSparseGradient rows = new(ids, device.NewTensor(DType.Float32, new Shape(4, C)), count);
+        AdamWParameter sparse = new(New(), rows, New(), New(), New(DType.BFloat16)) { WeightDecay = 0.1 };
+        using AdamWParameters parameters = new(device, new AdamWParameter(New(), New(), New(), New(), New(DType.BFloat16)), sparse);
+        Tensor norm = device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
+        GradientNorm.Run(parameters, 1, norm);
+        AdamW.Step(parameters, new AdamWSettings(1e-3, 1), norm);
+        device.Synchronize();
+    });
+
     private static void AssertLeast(int kernels, Action<CudaDevice> run)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
@@ -88,6 +106,7 @@ public sealed class SectorTests
             Assert.True(
                 counters.GlobalSectorCount <= 1.05 * counters.MinGlobalSectorCount,
                 $"{name}: {counters.GlobalSectorCount} sectors, {counters.MinGlobalSectorCount} would do");
+            Assert.Equal(counters.MinSharedWavefrontCount, counters.SharedWavefrontCount);
         }
     }
 }

@@ -29,7 +29,7 @@ public sealed class TwoTowerTrainingTests : IDisposable
         string scaleName = golden.GetProperty("scalar").GetString()!;
         using TwoTowerModel model = NewModel(scaleName, golden.GetProperty("scalarInitial").GetSingle());
         Dictionary<string, float[]> initial = model.Parameters.Parameters.ToDictionary(p => p.Name, p => p.Value.ToArray<float>());
-        AdamWParameter[] optimised = Optimised(model, paper ? [] : Names(meta.RootElement.GetProperty("decayedParametersCorrected")));
+        using AdamWParameters optimised = Optimised(model, paper ? [] : Names(meta.RootElement.GetProperty("decayedParametersCorrected")));
 
         using SafetensorsFile data = SafetensorsFile.Open(Fixtures.PathOf("two-towers", "data.safetensors"));
         using TensorArena arena = new(_device, 1 << 20);
@@ -104,7 +104,7 @@ public sealed class TwoTowerTrainingTests : IDisposable
     {
         using CpuDevice device = new(1);
         using TwoTowerModel model = NewModel(device, "logit_scale", 2.66f);
-        AdamWParameter[] optimised = Optimised(model, []);
+        using AdamWParameters optimised = Optimised(model, []);
         using SafetensorsFile data = SafetensorsFile.Open(Fixtures.PathOf("two-towers", "data.safetensors"));
         using TensorArena arena = new(device, 1 << 20);
         using SimilarityCrossEntropyWorkspace workspace = new(device, new SimilarityCrossEntropyOptions(), B, B, 32);
@@ -190,7 +190,7 @@ public sealed class TwoTowerTrainingTests : IDisposable
         return model;
     }
 
-    private static AdamWParameter[] Optimised(TwoTowerModel model, string[] decayed)
+    private static AdamWParameters Optimised(TwoTowerModel model, string[] decayed)
     {
         model.Parameters.AllocateGradients();
         AdamWParameter[] optimised =
@@ -208,7 +208,7 @@ public sealed class TwoTowerTrainingTests : IDisposable
             Assert.Equal(decayed.Order(StringComparer.Ordinal), model.Parameters.Trainable.Where(p => p.Kind.IsLinearMap()).Select(p => p.Name).Order(StringComparer.Ordinal));
         }
 
-        return optimised;
+        return new AdamWParameters(model.Device, optimised);
     }
 
     private static void AssertNorms(TwoTowerModel model, JsonElement perTensor, string[] zero)
@@ -250,7 +250,7 @@ public sealed class TwoTowerTrainingTests : IDisposable
         Assert.InRange(compared, 70, 80);
     }
 
-    private static void AssertMoments(string run, TwoTowerModel model, AdamWParameter[] optimised, JsonElement tolerances)
+    private static void AssertMoments(string run, TwoTowerModel model, AdamWParameters optimised, JsonElement tolerances)
     {
         using SafetensorsFile moments = SafetensorsFile.Open(Fixtures.PathOf("two-towers", $"moments-{run}.safetensors"));
         Parameter[] trained = [.. model.Parameters.Trainable];
