@@ -31,6 +31,8 @@ public sealed class PtxInstructionTests
     [InlineData("shf.l.wrap.b32 %r20, %r10, %r11, 8;", 0xAABBCCDDu, 0x11223344u, 0x223344AAu)]
     [InlineData("mad.lo.s32 %r20, %r10, %r11, 5;", 3u, 4u, 17u)]
     [InlineData("{ .reg .b16 lo; .reg .b16 hi; mov.b32 {lo, hi}, %r10; mov.b32 %r20, {hi, lo}; }", 0x11112222u, 0u, 0x22221111u)]
+    [InlineData("{ .reg .b64 w; .reg .b64 x; mov.b64 w, {%r10, %r11}; cvt.s64.s32 x, w; shr.u64 x, x, 32; cvt.u32.u64 %r20, x; }", 0x80000000u, 7u, 0xFFFFFFFFu)]
+    [InlineData("{ .reg .b64 w; .reg .b64 x; mov.b64 w, {%r10, %r11}; cvt.u64.u32 x, w; shr.u64 x, x, 32; cvt.u32.u64 %r20, x; }", 0x80000000u, 7u, 0u)]
     [InlineData("{ .reg .pred q; setp.lt.s32 q, %r10, %r11; selp.b32 %r20, 1, 2, q; }", 0xFFFFFFFFu, 0u, 1u)]
     [InlineData("{ .reg .pred q; setp.lt.u32 q, %r10, %r11; selp.b32 %r20, 1, 2, q; }", 0xFFFFFFFFu, 0u, 2u)]
     public void IntegerInstructions(string instruction, uint a, uint b, uint expected) =>

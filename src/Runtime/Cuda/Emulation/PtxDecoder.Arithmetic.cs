@@ -101,12 +101,12 @@ internal sealed unsafe partial class PtxDecoder
                 op.A = Register(1, 4);
                 op.Run = &LaneMath.UnaryScalar<float, uint, Conversions.Tf32Bits>;
                 return;
-            case "cvt.s64.s32":
+            case "cvt.s64.s32" when Bits(operands[1]) != 64:
                 op.D = Register(0, 8);
                 op.A = Register(1, 4);
                 op.Run = &LaneMath.UnaryScalar<int, long, SignExtend>;
                 return;
-            case "cvt.u64.u32":
+            case "cvt.u64.u32" when Bits(operands[1]) != 64:
                 op.D = Register(0, 8);
                 op.A = Register(1, 4);
                 op.Run = &LaneMath.UnaryScalar<uint, ulong, ZeroExtend>;
