@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -31,6 +32,9 @@ public static class Linear
         {
             case DeviceKind.Cpu:
                 CpuLinear.Forward(input, weight, bias, output);
+                break;
+            case DeviceKind.Cuda:
+                CudaLinear.Forward(input, weight, bias, output);
                 break;
             default:
                 throw Check.NoBackend(device);
@@ -79,6 +83,9 @@ public static class Linear
         {
             case DeviceKind.Cpu:
                 CpuLinear.Backward(dOutput, input, weight, dInput, dWeight, dBias, accumulateInput);
+                break;
+            case DeviceKind.Cuda:
+                CudaLinear.Backward(dOutput, input, weight, dInput, dWeight, dBias, accumulateInput);
                 break;
             default:
                 throw Check.NoBackend(device);

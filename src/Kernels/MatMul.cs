@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -41,6 +42,9 @@ public static class MatMul
         {
             case DeviceKind.Cpu:
                 CpuMatMul.Run(a, b, output, layout, alpha, accumulate);
+                break;
+            case DeviceKind.Cuda:
+                CudaMatMul.Run(a, b, default, output, layout, alpha, accumulate);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -169,3 +169,13 @@ public sealed class CpuLinearTests(CpuBackend backend) : LinearTests(backend), I
         }
     }
 }
+
+public sealed class EmulatedCudaForwardLinearTests(EmulatedCudaForward backend) : LinearTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseLinearTests(EmulatedCudaReverse backend) : LinearTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomLinearTests(EmulatedCudaRandom backend) : LinearTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class EmulatedCudaCublasLinearTests(EmulatedCudaCublas backend) : LinearTests(backend), IClassFixture<EmulatedCudaCublas>;
+
+public sealed class CudaLinearTests(CudaBackend backend) : LinearTests(backend), IClassFixture<CudaBackend>;

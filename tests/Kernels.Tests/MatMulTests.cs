@@ -288,3 +288,13 @@ public sealed class CpuMatMulTests(CpuBackend backend) : MatMulTests(backend), I
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 }
+
+public sealed class EmulatedCudaForwardMatMulTests(EmulatedCudaForward backend) : MatMulTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseMatMulTests(EmulatedCudaReverse backend) : MatMulTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomMatMulTests(EmulatedCudaRandom backend) : MatMulTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class EmulatedCudaCublasMatMulTests(EmulatedCudaCublas backend) : MatMulTests(backend), IClassFixture<EmulatedCudaCublas>;
+
+public sealed class CudaMatMulTests(CudaBackend backend) : MatMulTests(backend), IClassFixture<CudaBackend>;

@@ -119,16 +119,16 @@ public sealed unsafe partial class CudaDevice
         }
     }
 
-    /// <summary>The cuBLAS handle, made when first asked for and bound to <see cref="Stream"/>.</summary>
+    /// <summary>The cuBLAS handle, made when first asked for and bound to <see cref="Stream"/>; behind the call the device's context is current.</summary>
     /// <returns>The handle.</returns>
     /// <exception cref="InvalidOperationException">There is no cuBLAS.</exception>
     /// <exception cref="CudaException">cuBLAS fails.</exception>
     public nint BlasHandle()
     {
+        MakeCurrent();
         if (_blas == 0)
         {
             ICublas cublas = Cublas ?? throw new InvalidOperationException($"{Name} has no cuBLAS.");
-            MakeCurrent();
             CudaException.ThrowIfCublasFailed(cublas.Create(out nint handle));
             CudaException.ThrowIfCublasFailed(cublas.SetStream(handle, Stream.Handle));
             _blas = handle;

@@ -22,6 +22,7 @@ public sealed unsafe partial class CudaDevice : Device
     private readonly List<CudaMemory> _retired = [];
     private CudaMemory? _scratch;
     private int _graphCount;
+    private MatMulEngine _matMulEngine;
 
     /// <summary>Opens a device through a driver.</summary>
     /// <param name="driver">The driver; disposed with the device where it is disposable.</param>
@@ -62,6 +63,7 @@ public sealed unsafe partial class CudaDevice : Device
         MakeCurrent();
         Stream = new CudaStream(this);
         CopyStream = new CudaStream(this);
+        _matMulEngine = cublas is null || driver is EmulatedDriver ? MatMulEngine.Own : MatMulEngine.Cublas;
     }
 
     /// <inheritdoc/>
@@ -75,6 +77,31 @@ public sealed unsafe partial class CudaDevice : Device
 
     /// <summary>cuBLAS, or null where it was not found; then matrix products go through our own kernels.</summary>
     public ICublas? Cublas { get; }
+
+    /// <summary>
+    /// What multiplies matrices: at first cuBLAS where it was found, else, and on the emulated device, our own kernels. Where a captured
+    /// graph reads the number of rows from the device (<see cref="LiveRows"/>), our own kernels multiply in any case.
+    /// </summary>
+    /// <exception cref="NotSupportedException">cuBLAS is asked for and was not found.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration's.</exception>
+    public MatMulEngine MatMulEngine
+    {
+        get => _matMulEngine;
+        set
+        {
+            if (!Enum.IsDefined(value))
+            {
+                throw new ArgumentOutOfRangeException(nameof(value), value, "Not an engine of matrix products.");
+            }
+
+            if (value == MatMulEngine.Cublas && Cublas is null)
+            {
+                throw new NotSupportedException($"{Name} has no cuBLAS: install the CUDA toolkit's cuBLAS library, or use our own kernels (--matmul own).");
+            }
+
+            _matMulEngine = value;
+        }
+    }
 
     /// <summary>The emulated device behind this one, or null for a real one.</summary>
     public EmulatedDriver? Emulation => Driver as EmulatedDriver;

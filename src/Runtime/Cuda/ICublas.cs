@@ -5,6 +5,21 @@ namespace CrossAlign.Runtime.Cuda;
 /// </summary>
 public unsafe interface ICublas
 {
+    /// <summary>CUDA_R_32F.</summary>
+    const int Float32 = 0;
+
+    /// <summary>CUDA_R_16BF.</summary>
+    const int BFloat16 = 14;
+
+    /// <summary>CUBLAS_COMPUTE_32F: float32 operands as they are.</summary>
+    const int ComputeFloat32 = 68;
+
+    /// <summary>CUBLAS_COMPUTE_32F_FAST_TF32: float32 operands rounded to TF32.</summary>
+    const int ComputeTf32 = 77;
+
+    /// <summary>CUBLAS_GEMM_DEFAULT: the library chooses.</summary>
+    const int DefaultAlgorithm = -1;
+
     /// <summary>Where the library was found, for <c>doctor</c>.</summary>
     string Source { get; }
 
@@ -26,7 +41,7 @@ public unsafe interface ICublas
     /// <summary>cublasSetMathMode: 0 default, 3 TF32 allowed.</summary>
     int SetMathMode(nint handle, int mode);
 
-    /// <summary>cublasGemmEx: C = alpha op(A) op(B) + beta C; types 0 float32, 14 bfloat16; compute types 68 float32, 77 float32 by TF32.</summary>
+    /// <summary>cublasGemmEx: C = alpha op(A) op(B) + beta C.</summary>
     int GemmEx(
         nint handle, int transposeA, int transposeB, int m, int n, int k, void* alpha, ulong a, int typeA, int lda, ulong b, int typeB, int ldb, void* beta, ulong c, int typeC, int ldc, int computeType, int algorithm);
 

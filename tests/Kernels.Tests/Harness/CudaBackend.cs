@@ -34,6 +34,13 @@ public sealed class EmulatedCudaReverse() : EmulatedCudaBackend(1);
 /// <summary>Any order, approximate instructions low, tensor cores truncating by 8.</summary>
 public sealed class EmulatedCudaRandom() : EmulatedCudaBackend(2);
 
+/// <summary>The emulated device whose matrix products go through its cuBLAS, as those of a GPU with that library do.</summary>
+public sealed class EmulatedCudaCublas : EmulatedCudaBackend
+{
+    public EmulatedCudaCublas()
+        : base(0) => Cuda.MatMulEngine = MatMulEngine.Cublas;
+}
+
 /// <summary>The first real GPU; its tests are skipped where there is none.</summary>
 public sealed class CudaBackend : Backend
 {

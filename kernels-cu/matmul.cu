@@ -1,0 +1,270 @@
+// Matrix products of any extents: output = (or +=) alpha op(a) op(b) (+ bias), sums in float32, by the tiles of tile_product.cuh.
+//
+// A row of the output depends on its own row of a, on b and on the depth alone: in NN and NT one block adds all of the depth, in an order
+// that the depth fixes. In TN (gradients of weights: few tiles, much depth) the steps of depth are dealt out to `splits` blocks in turn
+// (how many: CudaMatMul.cs, by the output's extents alone), whose sums matmul_merge adds in order; so a captured graph, which reads the
+// depth from the device, gives the same bits as a step of just that depth.
+//
+// Rows that are not multiples of 16 bytes, and operands of another type than the unit's, are packed first by matmul_pack.
+//
+// Bytes: a is read once for every 128 columns, b once for every 128 rows of the output; the output is written once (and read with
+// accumulate). Operations: 2 m n k, tails rounded up to tiles. Splits write and read 4 m n bytes each besides.
+#include "tile_product.cuh"
+
+namespace
+{
+
+constexpr int kAccumulate = 1;
+constexpr int kBFloat16Output = 2;
+constexpr int kWideOutput = 4;
+constexpr int kThreadsPerBlock = 256;
+
+template <int W>
+__device__ __forceinline__ void store_sums(float (&v)[W], void* c, long long at, int flags)
+{
+    if ((flags & kBFloat16Output) != 0)
+    {
+        bf16* p = static_cast<bf16*>(c) + at;
+        if ((flags & kAccumulate) != 0)
+        {
+            float before[W];
+            load_floats(p, before);
+#pragma unroll
+            for (int e = 0; e < W; e++)
+            {
+                v[e] += before[e];
+            }
+        }
+
+        if constexpr (W == 4)
+        {
+            // As one word: clang 14 splits the pair of words that store_floats writes here.
+            unsigned long long low = pack_bf16(v[0], v[1]);
+            unsigned long long high = pack_bf16(v[2], v[3]);
+            *reinterpret_cast<unsigned long long*>(p) = high << 32 | low;
+        }
+        else
+        {
+            store_floats(p, v);
+        }
+    }
+    else
+    {
+        float* p = static_cast<float*>(c) + at;
+        if ((flags & kAccumulate) != 0)
+        {
+            float before[W];
+            load_floats(p, before);
+#pragma unroll
+            for (int e = 0; e < W; e++)
+            {
+                v[e] += before[e];
+            }
+        }
+
+        store_floats(p, v);
+    }
+}
+
+// Four results of a row, from `column` on: in one access, or one by one with the tail cut off.
+__device__ __forceinline__ void finish(
+    float (&v)[4], void* c, long long row, int column, int n, const float* bias, float alpha, int flags)
+{
+#pragma unroll
+    for (int e = 0; e < 4; e++)
+    {
+        v[e] *= alpha;
+        if (bias != nullptr && column + e < n)
+        {
+            v[e] += bias[column + e];
+        }
+    }
+
+    if ((flags & kWideOutput) != 0)
+    {
+        if (column < n)
+        {
+            store_sums(v, c, row * n + column, flags);
+        }
+    }
+    else
+    {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+        {
+            if (column + e < n)
+            {
+                float single[1] = {v[e]};
+                store_sums(single, c, row * n + column + e, flags);
+            }
+        }
+    }
+}
+
+template <int Unit, bool LeftByDepth, bool RightByDepth>
+__device__ __forceinline__ void product(
+    unsigned char* tiles, const unsigned char* a, const unsigned char* b, void* c, float* partials, const float* bias, const int* live_m,
+    const int* live_k, int m, int n, int k, int lda, int ldb, float alpha, int flags)
+{
+    int rows = live_rows(live_m, m);
+    int depth = live_rows(live_k, k);
+    int columns = (n + kTile - 1) / kTile;
+    int first_row = (int)blockIdx.x / columns * kTile;
+    int first_column = (int)blockIdx.x % columns * kTile;
+    int steps = depth_steps<Unit>(depth);
+    if (first_row >= rows || (partials != nullptr && (int)blockIdx.y >= steps))
+    {
+        return;
+    }
+
+    TileOperand left = {a, (long long)lda * kElementBytes<Unit>, rows, depth};
+    TileOperand right = {b, (long long)ldb * kElementBytes<Unit>, n, depth};
+    float sum[kSums][kSums];
+    tile_product<Unit, LeftByDepth, RightByDepth>(
+        sum, tiles, left, right, first_row, first_column, (int)blockIdx.y, (int)gridDim.y, steps);
+
+    // A split's sums go as they are to its own (m, n) of the workspace.
+    void* target = partials != nullptr ? partials + (long long)blockIdx.y * m * n : c;
+    const float* added = partials != nullptr ? nullptr : bias;
+    float scale = partials != nullptr ? 1.0f : alpha;
+    int mode = partials != nullptr ? (n % 4 == 0 ? kWideOutput : 0) : flags;
+    for (int half = 0; half < kTile / kStagedRows; half++)
+    {
+        stage_rows<Unit>(tiles, sum, half);
+        __syncthreads();
+        for (int at = (int)threadIdx.x; at < kStagedRows * kStagedPieces; at += kTileThreads)
+        {
+            int row = at / kStagedPieces;
+            int piece = at % kStagedPieces;
+            int to = first_row + half * kStagedRows + row;
+            if (to < rows)
+            {
+                float v[4];
+                load_floats(reinterpret_cast<const float*>(tiles + staged_place(row, piece)), v);
+                finish(v, target, to, first_column + piece * 4, n, added, scale, mode);
+            }
+        }
+
+        // The rows are read before the next ones take their place.
+        __syncthreads();
+    }
+}
+
+template <typename From, typename To, int W>
+__device__ __forceinline__ void pack(const From* from, To* to, const int* live, int first, int rows, int columns, int stride)
+{
+    int row = (int)blockIdx.y;
+    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * 4;
+    if (first + row >= live_rows(live, first + rows) || column >= stride)
+    {
+        return;
+    }
+
+    float v[4];
+    const From* source = from + (long long)row * columns + column;
+    if constexpr (W == 4)
+    {
+        load_floats(source, v);
+    }
+    else
+    {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+        {
+            v[e] = column + e < columns ? to_float(source[e]) : 0.0f;
+        }
+    }
+
+    store_floats(to + (long long)row * stride + column, v);
+}
+
+// to (rows, stride) = from (rows, columns), zeros behind, the rows from `first` on of a tensor; stride a multiple of 16 bytes. Wide: columns = stride, addresses aligned.
+template <typename From, typename To>
+__device__ __forceinline__ void pack_rows(const From* from, To* to, const int* live, int first, int rows, int columns, int stride, int wide)
+{
+    if (wide != 0)
+    {
+        pack<From, To, 4>(from, to, live, first, rows, columns, stride);
+    }
+    else
+    {
+        pack<From, To, 1>(from, to, live, first, rows, columns, stride);
+    }
+}
+
+} // namespace
+
+// a (m, k), or (k, m) in tn; b (k, n), or (n, k) in nt; c (m, n). lda, ldb: elements from row to row, multiples of 16 bytes.
+// partials (splits, m, n) or null. One block a tile (x) and a split (y).
+#define CROSSALIGN_PRODUCT(NAME, UNIT, LEFT_BY_DEPTH, RIGHT_BY_DEPTH)                                                                 \
+    extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
+        const unsigned char* a, const unsigned char* b, void* c, float* partials, const float* bias, const int* live_m,              \
+        const int* live_k, int m, int n, int k, int lda, int ldb, float alpha, int flags)                                            \
+    {                                                                                                                                \
+        __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
+        product<UNIT, LEFT_BY_DEPTH, RIGHT_BY_DEPTH>(                                                                                \
+            tiles, a, b, c, partials, bias, live_m, live_k, m, n, k, lda, ldb, alpha, flags);                                        \
+    }
+
+CROSSALIGN_PRODUCT(matmul_nn_bf16, kBFloat16, true, false)
+CROSSALIGN_PRODUCT(matmul_nt_bf16, kBFloat16, true, true)
+CROSSALIGN_PRODUCT(matmul_tn_bf16, kBFloat16, false, false)
+CROSSALIGN_PRODUCT(matmul_nn_tf32, kTf32, true, false)
+CROSSALIGN_PRODUCT(matmul_nt_tf32, kTf32, true, true)
+CROSSALIGN_PRODUCT(matmul_tn_tf32, kTf32, false, false)
+CROSSALIGN_PRODUCT(matmul_nn_f32, kFloat32, true, false)
+CROSSALIGN_PRODUCT(matmul_nt_f32, kFloat32, true, true)
+CROSSALIGN_PRODUCT(matmul_tn_f32, kFloat32, false, false)
+
+// c = (or +=) alpha (the sum of the partials, in order) (+ bias). depth: how deep the product was, in steps, where splits may be empty.
+// One thread four columns (x) of a row (y); splits = 0 lays the bias in every row.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_merge(
+    const float* partials, void* c, const float* bias, const int* live_m, const int* live_k, int m, int n, int k, int step_depth,
+    int splits, float alpha, int flags)
+{
+    long long at = ((long long)blockIdx.x * kThreadsPerBlock + threadIdx.x) * 4;
+    int padded = (n + 3) / 4 * 4;
+    long long row = at / padded;
+    int column = (int)(at % padded);
+    if (row >= live_rows(live_m, m))
+    {
+        return;
+    }
+
+    int filled = min(splits, (live_rows(live_k, k) + step_depth - 1) / step_depth);
+    float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    for (int s = 0; s < filled; s++)
+    {
+        const float* p = partials + ((long long)s * m + row) * n + column;
+        if (n % 4 == 0)
+        {
+            float4 q = *reinterpret_cast<const float4*>(p);
+            v[0] += q.x;
+            v[1] += q.y;
+            v[2] += q.z;
+            v[3] += q.w;
+        }
+        else
+        {
+#pragma unroll
+            for (int e = 0; e < 4; e++)
+            {
+                v[e] += column + e < n ? p[e] : 0.0f;
+            }
+        }
+    }
+
+    finish(v, c, row, column, n, bias, alpha, flags);
+}
+
+#define CROSSALIGN_PACK(NAME, FROM, TO)                                                                                              \
+    extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) NAME(                                                             \
+        const FROM* from, TO* to, const int* live, int first, int rows, int columns, int stride, int wide)                           \
+    {                                                                                                                                \
+        pack_rows(from, to, live, first, rows, columns, stride, wide);                                                               \
+    }
+
+CROSSALIGN_PACK(matmul_pack_f32_f32, float, float)
+CROSSALIGN_PACK(matmul_pack_f32_bf16, float, bf16)
+CROSSALIGN_PACK(matmul_pack_bf16_f32, bf16, float)
+CROSSALIGN_PACK(matmul_pack_bf16_bf16, bf16, bf16)

@@ -1,0 +1,115 @@
+// The operands of a tile of tile_product.cuh: where they lie in shared memory, and how they get there.
+#pragma once
+#include "prelude.cuh"
+
+namespace
+{
+
+constexpr int kBFloat16 = 0;
+constexpr int kTf32 = 1;
+constexpr int kFloat32 = 2;
+
+constexpr int kTile = 128;
+constexpr int kTileThreads = 256;
+constexpr int kStepBytes = 64;
+constexpr int kStages = 3;
+constexpr int kOperandBytes = kTile * kStepBytes;
+constexpr int kStageBytes = 2 * kOperandBytes;
+constexpr int kTileSharedBytes = kStages * kStageBytes;
+constexpr int kPiece = 16;
+
+// Sums of a thread: rows i and columns j, see sum_row and sum_column.
+constexpr int kSums = 8;
+
+template <int Unit>
+constexpr int kElementBytes = Unit == kBFloat16 ? 2 : 4;
+
+template <int Unit>
+constexpr int kStepDepth = kStepBytes / kElementBytes<Unit>;
+
+// After how many steps a chain of the tensor cores ends: 64 deep.
+template <int Unit>
+constexpr int kChainSteps = 64 / kStepDepth<Unit>;
+
+// An operand: `lines` rows (of a) or columns (of b), `depth` deep. Stride in bytes, from line to line or from depth to depth.
+struct TileOperand
+{
+    const unsigned char* data;
+    long long stride;
+    int lines;
+    int depth;
+};
+
+template <int Unit>
+__device__ __forceinline__ int depth_steps(int depth)
+{
+    return (depth + kStepDepth<Unit> - 1) / kStepDepth<Unit>;
+}
+
+// The place of a sum in the tile. Columns come in pairs side by side; on the plain cores in fours.
+__device__ __forceinline__ int sum_row(int i) { return ((warp_index() >> 2) << 6) + i * 8 + (lane_index() >> 2); }
+
+template <int Unit>
+__device__ __forceinline__ int sum_column(int j)
+{
+    int t = lane_index() & 3;
+    int first = (warp_index() & 3) << 5;
+    if constexpr (Unit == kFloat32)
+    {
+        return first + ((j >> 2) << 4) + ((t & 1) << 3) + ((t >> 1) << 2) + (j & 3);
+    }
+    else
+    {
+        return first + ((j >> 1) << 3) + (t << 1) + (j & 1);
+    }
+}
+
+// By depth: four pieces a line. Eight lines in a row, and lines 4 apart of 16, are on different banks.
+__device__ __forceinline__ int depth_place(int line, int piece)
+{
+    return line * kStepBytes + ((piece ^ ((line >> 1) & 3) ^ ((line >> 3) & 1)) << 4);
+}
+
+// By lines: 16 or 32 pieces a depth. For ldmatrix eight depths, for single words four depths of two pieces are on different banks.
+template <int Unit>
+__device__ __forceinline__ int lines_place(int depth, int piece)
+{
+    int turn = Unit == kBFloat16 ? depth & 7 : (depth & 3) << 1;
+    return depth * (kTile * kElementBytes<Unit>) + ((piece ^ turn) << 4);
+}
+
+template <int Unit, bool ByDepth>
+__device__ __forceinline__ void load_step(unsigned to, const TileOperand& x, int first_line, int step)
+{
+    int thread = (int)threadIdx.x;
+    if constexpr (ByDepth)
+    {
+        int piece = thread & 3;
+        int byte = step * kStepBytes + piece * kPiece;
+        bool deep = byte < x.depth * kElementBytes<Unit>;
+#pragma unroll
+        for (int h = 0; h < kTile; h += kTileThreads / 4)
+        {
+            int line = (thread >> 2) + h;
+            const unsigned char* from = x.data + (first_line + line) * x.stride + byte;
+            cp_async_16_zfill(to + (unsigned)depth_place(line, piece), from, deep && first_line + line < x.lines ? kPiece : 0);
+        }
+    }
+    else
+    {
+        constexpr int kPieces = kTile * kElementBytes<Unit> / kPiece;
+        int piece = thread % kPieces;
+        int byte = first_line * kElementBytes<Unit> + piece * kPiece;
+        bool inside = byte < x.lines * kElementBytes<Unit>;
+#pragma unroll
+        for (int h = 0; h < kStepDepth<Unit>; h += kTileThreads / kPieces)
+        {
+            int depth = thread / kPieces + h;
+            int at = step * kStepDepth<Unit> + depth;
+            cp_async_16_zfill(
+                to + (unsigned)lines_place<Unit>(depth, piece), x.data + at * x.stride + byte, inside && at < x.depth ? kPiece : 0);
+        }
+    }
+}
+
+} // namespace

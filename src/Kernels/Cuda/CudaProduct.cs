@@ -1,0 +1,38 @@
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>A matrix product on a CUDA device, by addresses: <c>output = (or +=) alpha op(a) op(b) (+ bias)</c>; operands are dense but for what strides say.</summary>
+internal struct CudaProduct
+{
+    public MatMulLayout Layout;
+    public nint A;
+    public DType AType;
+    public nint B;
+    public DType BType;
+
+    /// <summary>Elements from row to row of <c>a</c>, behind whose columns there are zeros: a multiple of 16 bytes, in the type that is multiplied; 0 where it is dense.</summary>
+    public int AStride;
+
+    /// <summary>The same of <c>b</c>.</summary>
+    public int BStride;
+    public nint Output;
+    public DType OutputType;
+
+    /// <summary>(N) float32, added to each row, or 0.</summary>
+    public nint Bias;
+    public int M;
+    public int N;
+    public int K;
+    public float Alpha;
+    public bool Accumulate;
+
+    /// <summary>Where the device says how many rows count: of <c>a</c> and the output (NN, NT) or of both operands (TN); or 0 where all do.</summary>
+    public nint LiveRows;
+
+    /// <summary>The extents of <c>a</c> as it lies.</summary>
+    public readonly (int Rows, int Columns) AExtents => Layout == MatMulLayout.TN ? (K, M) : (M, K);
+
+    /// <summary>The extents of <c>b</c> as it lies.</summary>
+    public readonly (int Rows, int Columns) BExtents => Layout == MatMulLayout.NT ? (N, K) : (K, N);
+}

@@ -1,0 +1,238 @@
+using System.Diagnostics;
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Reference;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Kernels.Tests.Cuda;
+
+/// <summary>What only the kernels of <c>matmul.cu</c> promise: precisions, counters, rows read from the device, and which engine multiplies.</summary>
+public sealed class CudaMatMulKernelTests
+{
+    private static readonly (MatMulPrecision Precision, string Suffix)[] s_units =
+        [(MatMulPrecision.BFloat16, "bf16"), (MatMulPrecision.Tf32, "tf32"), (MatMulPrecision.Float32, "f32")];
+
+    public static TheoryData<ulong, MatMulPrecision, MatMulLayout> Units()
+    {
+        TheoryData<ulong, MatMulPrecision, MatMulLayout> data = [];
+        foreach (ulong seed in (ulong[])[0, 1, 2, 3, 4])
+        {
+            foreach ((MatMulPrecision precision, _) in s_units)
+            {
+                foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
+                {
+                    data.Add(seed, precision, layout);
+                }
+            }
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Units))]
+    public void EachPrecisionIsWithinTheBudgetOfItsRoundedOperands(ulong seed, MatMulPrecision precision, MatMulLayout layout)
+    {
+        using CudaDevice device = CudaDevice.Emulate(EmulationOptions.ForSeed(seed));
+        device.MatMulPrecision = precision;
+
+        // 777 deep: chains of the tensor cores that would be truncated hundreds of times if they were not cut.
+        const int M = 70, N = 90, K = 777;
+        float[] a = TestData.Normal(DType.Float32, M * K, 1);
+        float[] b = TestData.Normal(DType.Float32, N * K, 2);
+        Tensor output = device.NewTensor(DType.Float32, new Shape(M, N));
+        MatMul.Run(Upload(device, a, layout == MatMulLayout.TN ? K : M), Upload(device, b, layout == MatMulLayout.NT ? N : K), output, layout);
+        float[] x = Array.ConvertAll(a, v => Round(v, precision));
+        float[] y = Array.ConvertAll(b, v => Round(v, precision));
+        bool left = layout == MatMulLayout.TN;
+        bool right = layout == MatMulLayout.NT;
+        double[] expected = MatMulReference.Run(TestData.ToDouble(x), TestData.ToDouble(y), [], M, N, K, left, right, 1.0);
+        float[] twin = MatMulReference.Run(x, y, [], M, N, K, left, right, 1f);
+        ErrorBudget.AssertForward(expected, twin, output.ToArray<float>(), DType.Float32, "output");
+        if (precision != MatMulPrecision.Float32)
+        {
+            double[] unrounded = MatMulReference.Run(TestData.ToDouble(a), TestData.ToDouble(b), [], M, N, K, left, right, 1.0);
+            float[] plain = MatMulReference.Run(a, b, [], M, N, K, left, right, 1f);
+            Assert.NotNull(ErrorBudget.Explain(unrounded, plain, output.ToArray<float>(), DType.Float32, ErrorBudget.ForwardFactor, "output"));
+        }
+    }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AlignedProductsHaveNoBankConflictAndTouchNoMoreSectorsThanTheyMust(DType outputType)
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        foreach ((MatMulPrecision precision, string suffix) in s_units)
+        {
+            DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+            device.MatMulPrecision = precision;
+            foreach (MatMulLayout layout in Enum.GetValues<MatMulLayout>())
+            {
+                const int M = 256, N = 128, K = 192;
+                Tensor a = device.NewTensor(dtype, layout == MatMulLayout.TN ? new Shape(K, M) : new Shape(M, K));
+                Tensor b = device.NewTensor(dtype, layout == MatMulLayout.NT ? new Shape(N, K) : new Shape(K, N));
+                MatMul.Run(a, b, device.NewTensor(outputType, new Shape(M, N)), layout, accumulate: true);
+                device.Synchronize();
+                KernelCounters counters = device.Emulation!.ReadCounters()[FormattableString.Invariant($"matmul_{layout.ToString().ToLowerInvariant()}_{suffix}")];
+                Assert.Equal(counters.MinSharedWavefrontCount, counters.SharedWavefrontCount);
+                Assert.InRange(counters.GlobalSectorCount, 1, (long)(1.05 * counters.MinGlobalSectorCount));
+                Assert.Equal(precision == MatMulPrecision.Float32 ? 0 : 2L * M * N * K, counters.MmaOperationCount);
+
+                // As the header of matmul.cu says: a once a column tile (one here), b once a row tile (two).
+                Assert.Equal((((long)M * K) + (2L * N * K)) * dtype.ByteSize() + (layout == MatMulLayout.TN ? 0 : (long)M * N * outputType.ByteSize()), counters.GlobalReadByteCount);
+            }
+        }
+    }
+
+    [Fact]
+    public void ATensorCoreProductOfAThousandRowsTakesSeconds()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Tensor a = device.NewTensor(DType.BFloat16, new Shape(1024, 512));
+        Tensor output = device.NewTensor(DType.Float32, new Shape(1024, 1024));
+        long start = Stopwatch.GetTimestamp();
+        MatMul.Run(a, a, output, MatMulLayout.NT);
+        device.Synchronize();
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 20);
+        Assert.Equal(2L * 1024 * 1024 * 512, device.Emulation!.ReadCounters()["matmul_nt_bf16"].MmaOperationCount);
+    }
+
+    [Theory]
+    [InlineData(Interleaving.Forward)]
+    [InlineData(Interleaving.Reverse)]
+    [InlineData(Interleaving.Random)]
+    public void AReplayedGraphOfALinearLayerEqualsTheEagerStepForAnyNumberOfRows(Interleaving interleaving)
+    {
+        const int Capacity = 160;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { Interleaving = interleaving });
+        Tensor rows = device.NewTensor(DType.Int32, new Shape(1));
+        foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
+        {
+            Layer full = new(device, dtype, Capacity, new LiveRows(Capacity, rows));
+            rows.CopyFrom<int>([Capacity]);
+            full.Fill(Capacity);
+            full.Step();
+            using CudaGraph graph = CudaGraph.Capture(device, full.Step);
+            foreach (int n in (int[])[Capacity, 37, 1, 0, 129])
+            {
+                Layer eager = new(device, dtype, n, null);
+                eager.Fill(n);
+                eager.Step();
+                full.Fill(n);
+                rows.CopyFrom<int>([n]);
+                graph.Launch();
+                Assert.Equal(Bytes(eager.Output), Bytes(full.Output.Rows(0, n)));
+                Assert.Equal(Bytes(eager.DInput), Bytes(full.DInput.Rows(0, n)));
+                Assert.Equal(eager.DWeight.ToArray<float>(), full.DWeight.ToArray<float>());
+                Assert.Equal(eager.DBias.ToArray<float>(), full.DBias.ToArray<float>());
+                Assert.Equal(-1, Bytes(full.Output.Rows(n, Capacity - n)).AsSpan().IndexOfAnyExcept((byte)0));
+            }
+        }
+    }
+
+    [Fact]
+    public void TheEngineIsOursOnTheEmulatedDeviceAndOnRequestCublas()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Assert.Equal(MatMulEngine.Own, device.MatMulEngine);
+        Tensor a = device.NewTensor(DType.Float32, new Shape(8, 8));
+        Tensor output = device.NewTensor(DType.Float32, new Shape(8, 8));
+        MatMul.Run(a, a, output, MatMulLayout.NN);
+        device.MatMulEngine = MatMulEngine.Cublas;
+        MatMul.Run(a, a, output, MatMulLayout.NN);
+        device.MatMulPrecision = MatMulPrecision.Tf32;
+        MatMul.Run(a, a, output, MatMulLayout.NN);
+        device.Synchronize();
+        Assert.Equal(["cublas_gemm_f32", "cublas_gemm_tf32", "matmul_nn_f32"], device.Emulation!.ReadCounters().Keys.Order(StringComparer.Ordinal));
+        Assert.Throws<ArgumentOutOfRangeException>(() => device.MatMulEngine = (MatMulEngine)5);
+
+        using CudaDevice without = new(new EmulatedDriver(new EmulationOptions()), null, 0, "cuda:0", poolsMemory: false);
+        NotSupportedException e = Assert.Throws<NotSupportedException>(() => without.MatMulEngine = MatMulEngine.Cublas);
+        Assert.Contains("--matmul own", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ATensorBoundToLiveRowsAloneIsRefused()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        LiveRows rows = new(8, device.NewTensor(DType.Int32, new Shape(1)));
+        Tensor bound = device.NewTensor(DType.Float32, new Shape(8, 8)).WithLiveRows(rows);
+        Tensor free = device.NewTensor(DType.Float32, new Shape(8, 8));
+        Assert.Throws<ArgumentException>(() => MatMul.Run(bound, free, free, MatMulLayout.NT));
+        Assert.Throws<ArgumentException>(() => MatMul.Run(bound, bound, bound, MatMulLayout.NT));
+        Assert.Throws<ArgumentException>(() => MatMul.Run(bound, free, free, MatMulLayout.TN));
+    }
+
+    private static byte[] Bytes(in Tensor tensor)
+    {
+        byte[] bytes = new byte[tensor.ByteCount];
+        tensor.Device.CopyToHost(tensor, bytes);
+        return bytes;
+    }
+
+    private static Tensor Upload(CudaDevice device, float[] values, int rows)
+    {
+        Tensor tensor = device.NewTensor(DType.Float32, new Shape(rows, values.Length / rows));
+        tensor.CopyFrom<float>(values);
+        return tensor;
+    }
+
+    private static float Round(float value, MatMulPrecision precision) => precision switch
+    {
+        MatMulPrecision.BFloat16 => BFloat16.FromSingle(value).ToSingle(),
+        MatMulPrecision.Tf32 => BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits(value) + 0x1000) & 0xFFFFE000),
+        _ => value,
+    };
+
+    private sealed class Layer(CudaDevice device, DType dtype, int n, LiveRows? rows)
+    {
+        // 36 outputs: rows that are packed in bfloat16, and with 48 inputs one tile, so that the depth is dealt out.
+        private const int Inputs = 48;
+        private const int Outputs = 36;
+
+        private readonly Tensor _input = device.NewTensor(dtype, new Shape(n, Inputs)).WithLiveRows(rows);
+        private readonly Tensor _weight = device.NewTensor(dtype, new Shape(Outputs, Inputs));
+        private readonly Tensor _bias = device.NewTensor(DType.Float32, new Shape(Outputs));
+
+        public Tensor Output { get; } = device.NewTensor(dtype, new Shape(n, Outputs)).WithLiveRows(rows);
+
+        public Tensor DInput { get; } = device.NewTensor(dtype, new Shape(n, Inputs)).WithLiveRows(rows);
+
+        public Tensor DWeight { get; } = device.NewTensor(DType.Float32, new Shape(Outputs, Inputs));
+
+        public Tensor DBias { get; } = device.NewTensor(DType.Float32, new Shape(Outputs));
+
+        public void Fill(int count)
+        {
+            foreach (Tensor tensor in (Tensor[])[Output, DInput, DWeight, DBias])
+            {
+                device.Zero(tensor);
+            }
+
+            Fill(_input.Rows(0, count), 1);
+            Fill(_weight, 2);
+            Fill(_bias, 3);
+        }
+
+        public void Step()
+        {
+            Linear.Forward(_input, _weight, _bias, Output);
+            Linear.Backward(Output, _input, _weight, DInput, DWeight, DBias);
+        }
+
+        private static void Fill(in Tensor tensor, uint seed)
+        {
+            float[] values = TestData.Normal(tensor.DType, tensor.Count, seed);
+            if (tensor.DType == DType.Float32)
+            {
+                tensor.CopyFrom<float>(values);
+            }
+            else
+            {
+                tensor.CopyFrom<BFloat16>(Array.ConvertAll(values, BFloat16.FromSingle));
+            }
+        }
+    }
+}
