@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -36,6 +37,9 @@ public static class PatchEmbedding
             case DeviceKind.Cpu:
                 CpuPatchEmbedding.Forward(pixels, weight, bias, classToken, position, output, patchSize);
                 break;
+            case DeviceKind.Cuda:
+                CudaPatchEmbedding.Forward(pixels, weight, bias, classToken, position, output, patchSize);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -66,6 +70,9 @@ public static class PatchEmbedding
         {
             case DeviceKind.Cpu:
                 CpuPatchEmbedding.Backward(dOutput, pixels, dWeight, dBias, dClassToken, dPosition, patchSize);
+                break;
+            case DeviceKind.Cuda:
+                CudaPatchEmbedding.Backward(dOutput, pixels, dWeight, dBias, dClassToken, dPosition, patchSize);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -171,3 +171,13 @@ public abstract class PatchEmbeddingTests(Backend backend)
 }
 
 public sealed class CpuPatchEmbeddingTests(CpuBackend backend) : PatchEmbeddingTests(backend), IClassFixture<CpuBackend>;
+
+public sealed class EmulatedCudaForwardPatchEmbeddingTests(EmulatedCudaForward backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReversePatchEmbeddingTests(EmulatedCudaReverse backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomPatchEmbeddingTests(EmulatedCudaRandom backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class EmulatedCudaCublasPatchEmbeddingTests(EmulatedCudaCublas backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaCublas>;
+
+public sealed class CudaPatchEmbeddingTests(CudaBackend backend) : PatchEmbeddingTests(backend), IClassFixture<CudaBackend>;

@@ -1,0 +1,216 @@
+// The first layer of a vision transformer, around its matrix product (matmul.cu): patches laid out as rows, positions added, and the
+// sums over pictures that are the gradients of positions, class token and bias.
+// Source: A. Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, equation 1.
+//
+// Bytes: the gather reads 4 and writes 4 (2 as bfloat16) a pixel; the writer reads 4 and writes 4 (2) a result, and the positions; the
+// sums read each gradient once. All sums run over the pictures in order: no atomics.
+#include "prelude.cuh"
+
+namespace
+{
+
+constexpr int kThreadsPerBlock = 256;
+constexpr int kRowVector = 4;
+
+// rows (pictures (leading + patches), stride): `leading` rows of zeros, then the patches of a picture, row by row; a patch is channel,
+// then line, then column. Behind the 3 size^2 values of a row zeros up to the stride. One block a strip of a row (x) of rows (y).
+template <typename T>
+__device__ __forceinline__ void gather(const float* pixels, T* rows, int height, int width, int size, int leading, int stride)
+{
+    int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
+    if (column >= stride)
+    {
+        return;
+    }
+
+    int across = width / size;
+    int patches = height / size * across;
+    int row = (int)blockIdx.y;
+    int picture = row / (leading + patches);
+    int patch = row % (leading + patches) - leading;
+    int area = size * size;
+    float value = 0.0f;
+    if (patch >= 0 && column < 3 * area)
+    {
+        int channel = column / area;
+        int line = column % area / size;
+        int y = patch / across * size + line;
+        int x = patch % across * size + column % size;
+        value = pixels[(((long long)picture * 3 + channel) * height + y) * width + x];
+    }
+
+    rows[(long long)row * stride + column] = from_float<T>(value);
+}
+
+template <typename T, int W>
+__device__ __forceinline__ void write_row(
+    const float* projected, const float* class_token, const float* position, T* y, int patches, int c)
+{
+    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
+    if (column >= c)
+    {
+        return;
+    }
+
+    int row = (int)blockIdx.y;
+    int picture = row / (1 + patches);
+    int t = row % (1 + patches);
+    const float* source = t == 0 ? class_token : projected + ((long long)picture * patches + t - 1) * c;
+    float v[W], p[W];
+    load_parameters(source + column, v);
+    load_parameters(position + (long long)t * c + column, p);
+#pragma unroll
+    for (int k = 0; k < W; k++)
+    {
+        v[k] += p[k];
+    }
+
+    store_floats(y + (long long)row * c + column, v);
+}
+
+template <typename T>
+__device__ __forceinline__ void write(const float* projected, const float* class_token, const float* position, T* y, int patches, int c)
+{
+    if (c % kRowVector == 0)
+    {
+        write_row<T, kRowVector>(projected, class_token, position, y, patches, c);
+    }
+    else
+    {
+        write_row<T, 1>(projected, class_token, position, y, patches, c);
+    }
+}
+
+template <typename T, int W>
+__device__ __forceinline__ void sum_row(const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+{
+    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
+    if (column >= c)
+    {
+        return;
+    }
+
+    int t = (int)blockIdx.y;
+    float sum[W];
+#pragma unroll
+    for (int k = 0; k < W; k++)
+    {
+        sum[k] = 0.0f;
+    }
+
+    for (int picture = 0; picture < pictures; picture++)
+    {
+        float v[W];
+        load_floats(dy + ((long long)picture * (1 + patches) + t) * c + column, v);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            sum[k] += v[k];
+        }
+    }
+
+    long long at = (long long)t * c + column;
+    if (sums != nullptr)
+    {
+        store_parameters(sums + at, sum);
+    }
+
+    if (d_position != nullptr)
+    {
+        float v[W];
+        load_parameters(d_position + at, v);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            v[k] += sum[k];
+        }
+
+        store_parameters(d_position + at, v);
+    }
+
+    if (d_class_token != nullptr && t == 0)
+    {
+        float v[W];
+        load_parameters(d_class_token + column, v);
+#pragma unroll
+        for (int k = 0; k < W; k++)
+        {
+            v[k] += sum[k];
+        }
+
+        store_parameters(d_class_token + column, v);
+    }
+}
+
+template <typename T>
+__device__ __forceinline__ void sum_rows(
+    const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+{
+    if (c % kRowVector == 0)
+    {
+        sum_row<T, kRowVector>(dy, sums, d_position, d_class_token, pictures, patches, c);
+    }
+    else
+    {
+        sum_row<T, 1>(dy, sums, d_position, d_class_token, pictures, patches, c);
+    }
+}
+
+} // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_gather_f32(
+    const float* pixels, float* rows, int height, int width, int size, int leading, int stride)
+{
+    gather(pixels, rows, height, width, size, leading, stride);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_gather_bf16(
+    const float* pixels, bf16* rows, int height, int width, int size, int leading, int stride)
+{
+    gather(pixels, rows, height, width, size, leading, stride);
+}
+
+// y (pictures (1 + patches), c) = the class token, then projected (pictures patches, c), each with its position.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_f32(
+    const float* projected, const float* class_token, const float* position, float* y, int patches, int c)
+{
+    write(projected, class_token, position, y, patches, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_bf16(
+    const float* projected, const float* class_token, const float* position, bf16* y, int patches, int c)
+{
+    write(projected, class_token, position, y, patches, c);
+}
+
+// The sums of dy (pictures (1 + patches), c) over the pictures: to sums (1 + patches, c) where that is wanted, added to d_position
+// (1 + patches, c) and, of the first row, to d_class_token (c) where they are. One block a strip of columns (x) of a row (y).
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_f32(
+    const float* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+{
+    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_bf16(
+    const bf16* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+{
+    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c);
+}
+
+// db (c) += the sums of all patches, in order. One thread a column.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_bias(const float* sums, float* db, int patches, int c)
+{
+    int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
+    if (column >= c)
+    {
+        return;
+    }
+
+    float bias = 0.0f;
+    for (int t = 1; t <= patches; t++)
+    {
+        bias += sums[(long long)t * c + column];
+    }
+
+    db[column] += bias;
+}

@@ -1,0 +1,208 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>
+/// Patch embedding on a CUDA device, some pictures at a time: <c>patchembedding.cu</c> lays their patches out as rows of the type that
+/// the product takes, <see cref="CudaMatMul"/> multiplies them with the weight, and positions are added on the way to the output.
+/// </summary>
+internal static class CudaPatchEmbedding
+{
+    // As in patchembedding.cu.
+    private const int ThreadsPerBlock = 256;
+    private const int RowVector = 4;
+
+    // Rows of patches and their projections: enough work for every multiprocessor, a fraction of the activations' memory.
+    private const long ChunkByteCount = 64 << 20;
+    private const int MaxRows = 65535;
+
+    public static void Forward(
+        in Tensor pixels, in Tensor weight, in Tensor bias, in Tensor classToken, in Tensor position, in Tensor output, int patchSize)
+    {
+        CudaDevice device = (CudaDevice)pixels.Device;
+        Pictures x = new(device, pixels, output, patchSize, leading: 0);
+        CudaProduct product = new()
+        {
+            Layout = MatMulLayout.NT,
+            AType = x.RowType,
+            AStride = x.Stride,
+            B = weight.Address,
+            BType = DType.Float32,
+            OutputType = DType.Float32,
+            Bias = bias.IsPresent ? bias.Address : 0,
+            M = x.ChunkPictures * x.Patches,
+            N = x.C,
+            K = x.PatchPixels,
+            Alpha = 1,
+        };
+        long rowsByteCount = x.RowsByteCount;
+        long projectedByteCount = Aligned((long)product.M * x.C * sizeof(float));
+        product.A = device.Scratch(rowsByteCount + projectedByteCount + CudaMatMul.ScratchByteCount(device, product));
+        product.Output = product.A + (nint)rowsByteCount;
+        for (int picture = 0; picture < x.Count; picture += x.ChunkPictures)
+        {
+            int pictures = Math.Min(x.ChunkPictures, x.Count - picture);
+            product.M = pictures * x.Patches;
+            Gather(device, x, picture, pictures, product.A);
+            CudaMatMul.Run(device, product, product.Output + (nint)projectedByteCount);
+            KernelArguments arguments = default;
+            arguments.AddAddress(product.Output);
+            arguments.Add(classToken);
+            arguments.Add(position);
+            arguments.Add(output.Rows(picture * (1 + x.Patches), pictures * (1 + x.Patches)));
+            arguments.Add(x.Patches);
+            arguments.Add(x.C);
+            device.Launch(
+                CudaKernels.Get(device, "patchembedding", output.DType == DType.Float32 ? "patchembedding_fwd_f32" : "patchembedding_fwd_bf16"),
+                new Dim3((uint)x.ColumnBlocks, (uint)(pictures * (1 + x.Patches))),
+                ThreadsPerBlock,
+                ref arguments);
+        }
+    }
+
+    public static void Backward(
+        in Tensor dOutput, in Tensor pixels, in Tensor dWeight, in Tensor dBias, in Tensor dClassToken, in Tensor dPosition, int patchSize)
+    {
+        CudaDevice device = (CudaDevice)pixels.Device;
+
+        // A row of zeros stands for the class token of each picture, so that the gradient's rows can be read as they lie.
+        Pictures x = new(device, pixels, dOutput, patchSize, leading: 1);
+        if (dWeight.IsPresent)
+        {
+            WeightGradient(device, x, dOutput, dWeight);
+        }
+
+        if (!dBias.IsPresent && !dClassToken.IsPresent && !dPosition.IsPresent)
+        {
+            return;
+        }
+
+        nint sums = dBias.IsPresent ? device.Scratch((long)(1 + x.Patches) * x.C * sizeof(float)) : 0;
+        KernelArguments arguments = default;
+        arguments.Add(dOutput);
+        arguments.AddAddress(sums);
+        arguments.Add(dPosition);
+        arguments.Add(dClassToken);
+        arguments.Add(x.Count);
+        arguments.Add(x.Patches);
+        arguments.Add(x.C);
+        device.Launch(
+            CudaKernels.Get(device, "patchembedding", dOutput.DType == DType.Float32 ? "patchembedding_bwd_f32" : "patchembedding_bwd_bf16"),
+            new Dim3((uint)x.ColumnBlocks, (uint)(1 + x.Patches)),
+            ThreadsPerBlock,
+            ref arguments);
+        if (dBias.IsPresent)
+        {
+            KernelArguments bias = default;
+            bias.AddAddress(sums);
+            bias.Add(dBias);
+            bias.Add(x.Patches);
+            bias.Add(x.C);
+            device.Launch(
+                CudaKernels.Get(device, "patchembedding", "patchembedding_bwd_bias"), CudaKernels.Blocks(x.C, ThreadsPerBlock), ThreadsPerBlock, ref bias);
+        }
+    }
+
+    private static void WeightGradient(CudaDevice device, in Pictures x, in Tensor dOutput, in Tensor dWeight)
+    {
+        CudaProduct product = new()
+        {
+            Layout = MatMulLayout.TN,
+            A = dOutput.Address,
+            AType = dOutput.DType,
+            BType = x.RowType,
+            BStride = x.Stride,
+            Output = dWeight.Address,
+            OutputType = DType.Float32,
+            M = x.C,
+            N = x.PatchPixels,
+            K = x.ChunkPictures * (1 + x.Patches),
+            Alpha = 1,
+            Accumulate = true,
+        };
+        product.B = device.Scratch(x.RowsByteCount + CudaMatMul.ScratchByteCount(device, product));
+        for (int picture = 0; picture < x.Count; picture += x.ChunkPictures)
+        {
+            int pictures = Math.Min(x.ChunkPictures, x.Count - picture);
+            product.K = pictures * (1 + x.Patches);
+            product.A = dOutput.Rows(picture * (1 + x.Patches), product.K).Address;
+            Gather(device, x, picture, pictures, product.B);
+            CudaMatMul.Run(device, product, product.B + (nint)x.RowsByteCount);
+        }
+    }
+
+    private static void Gather(CudaDevice device, in Pictures x, int picture, int pictures, nint rows)
+    {
+        KernelArguments arguments = default;
+        arguments.AddAddress(x.Pixels + (nint)((long)picture * 3 * x.Height * x.Width * sizeof(float)));
+        arguments.AddAddress(rows);
+        arguments.Add(x.Height);
+        arguments.Add(x.Width);
+        arguments.Add(x.PatchSize);
+        arguments.Add(x.Leading);
+        arguments.Add(x.Stride);
+        device.Launch(
+            CudaKernels.Get(device, "patchembedding", x.RowType == DType.Float32 ? "patchembedding_gather_f32" : "patchembedding_gather_bf16"),
+            new Dim3((uint)CudaKernels.Blocks(x.Stride, ThreadsPerBlock), (uint)(pictures * (x.Leading + x.Patches))),
+            ThreadsPerBlock,
+            ref arguments);
+    }
+
+    private static long Aligned(long byteCount) => (byteCount + 255) / 256 * 256;
+
+    private readonly struct Pictures
+    {
+        public Pictures(CudaDevice device, in Tensor pixels, in Tensor rows, int patchSize, int leading)
+        {
+            if (pixels.LiveRows is not null || rows.LiveRows is not null)
+            {
+                throw new ArgumentException("Patch embedding takes tensors as large as the batch: no number of live rows.", nameof(pixels));
+            }
+
+            Pixels = pixels.Address;
+            Count = pixels.Shape[0];
+            Height = pixels.Shape[2];
+            Width = pixels.Shape[3];
+            C = rows.Shape[1];
+            PatchSize = patchSize;
+            Leading = leading;
+            Patches = Height / patchSize * (Width / patchSize);
+            PatchPixels = 3 * patchSize * patchSize;
+            RowType = device.MatMulPrecision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+            Stride = (PatchPixels + 7) / 8 * 8;
+            ColumnBlocks = CudaKernels.Blocks(C, ThreadsPerBlock * (C % RowVector == 0 ? RowVector : 1));
+            long pictureBytes = (1 + Patches) * (((long)Stride * RowType.ByteSize()) + (leading == 0 ? C * sizeof(float) : 0));
+            long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), MaxRows / (1 + Patches));
+            ChunkPictures = (int)Math.Clamp(most, 1, Math.Max(1, Count));
+        }
+
+        public nint Pixels { get; }
+
+        public int Count { get; }
+
+        public int Height { get; }
+
+        public int Width { get; }
+
+        public int C { get; }
+
+        public int PatchSize { get; }
+
+        public int Leading { get; }
+
+        public int Patches { get; }
+
+        public int PatchPixels { get; }
+
+        public DType RowType { get; }
+
+        public int Stride { get; }
+
+        public int ColumnBlocks { get; }
+
+        public int ChunkPictures { get; }
+
+        public long RowsByteCount => Aligned((long)ChunkPictures * (Leading + Patches) * Stride * RowType.ByteSize());
+    }
+}
