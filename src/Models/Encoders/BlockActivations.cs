@@ -10,27 +10,29 @@ internal readonly struct BlockActivations
 {
     /// <summary>Takes the tensors of one block.</summary>
     /// <param name="arena">Where from.</param>
-    /// <param name="dtype">Storage of the activations.</param>
+    /// <param name="input">(N, C): the tower's tensors have its storage, rows and live rows.</param>
     /// <param name="config">The sizes.</param>
-    /// <param name="tokens">N.</param>
-    public BlockActivations(TensorArena arena, DType dtype, EncoderConfig config, int tokens)
+    public BlockActivations(TensorArena arena, in Tensor input, EncoderConfig config)
     {
+        int tokens = input.Shape[0];
+        DType dtype = input.DType;
+        LiveRows? live = input.LiveRows;
         Shape narrow = new(tokens, config.Width);
         Shape wide = new(tokens, config.FeedForward);
         Shape perRow = new(tokens);
-        Qkv = arena.Take(dtype, new Shape(tokens, 3 * config.Width));
-        Attended = arena.Take(dtype, narrow);
-        Lse = arena.Take(DType.Float32, new Shape(tokens, config.Heads));
-        Sum1 = arena.Take(dtype, narrow);
-        Normed1 = arena.Take(dtype, narrow);
-        Mean1 = arena.Take(DType.Float32, perRow);
-        Rstd1 = arena.Take(DType.Float32, perRow);
-        Hidden = arena.Take(dtype, wide);
-        Activated = arena.Take(dtype, wide);
-        Normed2 = config.IsPreNorm ? arena.Take(dtype, narrow) : default;
-        Sum2 = config.IsPreNorm ? default : arena.Take(dtype, narrow);
-        Mean2 = arena.Take(DType.Float32, perRow);
-        Rstd2 = arena.Take(DType.Float32, perRow);
+        Qkv = arena.Take(dtype, new Shape(tokens, 3 * config.Width), live);
+        Attended = arena.Take(dtype, narrow, live);
+        Lse = arena.Take(DType.Float32, new Shape(tokens, config.Heads), live);
+        Sum1 = arena.Take(dtype, narrow, live);
+        Normed1 = arena.Take(dtype, narrow, live);
+        Mean1 = arena.Take(DType.Float32, perRow, live);
+        Rstd1 = arena.Take(DType.Float32, perRow, live);
+        Hidden = arena.Take(dtype, wide, live);
+        Activated = arena.Take(dtype, wide, live);
+        Normed2 = config.IsPreNorm ? arena.Take(dtype, narrow, live) : default;
+        Sum2 = config.IsPreNorm ? default : arena.Take(dtype, narrow, live);
+        Mean2 = arena.Take(DType.Float32, perRow, live);
+        Rstd2 = arena.Take(DType.Float32, perRow, live);
     }
 
     /// <summary>(N, 3C): queries, keys and values.</summary>

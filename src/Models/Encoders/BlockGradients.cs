@@ -7,16 +7,18 @@ internal readonly struct BlockGradients
 {
     /// <summary>Takes the tensors.</summary>
     /// <param name="arena">Where from.</param>
-    /// <param name="dtype">Storage of the activations.</param>
+    /// <param name="dX">(N, C): the working tensors have its storage, rows and live rows.</param>
     /// <param name="config">The sizes.</param>
-    /// <param name="tokens">N.</param>
     /// <param name="dropout">Whether dropout acts, which needs one tensor more.</param>
-    public BlockGradients(TensorArena arena, DType dtype, EncoderConfig config, int tokens, bool dropout)
+    public BlockGradients(TensorArena arena, in Tensor dX, EncoderConfig config, bool dropout)
     {
-        Wide = arena.Take(dtype, new Shape(tokens, config.FeedForward));
-        DQkv = arena.Take(dtype, new Shape(tokens, 3 * config.Width));
-        Narrow = arena.Take(dtype, new Shape(tokens, config.Width));
-        Dropped = dropout ? arena.Take(dtype, new Shape(tokens, config.Width)) : default;
+        int tokens = dX.Shape[0];
+        DType dtype = dX.DType;
+        LiveRows? live = dX.LiveRows;
+        Wide = arena.Take(dtype, new Shape(tokens, config.FeedForward), live);
+        DQkv = arena.Take(dtype, new Shape(tokens, 3 * config.Width), live);
+        Narrow = arena.Take(dtype, new Shape(tokens, config.Width), live);
+        Dropped = dropout ? arena.Take(dtype, new Shape(tokens, config.Width), live) : default;
     }
 
     /// <summary>(N, F).</summary>

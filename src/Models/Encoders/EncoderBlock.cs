@@ -150,7 +150,7 @@ internal sealed class EncoderBlock
     private Tensor MiddleRstd(in BlockActivations a) => _config.IsPreNorm ? a.Rstd2 : a.Rstd1;
 
     private DropoutSite Site(in PackedRows rows, uint place, float rate) =>
-        rows.Pass.Dropout && rate > 0 ? new DropoutSite(rate, rows.Pass.DropoutKey, _firstSite + place, rows.TokenKeys) : default;
+        rows.Pass.Dropout && rate > 0 ? rows.Site(rate, _firstSite + place) : default;
 
     private void Drop(in Tensor x, in PackedRows rows, uint place)
     {

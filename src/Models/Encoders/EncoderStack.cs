@@ -48,17 +48,17 @@ internal sealed class EncoderStack
     /// <returns>(N, C): what the last block returns.</returns>
     public Tensor Forward(in Tensor input, in PackedRows rows, TensorArena arena, int frozenBlocks)
     {
-        int tokens = input.Shape[0];
+        LiveRows? live = input.LiveRows;
         _rows = rows;
         _firstKept = rows.Pass.KeepActivations ? Math.Min(frozenBlocks, _blocks.Length) : _blocks.Length;
         Array.Clear(_hidden);
         bool needsShared = _firstKept > 0 || rows.Pass.Recompute;
-        _shared = needsShared ? new BlockActivations(arena, input.DType, _config, tokens) : default;
-        _discarded = rows.Pass.KeepActivations && rows.Pass.Recompute ? arena.Take(input.DType, input.Shape) : default;
+        _shared = needsShared ? new BlockActivations(arena, input, _config) : default;
+        _discarded = rows.Pass.KeepActivations && rows.Pass.Recompute ? arena.Take(input.DType, input.Shape, live) : default;
 
         // Below the first kept block two tensors take turns.
-        Tensor spare = _firstKept > 0 ? arena.Take(input.DType, input.Shape) : default;
-        Tensor other = _firstKept > 1 ? arena.Take(input.DType, input.Shape) : default;
+        Tensor spare = _firstKept > 0 ? arena.Take(input.DType, input.Shape, live) : default;
+        Tensor other = _firstKept > 1 ? arena.Take(input.DType, input.Shape, live) : default;
         Tensor current = input;
         for (int i = 0; i < _blocks.Length; i++)
         {
@@ -68,11 +68,11 @@ internal sealed class EncoderStack
                 _hidden[i] = current;
                 if (!rows.Pass.Recompute)
                 {
-                    _kept[i] = new BlockActivations(arena, input.DType, _config, tokens);
+                    _kept[i] = new BlockActivations(arena, input, _config);
                 }
             }
 
-            Tensor output = kept ? arena.Take(input.DType, input.Shape) : spare;
+            Tensor output = kept ? arena.Take(input.DType, input.Shape, live) : spare;
             _blocks[i].Forward(current, rows, kept && !rows.Pass.Recompute ? _kept[i] : _shared, output);
             if (!kept)
             {
@@ -102,7 +102,7 @@ internal sealed class EncoderStack
             return;
         }
 
-        BlockGradients gradients = new(arena, dX.DType, _config, dX.Shape[0], _rows.Pass.Dropout && _config.HiddenDropout > 0);
+        BlockGradients gradients = new(arena, dX, _config, _rows.Pass.Dropout && _config.HiddenDropout > 0);
         for (int i = _blocks.Length - 1; i >= _firstKept; i--)
         {
             if (_rows.Pass.Recompute)

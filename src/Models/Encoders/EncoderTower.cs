@@ -109,7 +109,7 @@ public abstract class EncoderTower
         Tensor input = embedded;
         if (_embeddingNorm is not null)
         {
-            input = arena.Take(embedded.DType, embedded.Shape);
+            input = arena.Take(embedded.DType, embedded.Shape, embedded.LiveRows);
             _embeddingMean = arena.Take(DType.Float32, new Shape(tokens));
             _embeddingRstd = arena.Take(DType.Float32, new Shape(tokens));
             LayerNorm.Forward(
@@ -159,7 +159,7 @@ public abstract class EncoderTower
             return default;
         }
 
-        Tensor dX = arena.Take(_embedded.DType, _embedded.Shape);
+        Tensor dX = arena.Take(_embedded.DType, _embedded.Shape, _embedded.LiveRows);
         if (_finalNorm is not null && _normAfterPooling)
         {
             Tensor dNormed = arena.Take(dPooled.DType, dPooled.Shape);
@@ -183,7 +183,7 @@ public abstract class EncoderTower
 
         if (_rows.Pass.Dropout && Config.HiddenDropout > 0)
         {
-            Tensor kept = arena.Take(dX.DType, dX.Shape);
+            Tensor kept = arena.Take(dX.DType, dX.Shape, dX.LiveRows);
             Dropout.Backward(dX, kept, EmbeddingSite(_rows));
             dX = kept;
         }
@@ -199,11 +199,11 @@ public abstract class EncoderTower
 
     private int FrozenBlocks => Math.Min(_freeze.LowestBlocks, Config.Layers);
 
-    private DropoutSite EmbeddingSite(in PackedRows rows) => new(Config.HiddenDropout, rows.Pass.DropoutKey, _firstDropoutSite, rows.TokenKeys);
+    private DropoutSite EmbeddingSite(in PackedRows rows) => rows.Site(Config.HiddenDropout, _firstDropoutSite);
 
     private Tensor NormFinally(in Tensor input, TensorArena arena)
     {
-        Tensor output = arena.Take(input.DType, input.Shape);
+        Tensor output = arena.Take(input.DType, input.Shape, input.LiveRows);
         _toFinalNorm = input;
         _finalMean = arena.Take(DType.Float32, new Shape(input.Shape[0]));
         _finalRstd = arena.Take(DType.Float32, new Shape(input.Shape[0]));

@@ -68,20 +68,88 @@ public sealed class ImageTower : EncoderTower, IDisposable
         }
 
         int count = pixels.Shape[0];
-        _pixels = CropToPatches(pixels, arena);
-        _gridRows = pixels.Shape[2] / patch;
-        _gridColumns = pixels.Shape[3] / patch;
-        int tokens = 1 + (_gridRows * _gridColumns);
-        UsedPositions = _interpolation.Positions(_tables.Position.Value, _gridRows, _gridColumns, arena);
-        Tensor starts = UploadStarts(count, tokens, arena);
-        Tensor keys = pass.Dropout ? UploadKeys(count, tokens, examples, arena) : default;
+        int tokens = RowsOf(pixels.Shape[2], pixels.Shape[3]);
+        Tensor starts = arena.Take(DType.Int32, new Shape(count + 1));
+        WriteStarts(tokens, starts);
+        Tensor keys = default;
+        if (pass.Dropout)
+        {
+            keys = arena.Take(DType.Int32, new Shape(count * tokens, 2));
+            WriteKeys(count, tokens, examples, keys);
+        }
 
-        Tensor embedded = arena.Take(DType.Float32, new Shape(count * tokens, Config.Width));
-        PatchEmbedding.Forward(_pixels, _tables.Patch.Value, _tables.PatchBias.Value, _tables.ClassToken.Value, UsedPositions, embedded, patch);
-        return Encode(embedded, new PackedRows(starts, keys, pass), pooling, arena);
+        return Forward(new PictureInputs(pixels, starts, keys), pooling, arena, pass);
     }
 
-    /// <summary>The gradients of the last <see cref="Forward"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <summary>Encodes a batch of pictures that lies on the device; nothing is copied from the host, but for the table of a size that is seen for the first time.</summary>
+    /// <param name="inputs">At least one picture, as large as a patch; kept by reference for the backward pass.</param>
+    /// <param name="pooling">How a picture's rows, class token first, become its vector.</param>
+    /// <param name="arena">Where activations are taken; on the tower's device.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(B, C), valid until the arena is reset.</returns>
+    /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device.</exception>
+    public Tensor Forward(in PictureInputs inputs, PoolingKind pooling, TensorArena arena, in TowerPass pass)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        Tensor pixels = inputs.Pixels;
+        _pixels = CropToPatches(pixels, arena);
+        _gridRows = pixels.Shape[2] / Config.PatchSize;
+        _gridColumns = pixels.Shape[3] / Config.PatchSize;
+        UsedPositions = _interpolation.Positions(_tables.Position.Value, _gridRows, _gridColumns, arena);
+        Tensor embedded = arena.Take(DType.Float32, new Shape(pixels.Shape[0] * RowsOf(pixels.Shape[2], pixels.Shape[3]), Config.Width));
+        PatchEmbedding.Forward(
+            _pixels, _tables.Patch.Value, _tables.PatchBias.Value, _tables.ClassToken.Value, UsedPositions, embedded, Config.PatchSize);
+        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass), pooling, arena);
+    }
+
+    /// <summary>The rows that a picture becomes: its patches and the class token.</summary>
+    /// <param name="height">H, at least one patch.</param>
+    /// <param name="width">W, at least one patch.</param>
+    public int RowsOf(int height, int width) => 1 + (height / Config.PatchSize * (width / Config.PatchSize));
+
+    /// <summary>Writes <see cref="PictureInputs.CuSeqlens"/>.</summary>
+    /// <param name="tokens">Rows of a picture.</param>
+    /// <param name="starts">(B + 1), int32; overwritten.</param>
+    internal void WriteStarts(int tokens, in Tensor starts)
+    {
+        int length = starts.Shape[0];
+        if (_starts.Length < length)
+        {
+            _starts = new int[length];
+        }
+
+        for (int i = 0; i < length; i++)
+        {
+            _starts[i] = i * tokens;
+        }
+
+        starts.CopyFrom<int>(_starts.AsSpan(0, length));
+    }
+
+    /// <summary>Writes <see cref="PictureInputs.TokenKeys"/>.</summary>
+    /// <param name="count">B.</param>
+    /// <param name="tokens">Rows of a picture.</param>
+    /// <param name="examples">Numbers that name the pictures in the data set; empty: their places in the batch.</param>
+    /// <param name="keys">(B * rows, 2), int32; overwritten.</param>
+    internal void WriteKeys(int count, int tokens, ReadOnlySpan<int> examples, in Tensor keys)
+    {
+        int length = 2 * count * tokens;
+        if (_keys.Length < length)
+        {
+            _keys = new int[length];
+        }
+
+        for (int row = 0; row < count * tokens; row++)
+        {
+            int picture = row / tokens;
+            _keys[2 * row] = examples.IsEmpty ? picture : examples[picture];
+            _keys[(2 * row) + 1] = row % tokens;
+        }
+
+        keys.CopyFrom<int>(_keys.AsSpan(0, length));
+    }
+
+    /// <summary>The gradients of the last <see cref="Forward(in Tensor, PoolingKind, TensorArena, in TowerPass, ReadOnlySpan{int})"/>: added (+=) to the parameters' that are not frozen.</summary>
     /// <param name="dPooled">(B, C).</param>
     /// <param name="arena">Where working tensors are taken.</param>
     /// <exception cref="InvalidOperationException">The forward pass kept no activations.</exception>
@@ -129,43 +197,6 @@ public sealed class ImageTower : EncoderTower, IDisposable
         }
 
         return cropped;
-    }
-
-    private Tensor UploadStarts(int count, int tokens, TensorArena arena)
-    {
-        if (_starts.Length <= count)
-        {
-            _starts = new int[count + 1];
-        }
-
-        for (int i = 0; i <= count; i++)
-        {
-            _starts[i] = i * tokens;
-        }
-
-        Tensor tensor = arena.Take(DType.Int32, new Shape(count + 1));
-        tensor.CopyFrom<int>(_starts.AsSpan(0, count + 1));
-        return tensor;
-    }
-
-    private Tensor UploadKeys(int count, int tokens, ReadOnlySpan<int> examples, TensorArena arena)
-    {
-        int length = 2 * count * tokens;
-        if (_keys.Length < length)
-        {
-            _keys = new int[length];
-        }
-
-        for (int row = 0; row < count * tokens; row++)
-        {
-            int picture = row / tokens;
-            _keys[2 * row] = examples.IsEmpty ? picture : examples[picture];
-            _keys[(2 * row) + 1] = row % tokens;
-        }
-
-        Tensor tensor = arena.Take(DType.Int32, new Shape(count * tokens, 2));
-        tensor.CopyFrom<int>(_keys.AsSpan(0, length));
-        return tensor;
     }
 
     private sealed class PatchTables

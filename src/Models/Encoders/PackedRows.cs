@@ -1,3 +1,4 @@
+using CrossAlign.Kernels;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Encoders;
@@ -6,4 +7,10 @@ namespace CrossAlign.Models.Encoders;
 /// <param name="CuSeqlens">(S + 1), int32: where each sequence begins, and where the last ends.</param>
 /// <param name="TokenKeys">(N, 2), int32: example and position; absent without dropout.</param>
 /// <param name="Pass">What the pass is for.</param>
-internal readonly record struct PackedRows(Tensor CuSeqlens, Tensor TokenKeys, TowerPass Pass);
+internal readonly record struct PackedRows(Tensor CuSeqlens, Tensor TokenKeys, TowerPass Pass)
+{
+    /// <summary>A place where dropout acts in this pass.</summary>
+    /// <param name="rate">The share that is dropped.</param>
+    /// <param name="site">The place.</param>
+    public DropoutSite Site(float rate, uint site) => new(rate, Pass.DropoutKey, site, TokenKeys) { StoredKey = Pass.StoredDropoutKey };
+}

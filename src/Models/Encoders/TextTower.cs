@@ -12,9 +12,7 @@ public sealed class TextTower : EncoderTower
     private readonly EmbeddingTables _tables;
 
     // Of the last forward pass.
-    private Tensor _ids;
-    private Tensor _positions;
-    private Tensor _types;
+    private TokenInputs _inputs;
 
     /// <summary>Adds a tower's parameters to a store; their values are zero until they are loaded or initialised.</summary>
     /// <param name="config">The sizes.</param>
@@ -62,19 +60,27 @@ public sealed class TextTower : EncoderTower
             throw new ArgumentException("The batch is empty.", nameof(batch));
         }
 
-        int tokens = batch.TokenCount;
-        _ids = Upload(batch.Ids, new Shape(tokens), arena);
-        _positions = Upload(batch.Positions, new Shape(tokens), arena);
-        _types = batch.Types.IsEmpty || !_tables.Type.IsPresent ? default : Upload(batch.Types, new Shape(tokens), arena);
-        Tensor starts = Upload(batch.CuSeqlens, new Shape(batch.Count + 1), arena);
-        Tensor keys = pass.Dropout ? Upload(batch.TokenKeys, new Shape(tokens, 2), arena) : default;
-
-        Tensor embedded = arena.Take(DType.Float32, new Shape(tokens, Config.Width));
-        Embedding.Forward(_ids, _positions, _types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
-        return Encode(embedded, new PackedRows(starts, keys, pass), pooling, arena);
+        return Forward(TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, pass.Dropout), pooling, arena, pass);
     }
 
-    /// <summary>The gradients of the last <see cref="Forward"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <summary>Encodes a batch of texts that lies on the device; nothing is copied from the host.</summary>
+    /// <param name="inputs">At least one text; kept by reference for the backward pass.</param>
+    /// <param name="pooling">How a text's rows become its vector.</param>
+    /// <param name="arena">Where activations are taken; on the tower's device.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(S, C), valid until the arena is reset.</returns>
+    /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device.</exception>
+    public Tensor Forward(in TokenInputs inputs, PoolingKind pooling, TensorArena arena, in TowerPass pass)
+    {
+        ArgumentNullException.ThrowIfNull(arena);
+        Tensor ids = inputs.Ids;
+        _inputs = inputs;
+        Tensor embedded = arena.Take(DType.Float32, new Shape(ids.Shape[0], Config.Width), ids.LiveRows);
+        Embedding.Forward(ids, inputs.Positions, inputs.Types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
+        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass), pooling, arena);
+    }
+
+    /// <summary>The gradients of the last <see cref="Forward(TokenBatch, PoolingKind, TensorArena, in TowerPass)"/>: added (+=) to the parameters' that are not frozen.</summary>
     /// <param name="dPooled">(S, C).</param>
     /// <param name="arena">Where working tensors are taken.</param>
     /// <exception cref="InvalidOperationException">The forward pass kept no activations.</exception>
@@ -90,11 +96,11 @@ public sealed class TextTower : EncoderTower
         ParameterTensor word = _tables.Word;
         if (word.SparseGradient.IsPresent)
         {
-            Embedding.BackwardSparse(dEmbedded, _ids, Config.VocabularySize, word.SparseGradient);
+            Embedding.BackwardSparse(dEmbedded, _inputs.Ids, Config.VocabularySize, word.SparseGradient);
         }
 
         Embedding.Backward(
-            dEmbedded, _ids, _positions, _types, word.Gradient, _tables.Position.Gradient, _tables.Type.Gradient);
+            dEmbedded, _inputs.Ids, _inputs.Positions, _inputs.Types, word.Gradient, _tables.Position.Gradient, _tables.Type.Gradient);
     }
 
     private static TowerLayout LayoutOf(TextEncoderConfig config) => config.ModelType switch
@@ -103,13 +109,6 @@ public sealed class TextTower : EncoderTower
         "roberta-prelayernorm" => new TowerLayout("embeddings.LayerNorm", "LayerNorm"),
         _ => new TowerLayout("embeddings.LayerNorm", null),
     };
-
-    private static Tensor Upload(ReadOnlySpan<int> values, Shape shape, TensorArena arena)
-    {
-        Tensor tensor = arena.Take(DType.Int32, shape);
-        tensor.CopyFrom(values);
-        return tensor;
-    }
 
     private sealed class EmbeddingTables
     {

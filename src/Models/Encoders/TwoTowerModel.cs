@@ -112,7 +112,19 @@ public sealed class TwoTowerModel : IDisposable
         return TextHead is null ? pooled : TextHead.Forward(pooled, arena);
     }
 
-    /// <summary>The gradients of the last <see cref="ForwardText"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <summary>Encodes texts that lie on the device: tower, pooling, head; nothing is copied from the host.</summary>
+    /// <param name="inputs">At least one text.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(S, E), not normalised, valid until the arena is reset.</returns>
+    /// <exception cref="InvalidOperationException">There is no text tower.</exception>
+    public Tensor ForwardText(in TokenInputs inputs, TensorArena arena, in TowerPass pass)
+    {
+        Tensor pooled = RequireText().Forward(inputs, Options.TextPooling, arena, pass);
+        return TextHead is null ? pooled : TextHead.Forward(pooled, arena);
+    }
+
+    /// <summary>The gradients of the last <see cref="ForwardText(TokenBatch, TensorArena, in TowerPass)"/>: added (+=) to the parameters' that are not frozen.</summary>
     /// <param name="dEmbeddings">(S, E).</param>
     /// <param name="arena">Where working tensors are taken.</param>
     public void BackwardText(in Tensor dEmbeddings, TensorArena arena)
@@ -139,7 +151,19 @@ public sealed class TwoTowerModel : IDisposable
         return ImageHead is null ? pooled : ImageHead.Forward(pooled, arena);
     }
 
-    /// <summary>The gradients of the last <see cref="ForwardImages"/>: added (+=) to the parameters' that are not frozen.</summary>
+    /// <summary>Encodes pictures that lie on the device: tower, pooling, head; nothing is copied from the host.</summary>
+    /// <param name="inputs">At least one picture.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(B, E), not normalised, valid until the arena is reset.</returns>
+    /// <exception cref="InvalidOperationException">There is no image tower.</exception>
+    public Tensor ForwardImages(in PictureInputs inputs, TensorArena arena, in TowerPass pass)
+    {
+        Tensor pooled = RequireImage().Forward(inputs, Options.ImagePooling, arena, pass);
+        return ImageHead is null ? pooled : ImageHead.Forward(pooled, arena);
+    }
+
+    /// <summary>The gradients of the last <see cref="ForwardImages(in Tensor, TensorArena, in TowerPass, ReadOnlySpan{int})"/>: added (+=) to the parameters' that are not frozen.</summary>
     /// <param name="dEmbeddings">(B, E).</param>
     /// <param name="arena">Where working tensors are taken.</param>
     public void BackwardImages(in Tensor dEmbeddings, TensorArena arena)
