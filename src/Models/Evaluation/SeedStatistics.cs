@@ -10,6 +10,12 @@ namespace CrossAlign.Models.Evaluation;
 public sealed record SeedStatistics(
     Figure Figure, int Seeds, double? Mean, double? Deviation, WilsonInterval Interval, double? Baseline)
 {
+    /// <summary>The baseline's 95 % Wilson interval at the same number of queries; null where there is none.</summary>
+    public WilsonInterval? BaselineInterval => Baseline is { } share ? WilsonInterval.OfShare(share, Figure.Count) : null;
+
+    /// <summary>Whether the interval lies above the baseline's: the two do not overlap. False where there is no baseline.</summary>
+    public bool ExceedsBaseline => BaselineInterval is { } baseline && Interval.Low > baseline.High;
+
     /// <summary>Groups figures that differ in their seed alone, in order of first appearance.</summary>
     /// <param name="figures">Figures of any runs.</param>
     /// <returns>One entry a group.</returns>

@@ -42,13 +42,37 @@ internal static class ComparisonPanels
             map.KullbackLeibler);
     }
 
-    /// <summary>Pictures of unseen concepts with the caption that is nearest in each language.</summary>
-    public static IReadOnlyList<PictureCard> Cards(
-        ConceptEmbeddings embeddings, IReadOnlyList<string> languages, IReadOnlyList<string> styles, int count)
+    /// <summary>Pictures of seen and of unseen concepts with the caption that is nearest in each language.</summary>
+    /// <param name="embeddings">Vectors of all concepts.</param>
+    /// <param name="languages">The languages, the pivot first.</param>
+    /// <param name="styles">The styles shown in turn: trained ones, then the unseen one.</param>
+    /// <param name="count">Pictures a panel.</param>
+    /// <param name="model">The set-up and seed, in words.</param>
+    public static IReadOnlyList<PicturePanel> Pictures(
+        ConceptEmbeddings embeddings, IReadOnlyList<string> languages, IReadOnlyList<string> styles, int count, string model)
+    {
+        return
+        [
+            Panel("Things seen in training", ConceptSet.Seen, "things seen in training"),
+            Panel("Things never seen", ConceptSet.Unseen, "unseen things"),
+        ];
+
+        PicturePanel Panel(string title, ConceptSet set, string things)
+        {
+            List<PictureCard> cards = Cards(embeddings, languages, styles, set, count);
+            string choice = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{cards.Count} of the {things}, evenly spaced in the data set's order, {string.Join(" and ", styles.Select(s => embeddings.Data.Styles[embeddings.Data.StyleIndex(s)]).Select(s => s.Unseen ? $"{s.Title} (a style never seen)" : s.Title))} in turn; the model is {model}, and the candidates are the names of all {things}.");
+            return new PicturePanel(title, choice, cards);
+        }
+    }
+
+    private static List<PictureCard> Cards(
+        ConceptEmbeddings embeddings, IReadOnlyList<string> languages, IReadOnlyList<string> styles, ConceptSet set, int count)
     {
         CaptionedPictures data = embeddings.Data;
-        int[] unseen = [.. data.ConceptsOf(ConceptSet.Unseen)];
-        int[] chosen = Spread(unseen, count);
+        int[] pool = [.. data.ConceptsOf(set)];
+        int[] chosen = Spread(pool, count);
         List<PictureCard> cards = [];
         for (int i = 0; i < chosen.Length; i++)
         {
@@ -67,7 +91,7 @@ internal static class ComparisonPanels
                 data.NameOf(chosen[i], languages[0]) ?? data.Concepts[chosen[i]].Id,
                 data.Styles[style].Title,
                 data.Styles[style].Licence,
-                [.. languages.Select(l => Nearest(embeddings, query, l, chosen[i], unseen)).OfType<NearestCaption>()]));
+                [.. languages.Select(l => Nearest(embeddings, query, l, chosen[i], pool)).OfType<NearestCaption>()]));
         }
 
         return cards;

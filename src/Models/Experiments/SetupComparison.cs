@@ -17,7 +17,7 @@ public sealed class SetupComparison
 {
     // Concepts on the map of captions and pictures in the panel: what a reader can still take in.
     private const int ConceptsOnMap = 60;
-    private const int PicturesInPanel = 24;
+    private const int PicturesInPanel = 16;
 
     private readonly ComparisonRequest _request;
     private readonly Func<RunConfig, ITrainingObserver> _observerOf;
@@ -27,7 +27,7 @@ public sealed class SetupComparison
     private readonly List<SetupThroughput> _throughput = [];
     private readonly List<LearningCurve> _curves = [];
     private readonly List<CaptionMap> _maps = [];
-    private IReadOnlyList<PictureCard> _cards = [];
+    private IReadOnlyList<PicturePanel> _panels = [];
 
     /// <summary>Prepares.</summary>
     /// <param name="request">What to compare.</param>
@@ -110,7 +110,8 @@ public sealed class SetupComparison
             _maps.Add(ComparisonPanels.Map(config.Setup, embeddings, _request.Languages, ConceptsOnMap, cancellation));
             if (evaluation.SeesPictures && config.Setup == _request.Setups[^1])
             {
-                _cards = ComparisonPanels.Cards(embeddings, _request.Languages, _plan.Styles, PicturesInPanel);
+                string model = string.Create(CultureInfo.InvariantCulture, $"{config.Setup}, seed {config.Seed}");
+                _panels = ComparisonPanels.Pictures(embeddings, _request.Languages, _plan.Styles, PicturesInPanel, model);
             }
         }
     }
@@ -123,10 +124,7 @@ public sealed class SetupComparison
         Notices = _request.Notices,
         Curves = _curves,
         Maps = _maps,
-        Pictures = _cards,
-        PictureChoice = _cards.Count == 0 ? string.Empty : string.Create(
-            CultureInfo.InvariantCulture,
-            $"{_cards.Count} of the unseen concepts, evenly spaced in the data set's order, every second one in the unseen drawing style; the model is {_request.Setups[^1]}, seed {_request.Seeds[0]}, and the candidates are all unseen concepts."),
+        Panels = _panels,
         Configuration = ComparisonPanels.Settings(_request.ConfigOf(_request.Setups[^1], _request.Seeds[0])),
         Sources = _request.Data.Sources,
     };

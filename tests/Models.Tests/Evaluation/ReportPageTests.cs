@@ -62,14 +62,13 @@ public sealed partial class ReportPageTests
             Notices = [Evil],
             Languages = [.. sample.Languages.Select(l => l with { Name = Evil })],
             Setups = [.. sample.Setups.Select(s => s with { Title = Evil, Description = Evil, Languages = [.. s.Languages, Evil] })],
-            PictureChoice = Evil,
-            Pictures = [.. sample.Pictures.Select(p => p with
+            Panels = [.. sample.Panels.Select(panel => new PicturePanel(Evil, Evil, [.. panel.Cards.Select(p => p with
             {
                 Name = Evil,
                 Style = Evil,
                 Licence = Evil,
                 Nearest = [.. p.Nearest.Select(n => new NearestCaption(Evil, Evil, n.IsRight, Evil, 3))],
-            })],
+            })]))],
             Configuration = [new(Evil, Evil)],
             Sources = [new DataSource(Evil, Evil, Evil, Evil)],
             Figures = sample.Figures with { Run = sample.Figures.Run with { Device = Evil, Data = Evil, Version = Evil, Commit = Evil } },
@@ -105,8 +104,9 @@ public sealed partial class ReportPageTests
         Assert.Contains("88.7 %</span> <span class=\"spread\">± 1.0</span>", html, StringComparison.Ordinal);
         WilsonInterval interval = WilsonInterval.OfShare(0.887, 661);
         Assert.Contains(FormattableString.Invariant($"<small>{100 * interval.Low:0.0} to {100 * interval.High:0.0}</small>"), html, StringComparison.Ordinal);
-        Assert.Contains("661 queries, pool 949", html, StringComparison.Ordinal);
-        Assert.Contains("<td>8.2 %</td>", html, StringComparison.Ordinal);
+        Assert.Contains("661 queries<br>pool 949", html, StringComparison.Ordinal);
+        WilsonInterval letters = WilsonInterval.OfShare(0.082, 661);
+        Assert.Contains(FormattableString.Invariant($"<td>8.2 %<small>{100 * letters.Low:0.0} to {100 * letters.High:0.0}</small></td>"), html, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -293,8 +293,11 @@ public sealed partial class ReportPageTests
             Notices = ["This is a made-up report for a test: no figure in it was measured."],
             Curves = [.. setups.Skip(1).SelectMany(s => (long[])[1, 2, 3], Curve)],
             Maps = [.. setups.Select((s, i) => Map(s.Name, i < 2 ? 30 : i == 2 ? 3 : i == 3 ? 4 : 1.5))],
-            Pictures = [.. Enumerable.Range(0, 12).Select(Card)],
-            PictureChoice = "12 concepts drawn by seed 1 from the unseen style.",
+            Panels =
+            [
+                new PicturePanel("Things seen in training", "8 concepts, evenly spaced.", [.. Enumerable.Range(0, 8).Select(Card)]),
+                new PicturePanel("Things never seen", "4 concepts, evenly spaced.", [.. Enumerable.Range(8, 4).Select(Card)]),
+            ],
             Configuration = [new("recipe", "album"), new("steps", "2400"), new("batchSize", "128"), new("optimizer", "adamw, learning rate 2e-3, weight decay 0.05")],
             Sources =
             [

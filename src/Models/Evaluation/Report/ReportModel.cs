@@ -27,10 +27,7 @@ public sealed record ReportModel
     public IReadOnlyList<CaptionMap> Maps { get; init; } = [];
 
     /// <summary>Pictures with the nearest caption in each language, right and wrong ones alike.</summary>
-    public IReadOnlyList<PictureCard> Pictures { get; init; } = [];
-
-    /// <summary>How the pictures were chosen, a sentence: <c>40 concepts drawn by seed 1 from the unseen ones</c>.</summary>
-    public string PictureChoice { get; init; } = string.Empty;
+    public IReadOnlyList<PicturePanel> Panels { get; init; } = [];
 
     /// <summary>Settings of the runs, name and value.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Configuration { get; init; } = [];

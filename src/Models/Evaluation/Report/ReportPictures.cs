@@ -1,28 +1,32 @@
 namespace CrossAlign.Models.Evaluation.Report;
 
-/// <summary>The panel of pictures with their nearest captions.</summary>
+/// <summary>The panels of pictures with their nearest captions.</summary>
 internal static class ReportPictures
 {
-    /// <summary>Adds the panel.</summary>
+    /// <summary>Adds the panels.</summary>
     /// <param name="html">Appended to.</param>
     /// <param name="model">The report.</param>
     internal static void Add(HtmlBuilder html, ReportModel model)
     {
-        if (model.Pictures.Count == 0)
+        PicturePanel[] panels = [.. model.Panels.Where(p => p.Cards.Count > 0)];
+        if (panels.Length == 0)
         {
             return;
         }
 
         html.AddRaw("<h2 id=\"panel\">Pictures and the nearest caption in each language</h2>\n");
-        int right = model.Pictures.Sum(p => p.Nearest.Count(n => n.IsRight));
-        int all = model.Pictures.Sum(p => p.Nearest.Count);
-        html.Add($"<p>{model.PictureChoice} Right and wrong alike: {right} of {all} nearest captions name what the picture shows.</p>\n<div class=\"cards\">\n");
-        foreach (PictureCard card in model.Pictures)
+        foreach (PicturePanel panel in panels)
         {
-            AddCard(html, card);
-        }
+            int right = panel.Cards.Sum(p => p.Nearest.Count(n => n.IsRight));
+            int all = panel.Cards.Sum(p => p.Nearest.Count);
+            html.Add($"<h3>{panel.Title}</h3>\n<p>{panel.Choice} Right and wrong alike: {right} of {all} nearest captions name what the picture shows.</p>\n<div class=\"cards\">\n");
+            foreach (PictureCard card in panel.Cards)
+            {
+                AddCard(html, card);
+            }
 
-        html.AddRaw("</div>\n");
+            html.AddRaw("</div>\n");
+        }
     }
 
     private static void AddCard(HtmlBuilder html, PictureCard card)
@@ -31,7 +35,7 @@ internal static class ReportPictures
         string origin = card.Licence.Length == 0 ? card.Style : $"{card.Style} · {card.Licence}";
         html.AddRaw("<figure class=\"card\">\n<div class=\"top\">").AddRaw("<img src=\"data:image/png;base64,").AddRaw(image);
         html.Add($"\" width=\"{card.Size}\" height=\"{card.Size}\" alt=\"Drawing of: {card.Name}\">");
-        html.Add($"<div><h3>{card.Name}</h3><span class=\"note\">{origin}</span></div></div>\n<ul>\n");
+        html.Add($"<div><h4>{card.Name}</h4><span class=\"note\">{origin}</span></div></div>\n<ul>\n");
         foreach (NearestCaption nearest in card.Nearest)
         {
             html.AddRaw(nearest.IsRight ? "<li class=\"right\">" : "<li class=\"wrong\">");

@@ -21,7 +21,8 @@ internal static class ReportStyle
         .eyebrow{color:var(--soft);font-size:.8125rem;letter-spacing:.08em;text-transform:uppercase;margin:0 0 8px}
         h1{font-size:clamp(1.7rem,4.2vw,2.6rem);line-height:1.15;letter-spacing:-.02em;margin:0 0 16px;max-width:22em;text-wrap:balance}
         h2{font-size:1.35rem;line-height:1.3;letter-spacing:-.01em;margin:56px 0 8px}
-        h3{font-size:1rem;margin:0 0 4px}
+        h3{font-size:1.0625rem;margin:28px 0 4px}
+        h4{font-size:1rem;margin:0 0 4px}
         p{margin:0 0 12px;max-width:70ch}
         .lead{font-size:1.0625rem}
         .soft,.note{color:var(--soft)}
@@ -41,7 +42,7 @@ internal static class ReportStyle
         th,td{padding:9px 16px;text-align:right;border-top:1px solid var(--line);vertical-align:top;white-space:nowrap}
         thead th{border-top:0;color:var(--soft);font-weight:600;font-size:.8125rem}
         tbody th,thead th:first-child{text-align:left;font-weight:500}
-        .pool{font-weight:400;font-size:.75rem}
+        .pool{display:block;font-weight:400;font-size:.75rem;line-height:1.45}
         tbody th{position:sticky;left:0;background:var(--panel)}
         .prose tbody th{position:static}
         td small{display:block;color:var(--soft);font-size:.75rem;line-height:1.35}
@@ -67,7 +68,7 @@ internal static class ReportStyle
         .card{display:flex;flex-direction:column;gap:10px}
         .card .top{display:flex;gap:14px;align-items:center}
         .card img{width:72px;height:72px;border-radius:8px;background:#fff;border:1px solid var(--line);flex:none}
-        .card h3{line-height:1.3;overflow-wrap:anywhere}
+        .card h4{line-height:1.3;overflow-wrap:anywhere}
         .card ul{list-style:none;margin:0;padding:0;display:grid;gap:4px;font-size:.875rem}
         .card li{display:grid;grid-template-columns:2.6em 1fr;gap:8px;border-radius:6px;padding:4px 8px;overflow-wrap:anywhere}
         .card li small{display:block;color:var(--soft);font-size:.75rem;line-height:1.35}
@@ -76,7 +77,7 @@ internal static class ReportStyle
         .code{color:var(--soft);font-size:.75rem;padding-top:2px;text-transform:uppercase;letter-spacing:.04em}
         .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
         footer{padding:32px 24px 56px;color:var(--soft);font-size:.875rem}
-        @media(max-width:560px){header{padding-top:32px}main,header,footer{padding-left:16px;padding-right:16px}th,td{padding:8px 12px}h2{margin-top:44px}.stats{grid-template-columns:1fr 1fr;gap:10px}.stat{padding:12px}.stat b{font-size:1.5rem}}
+        @media(max-width:560px){header{padding-top:32px}main,header,footer{padding-left:16px;padding-right:16px}table{font-size:.8125rem}th,td{padding:7px 6px}caption,caption small{padding-left:6px}thead th{font-size:.75rem}.pool,td small{font-size:.6875rem}tbody th{white-space:normal}h2{margin-top:44px}.stats{grid-template-columns:1fr 1fr;gap:10px}.stat{padding:12px}.stat b{font-size:1.5rem}}
         @media print{.scroll{overflow:visible}figure,.stat{break-inside:avoid}}
         """;
 }

@@ -72,7 +72,7 @@ internal static class ReportSummary
                 string baseline = statistics.Baseline is { } b ? $" (letters alone: {Percent(b)})" : string.Empty;
                 parts.Add($"{Percent(mean)} of the {Language(model, code).Name} queries{baseline}");
                 compared++;
-                better += statistics.Baseline is { } letters && statistics.Interval.Low > letters ? 1 : 0;
+                better += statistics.ExceedsBaseline ? 1 : 0;
             }
         }
 

@@ -24,7 +24,7 @@ internal static class ReportTables
         html.Add($"<p>Each cell says how often a name finds its {pivot} name first (R@1, cosine). ");
         html.AddRaw("Small print: 95 % interval of that share. “Letters alone” compares character 1- to 4-grams and understands nothing; "
             + "only what lies beyond it was learned. Only strict queries are counted, whose names share no word. "
-            + "<span class=\"new\">Green</span>: the interval lies above letters alone.</p>\n");
+            + "<span class=\"new\">Green</span>: the interval lies above that of letters alone.</p>\n");
         int tables = 0;
         foreach ((string set, string title, string explanation) in s_sets)
         {
@@ -85,7 +85,7 @@ internal static class ReportTables
         {
             string direction = towardsPivot ? $"{NameOf(model, language)} →" : $"→ {NameOf(model, language)}";
             Figure sample = figures.First(f => Other(f) == language);
-            html.Add($"<th scope=\"col\">{direction}<br><span class=\"pool\">{sample.Count} queries, pool {sample.Pool}</span></th>");
+            html.Add($"<th scope=\"col\">{direction}<span class=\"pool\">{sample.Count} queries<br>pool {sample.Pool}</span></th>");
         }
 
         html.AddRaw("</tr></thead>\n<tbody>\n");
@@ -103,8 +103,15 @@ internal static class ReportTables
         html.AddRaw("<tr class=\"base\"><th scope=\"row\">Letters alone</th>");
         foreach (string language in languages)
         {
-            double? baseline = table.Rows.Select(r => table[r, language]?.Baseline).FirstOrDefault(b => b is not null);
-            html.Add($"<td>{(baseline is { } b ? ReportSummary.Percent(b) : "–")}</td>");
+            SeedStatistics? measured = table.Rows.Select(r => table[r, language]).FirstOrDefault(s => s?.Baseline is not null);
+            if (measured is { Baseline: { } baseline, BaselineInterval: { } interval })
+            {
+                html.Add($"<td>{ReportSummary.Percent(baseline)}<small>{Digits(interval.Low)} to {Digits(interval.High)}</small></td>");
+            }
+            else
+            {
+                html.AddRaw("<td>–</td>");
+            }
         }
 
         html.AddRaw("</tr>\n</tbody></table></div>\n");
@@ -141,7 +148,7 @@ internal static class ReportTables
             foreach (string column in table.Columns)
             {
                 Figure sample = direction.First(f => Column(f) == column);
-                html.Add($"<th scope=\"col\">{sample.Set}<br><span class=\"pool\">{(sample.Style is null ? string.Empty : sample.Style + ", ")}{sample.Count} queries, pool {sample.Pool}</span></th>");
+                html.Add($"<th scope=\"col\">{sample.Set}<span class=\"pool\">{sample.Style ?? "any style"}<br>{sample.Count} queries<br>pool {sample.Pool}</span></th>");
             }
 
             html.AddRaw("</tr></thead>\n<tbody>\n");
@@ -170,8 +177,7 @@ internal static class ReportTables
             return;
         }
 
-        bool learned = statistics.Baseline is { } baseline && statistics.Interval.Low > baseline;
-        html.AddRaw(learned ? "<td><span class=\"new\">" : "<td><span>").Add($"{ReportSummary.Percent(mean)}</span>");
+        html.AddRaw(statistics.ExceedsBaseline ? "<td><span class=\"new\">" : "<td><span>").Add($"{ReportSummary.Percent(mean)}</span>");
         if (statistics.Deviation is { } deviation)
         {
             html.Add($" <span class=\"spread\">± {(100 * deviation).ToString("0.0", CultureInfo.InvariantCulture)}</span>");
