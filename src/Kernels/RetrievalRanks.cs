@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -32,6 +33,9 @@ public static class RetrievalRanks
             case DeviceKind.Cpu:
                 CpuRetrievalRanks.Run(queries, pool, targets, ranks);
                 break;
+            case DeviceKind.Cuda:
+                CudaRetrievalRanks.Run(queries, pool, targets, ranks);
+                break;
             default:
                 throw Check.NoBackend(device);
         }
@@ -63,6 +67,9 @@ public static class RetrievalRanks
         {
             case DeviceKind.Cpu:
                 CpuRetrievalRanks.TopK(queries, pool, indices, scores);
+                break;
+            case DeviceKind.Cuda:
+                CudaRetrievalRanks.TopK(queries, pool, indices, scores);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -60,6 +60,32 @@ public abstract class RetrievalRanksTests(Backend backend)
         backend.CheckGuards();
     }
 
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void ARowThatIsTheTargetOnceMoreIsATieWhereverItLies(DType dtype)
+    {
+        // Scores that are rounded: a copy of the target must have its bits in every place of a tile. Query i looks for row i, which is
+        // there again 140 and 280 rows further on.
+        const int Q = 140, K = 400, E = 200;
+        float[] rows = TestData.Normal(dtype, K * E, 1);
+        for (int i = Q; i < K; i++)
+        {
+            rows.AsSpan((i % Q) * E, E).CopyTo(rows.AsSpan(i * E));
+        }
+
+        float[] queries = rows[..(Q * E)];
+        Tensor ranks = backend.Poisoned(DType.Int32, new Shape(Q));
+        RetrievalRanks.Run(
+            backend.Upload(dtype, new Shape(Q, E), queries), backend.Upload(dtype, new Shape(K, E), rows), backend.Upload(new Shape(Q), [.. Enumerable.Range(0, Q)]), ranks);
+        int[] actual = ranks.ToArray<int>();
+        for (int i = 0; i < Q; i++)
+        {
+            // The vectors' own squares are far above all other products.
+            Assert.Equal(((K - 1 - i) / Q) + 1, actual[i]);
+        }
+    }
+
     [Fact]
     public void ScoresThatAreNotNumbersCountAgainstTheQueryAndComeLast()
     {
@@ -97,6 +123,14 @@ public abstract class RetrievalRanksTests(Backend backend)
         public int[] Targets { get; } = [.. Enumerable.Range(0, Q).Select(i => i * 7 % K)];
     }
 }
+
+public sealed class EmulatedCudaForwardRetrievalRanksTests(EmulatedCudaForward backend) : RetrievalRanksTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseRetrievalRanksTests(EmulatedCudaReverse backend) : RetrievalRanksTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomRetrievalRanksTests(EmulatedCudaRandom backend) : RetrievalRanksTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaRetrievalRanksTests(CudaBackend backend) : RetrievalRanksTests(backend), IClassFixture<CudaBackend>;
 
 public sealed class CpuRetrievalRanksTests(CpuBackend backend) : RetrievalRanksTests(backend), IClassFixture<CpuBackend>
 {

@@ -199,7 +199,8 @@ internal static class CudaMatMul
             ref arguments);
     }
 
-    private static void Pack(CudaDevice device, DType from, DType to, nint source, nint destination, nint live, (int Rows, int Columns) extents, int stride)
+    /// <summary>Copies rows to where they are a multiple of 16 bytes, with zeros behind their columns, rounding where the type changes.</summary>
+    public static void Pack(CudaDevice device, DType from, DType to, nint source, nint destination, nint live, (int Rows, int Columns) extents, int stride)
     {
         string name = (from, to) switch
         {

@@ -93,6 +93,15 @@ public sealed class SectorTests
         device.Synchronize();
     });
 
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void RetrievalRanks(DType dtype) => AssertLeast(4, device =>
+    {
+        Tensor queries = device.NewTensor(dtype, new Shape(128, 128));
+        Tensor targets = device.NewTensor(DType.Int32, new Shape(128));
+        Kernels.RetrievalRanks.Run(queries, device.NewTensor(dtype, new Shape(256, 128)), targets, targets);
+    });
+
     private static void AssertLeast(int kernels, Action<CudaDevice> run)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
