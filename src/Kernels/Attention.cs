@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -18,7 +19,7 @@ public static class Attention
 {
     /// <summary>Attends. No tokens and empty sequences are allowed.</summary>
     /// <param name="qkv">(N, 3C), float32 or bfloat16: queries, keys, values side by side, each head by head.</param>
-    /// <param name="cuSeqlens">(S + 1), int32: 0, ascending, N.</param>
+    /// <param name="cuSeqlens">(S + 1), int32: 0, ascending, N. On CUDA the last may be less than N: the tokens behind it are neither read nor written, so that a captured graph serves any batch of its capacity.</param>
     /// <param name="output">(N, C), the type of <paramref name="qkv"/>; overwritten; must not overlap <paramref name="qkv"/>.</param>
     /// <param name="lse">(N, heads), float32: log-sum-exp of each query's scaled logits; overwritten.</param>
     /// <param name="heads">NH, a divisor of C.</param>
@@ -26,7 +27,7 @@ public static class Attention
     /// <param name="dropout">Drops probabilities after the softmax; the default drops none.</param>
     /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device; (on the CPU) <paramref name="cuSeqlens"/> does not ascend from 0 to N; or the dropout's rate or site is out of range.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="heads"/> is below 1, does not divide C, or is above <see cref="DropoutSite.MaxHeads"/> with dropout.</exception>
-    /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
+    /// <exception cref="NotSupportedException">The device has no backend for this operation, or (CUDA) a head has more than 128 columns.</exception>
     public static void Forward(
         in Tensor qkv, in Tensor cuSeqlens, in Tensor output, in Tensor lse, int heads, bool causal = false, in DropoutSite dropout = default)
     {
@@ -36,6 +37,9 @@ public static class Attention
         {
             case DeviceKind.Cpu:
                 CpuAttention.Forward(qkv, cuSeqlens, output, lse, heads, causal, dropout);
+                break;
+            case DeviceKind.Cuda:
+                CudaAttention.Forward(qkv, cuSeqlens, output, lse, heads, causal, dropout);
                 break;
             default:
                 throw Check.NoBackend(device);
@@ -54,7 +58,7 @@ public static class Attention
     /// <param name="dropout">Of the forward pass.</param>
     /// <exception cref="ArgumentException">As for <see cref="Forward"/>.</exception>
     /// <exception cref="ArgumentOutOfRangeException">As for <see cref="Forward"/>.</exception>
-    /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
+    /// <exception cref="NotSupportedException">The device has no backend for this operation, or (CUDA) a head has more than 128 columns.</exception>
     public static void Backward(
         in Tensor dOutput,
         in Tensor qkv,
@@ -74,6 +78,9 @@ public static class Attention
         {
             case DeviceKind.Cpu:
                 CpuAttention.Backward(dOutput, qkv, cuSeqlens, lse, dQkv, heads, causal, dropout);
+                break;
+            case DeviceKind.Cuda:
+                CudaAttention.Backward(dOutput, qkv, cuSeqlens, output, lse, dQkv, heads, causal, dropout);
                 break;
             default:
                 throw Check.NoBackend(device);

@@ -28,6 +28,9 @@ public abstract class AttentionTests(Backend backend)
                 data.Add(dtype, 2, 7, causal, [31, 4]);
                 data.Add(dtype, 1, 33, causal, [65]);
                 data.Add(dtype, 1, 8, causal, []);
+
+                // Several rounds of 32 and of 64 tokens.
+                data.Add(dtype, 1, 64, causal, [150, 2]);
             }
         }
 
@@ -101,12 +104,14 @@ public abstract class AttentionTests(Backend backend)
     }
 
     [Theory]
-    [InlineData(DType.Float32, false)]
-    [InlineData(DType.BFloat16, false)]
-    [InlineData(DType.Float32, true)]
-    public void DropoutFollowsTheCountersOfExamplePositionsAndHead(DType dtype, bool causal)
+    [InlineData(DType.Float32, false, 16)]
+    [InlineData(DType.BFloat16, false, 16)]
+    [InlineData(DType.Float32, true, 16)]
+    [InlineData(DType.BFloat16, true, 80)]
+    [InlineData(DType.Float32, false, 80)]
+    public void DropoutFollowsTheCountersOfExamplePositionsAndHead(DType dtype, bool causal, int size)
     {
-        Inputs x = new(dtype, 3, 16, causal, [5, 0, 30, 17], rate: 0.3f);
+        Inputs x = new(dtype, 3, size, causal, [5, 0, 30, 17, 70], rate: 0.3f);
         (Tensor output, _) = RunForward(backend, x);
         float[] dQkv = backend.Download(RunBackward(backend, x));
         (double[] expected, _) = AttentionReference.Forward(TestData.ToDouble(x.Qkv), x.Ends, x.C, 3, causal, x.Factor);
@@ -271,7 +276,9 @@ public abstract class AttentionTests(Backend backend)
                 for (int n = Ends[s]; n < Ends[s + 1]; n++)
                 {
                     TokenKeys[2 * n] = 1000 + (7 * s);
-                    TokenKeys[(2 * n) + 1] = n - Ends[s];
+
+                    // A part of a longer text: positions need not begin where a draw of four does.
+                    TokenKeys[(2 * n) + 1] = n - Ends[s] + (3 * s);
                 }
             }
         }
@@ -374,3 +381,11 @@ public sealed class CpuAttentionTests(CpuBackend backend) : AttentionTests(backe
         Assert.Contains("cuSeqlens goes from 0 to 3; it must go from 0 to 4", e.Message, StringComparison.Ordinal);
     }
 }
+
+public sealed class EmulatedCudaForwardAttentionTests(EmulatedCudaForward backend) : AttentionTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class EmulatedCudaReverseAttentionTests(EmulatedCudaReverse backend) : AttentionTests(backend), IClassFixture<EmulatedCudaReverse>;
+
+public sealed class EmulatedCudaRandomAttentionTests(EmulatedCudaRandom backend) : AttentionTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class CudaAttentionTests(CudaBackend backend) : AttentionTests(backend), IClassFixture<CudaBackend>;

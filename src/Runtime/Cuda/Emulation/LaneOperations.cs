@@ -391,6 +391,17 @@ internal readonly struct MultiplyHalfSigned : IBinaryLane<uint>
     public static uint Apply(uint a, uint b) => (uint)((short)a * (short)b);
 }
 
+/// <summary>mul.hi.u16: the upper half of a 32-bit product.</summary>
+internal readonly struct MultiplyHighHalf : IBinaryLane<uint>
+{
+    public static uint Apply(uint a, uint b) => ((a & 0xFFFF) * (b & 0xFFFF)) >> 16;
+}
+
+internal readonly struct ShiftRightSignedHalf : IBinaryLane<uint>
+{
+    public static uint Apply(uint a, uint b) => (uint)((short)a >> (int)Math.Min(b, 15));
+}
+
 internal readonly struct ShiftLeftHalf : IBinaryLane<uint>
 {
     public static uint Apply(uint a, uint b) => b > 15 ? 0 : a << (int)b;

@@ -356,7 +356,7 @@ internal sealed unsafe partial class PtxDecoder
         _ => throw Unknown("the instruction"),
     };
 
-    // 16-bit registers keep their upper half zero: what could set it is masked, and signed forms are not offered.
+    // 16-bit registers keep their upper half zero: what could set it is masked.
     private delegate*<Warp, PtxOp, void> HalfBody(string form) => form switch
     {
         "and.b16" => &LaneMath.Binary<uint, And<uint>>,
@@ -367,6 +367,8 @@ internal sealed unsafe partial class PtxDecoder
         "mul.s16" or "mul.u16" => &LaneMath.BinaryScalar<uint, Half16<MultiplyHalf>>,
         "shl.b16" => &LaneMath.BinaryScalar<uint, Half16<ShiftLeftHalf>>,
         "shr.u16" or "shr.b16" => &LaneMath.BinaryScalar<uint, Half16<ShiftRightHalf>>,
+        "mul.hi.u16" => &LaneMath.BinaryScalar<uint, MultiplyHighHalf>,
+        "shr.s16" => &LaneMath.BinaryScalar<uint, Half16<ShiftRightSignedHalf>>,
         "not.b16" => &LaneMath.UnaryScalar<uint, uint, NotHalf>,
         _ => throw Unknown("the instruction"),
     };

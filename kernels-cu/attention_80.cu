@@ -1,0 +1,4 @@
+// Attention for heads of up to 80 columns: see attention_kernels.cuh.
+#include "attention_kernels.cuh"
+
+CROSSALIGN_ATTENTION(80)

@@ -1,0 +1,555 @@
+// Attention on float32 with fused multiply-adds, every product a float32 one; see attention.cuh. A warp has 16 rows and goes over tiles
+// of 32 tokens of the other side. Lane l has rows l / 8 + 4 i: of a tile's logits the columns l mod 8 + 8 j, of a result with D columns
+// those in vectors of kColumns at (l mod 8 + 8 j) kColumns. Between the two, probabilities go through shared memory of the warp.
+#pragma once
+
+#include "attention.cuh"
+
+namespace
+{
+
+constexpr int kFmaTokens = 32;
+
+// 32 rows a block for wide heads, or its tiles would not fit the 99 KiB that the smaller GPUs have.
+template <int D>
+constexpr int kFmaWarps = D <= 64 ? 4 : 2;
+
+template <int D>
+constexpr int kFmaThreads = kFmaWarps<D> * kWarpSize;
+
+template <int D>
+constexpr int kFmaRows = kFmaWarps<D> * kWarpRows;
+
+// 40 floats: the four rows that a warp writes at once begin in different banks.
+constexpr int kExchangePitch = 40;
+constexpr int kExchangeBytes = kWarpRows * kExchangePitch * (int)sizeof(float);
+
+template <int D>
+constexpr int kColumns = D % 32 == 0 ? 4 : 2;
+
+template <int W>
+__device__ __forceinline__ void load_shared(const unsigned char* p, float (&v)[W])
+{
+    static_assert(W == 2 || W == 4, "8 or 16 bytes");
+    if constexpr (W == 2)
+    {
+        float2 q = *reinterpret_cast<const float2*>(p);
+        v[0] = q.x;
+        v[1] = q.y;
+    }
+    else
+    {
+        load_floats(reinterpret_cast<const float*>(p), v);
+    }
+}
+
+template <int Count>
+__device__ __forceinline__ void clear_rows(float (&x)[4][Count])
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+#pragma unroll
+        for (int k = 0; k < Count; k++)
+        {
+            x[i][k] = 0.0f;
+        }
+    }
+}
+
+// s = rows of a (from a_row) times the 32 rows of b.
+template <int D>
+__device__ __forceinline__ void dot_rows(float (&s)[4][4], const unsigned char* a_tile, int a_row, const unsigned char* b_tile)
+{
+    constexpr int P = kPitch<float, D>;
+    const unsigned char* a = a_tile + (a_row + (lane_index() >> 3)) * P;
+    const unsigned char* b = b_tile + (lane_index() & 7) * P;
+    clear_rows(s);
+#pragma unroll 1
+    for (int column = 0; column < D * (int)sizeof(float); column += kChunkBytes)
+    {
+        float x[4][4], y[4][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            load_shared(a + 4 * i * P + column, x[i]);
+            load_shared(b + 8 * i * P + column, y[i]);
+        }
+
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+            {
+#pragma unroll
+                for (int k = 0; k < 4; k++)
+                {
+                    s[i][j] = fmaf(x[i][k], y[j][k], s[i][j]);
+                }
+            }
+        }
+    }
+}
+
+// o += p times the 32 rows of b; p goes through the warp's part of shared memory.
+template <int D>
+__device__ __forceinline__ void add_product(float (&o)[4][D / 8], const float (&p)[4][4], float* exchange, const unsigned char* b_tile)
+{
+    constexpr int P = kPitch<float, D>;
+    constexpr int W = kColumns<D>;
+    int r = lane_index() >> 3;
+    int k = lane_index() & 7;
+    __syncwarp(); // the lanes have read what was here before
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+        {
+            exchange[(r + 4 * i) * kExchangePitch + k + 8 * j] = p[i][j];
+        }
+    }
+
+    __syncwarp(); // the other lanes' probabilities
+    const float* weights = exchange + r * kExchangePitch;
+    const unsigned char* b = b_tile + k * W * (int)sizeof(float);
+#pragma unroll 1
+    for (int token = 0; token < kFmaTokens; token += 4)
+    {
+        float w[4][4];
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            load_floats(weights + 4 * i * kExchangePitch + token, w[i]);
+        }
+
+#pragma unroll
+        for (int u = 0; u < 4; u++)
+        {
+#pragma unroll
+            for (int j = 0; j < D / (8 * W); j++)
+            {
+                float v[W];
+                load_shared(b + (token + u) * P + j * 8 * W * (int)sizeof(float), v);
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                {
+#pragma unroll
+                    for (int e = 0; e < W; e++)
+                    {
+                        o[i][j * W + e] = fmaf(w[i][u], v[e], o[i][j * W + e]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// Puts a lane's part of a row of a result, times a factor, into that row of a tile. No other warp reads the row, and this one has
+// passed a barrier since it did.
+template <int D>
+__device__ __forceinline__ void put_columns(const float (&o)[D / 8], float factor, unsigned char* tile, int row)
+{
+    constexpr int W = kColumns<D>;
+    unsigned char* p = tile + row * kPitch<float, D> + (lane_index() & 7) * W * (int)sizeof(float);
+#pragma unroll
+    for (int j = 0; j < D / (8 * W); j++)
+    {
+        if constexpr (W == 4)
+        {
+            *reinterpret_cast<float4*>(p + 128 * j) =
+                make_float4(o[4 * j] * factor, o[4 * j + 1] * factor, o[4 * j + 2] * factor, o[4 * j + 3] * factor);
+        }
+        else
+        {
+            *reinterpret_cast<float2*>(p + 64 * j) = make_float2(o[2 * j] * factor, o[2 * j + 1] * factor);
+        }
+    }
+}
+
+// Logits (or gradients) of the warp's 16 queries and 32 keys: dropped ones become zero, the others are multiplied by `scale`.
+__device__ __forceinline__ void drop_keys(float (&p)[4][4], const Dropout& dropout, int query, int key, int last, float scale)
+{
+    int lane = lane_index();
+    int r = lane >> 3;
+    int k = lane & 7;
+    unsigned bits = kept_keys<16>(dropout, (int)blockIdx.y, query + (lane & 15), key + (lane >> 4) * 16, last);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+#pragma unroll
+        for (int half = 0; half < 2; half++)
+        {
+            unsigned row = (unsigned)__shfl_sync(kAllLanes, (int)bits, r + 4 * i + 16 * half) >> k;
+            p[i][2 * half] = row & 1 ? p[i][2 * half] * scale : 0.0f;
+            p[i][2 * half + 1] = row & 256 ? p[i][2 * half + 1] * scale : 0.0f;
+        }
+    }
+}
+
+// Logits, times the scale; those of keys that a row does not see become minus infinity. `left`: keys up to the end of the sequence,
+// `seen`: keys that the row of this lane's i = 0 sees, one more for each further row (with later keys hidden); both from the tile's first.
+__device__ __forceinline__ void finish_logits(float (&s)[4][4], float scale, int left, int seen, bool causal)
+{
+    int k = lane_index() & 7;
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        int limit = (causal ? min(left, seen + 4 * i) : left) - k;
+#pragma unroll
+        for (int j = 0; j < 4; j++)
+        {
+            s[i][j] = 8 * j >= limit ? kMinusInfinity : s[i][j] * scale;
+        }
+    }
+}
+
+// The sum over the eight lanes of a row.
+__device__ __forceinline__ float row_sum(float x)
+{
+#pragma unroll
+    for (int m = 4; m > 0; m >>= 1)
+    {
+        x += __shfl_xor_sync(kAllLanes, x, m);
+    }
+
+    return x;
+}
+
+// ---- forward ----
+
+template <int D>
+__device__ __forceinline__ void forward_fma(
+    unsigned char* shared, const float* qkv, const Rows& rows, float* out, float* lse, const Problem& problem)
+{
+    constexpr int kRows = kFmaRows<D>;
+    constexpr int kThreads = kFmaThreads<D>;
+    constexpr int P = kPitch<float, D>;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const float* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
+    const float* k = qkv + (rows.start * 3 * c + c + head * size);
+    const float* v = k + c;
+    unsigned char* k_tile = shared + kRows * P;
+    unsigned char* v_tile = k_tile + kFmaTokens * P;
+    float* exchange = reinterpret_cast<float*>(v_tile + kFmaTokens * P + warp_index() * kExchangeBytes);
+
+    int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
+    load_tile<float, D, kRows, kThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    load_tile<float, D, kFmaTokens, kThreads>(k_tile, k, 3 * c, keys, size);
+    cp_async_commit();
+    load_tile<float, D, kFmaTokens, kThreads>(v_tile, v, 3 * c, keys, size);
+    cp_async_commit();
+
+    int r = lane_index() >> 3;
+    int warp_row = warp_index() * kWarpRows;
+    int query = rows.first + warp_row;
+    float maximum[4], sum[4];
+    float o[4][D / 8];
+    clear_rows(o);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        maximum[i] = kMinusInfinity;
+        sum[i] = 0.0f;
+    }
+
+    // Keys and values take turns: while one is computed on, the other comes.
+    for (int first = 0; first < keys; first += kFmaTokens)
+    {
+        int next = first + kFmaTokens;
+        bool active = query < rows.length && (!problem.causal || first < query + kWarpRows);
+        float s[4][4];
+        cp_async_wait<1>();
+        __syncthreads(); // the other threads' copies of the keys
+        if (active)
+        {
+            dot_rows<D>(s, shared, warp_row, k_tile);
+        }
+
+        __syncthreads(); // before the next keys overwrite these
+        if (next < keys)
+        {
+            load_tile<float, D, kFmaTokens, kThreads>(k_tile, k + next * 3 * c, 3 * c, keys - next, size);
+        }
+
+        cp_async_commit();
+        if (active)
+        {
+            finish_logits(s, problem.scale, rows.length - first, query + r + 1 - first, problem.causal != 0);
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+                // A row has at least one key that it sees in each tile, so its maximum is finite where its logits are.
+                float top = fmaxf(fmaxf(s[i][0], s[i][1]), fmaxf(s[i][2], s[i][3]));
+#pragma unroll
+                for (int m = 4; m > 0; m >>= 1)
+                {
+                    top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, m));
+                }
+
+                top = fmaxf(top, maximum[i]);
+                float shrink = fast_exp(maximum[i] - top);
+                maximum[i] = top;
+                float part = 0.0f;
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                {
+                    s[i][j] = fast_exp(s[i][j] - top);
+                    part += s[i][j];
+                }
+
+                sum[i] = fmaf(sum[i], shrink, part);
+#pragma unroll
+                for (int d = 0; d < D / 8; d++)
+                {
+                    o[i][d] *= shrink;
+                }
+            }
+
+            if (problem.dropout.tokens != nullptr)
+            {
+                drop_keys(s, problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1, 1.0f);
+            }
+        }
+
+        cp_async_wait<1>();
+        __syncthreads(); // the other threads' copies of the values
+        if (active)
+        {
+            add_product<D>(o, s, exchange, v_tile);
+        }
+
+        __syncthreads(); // before the next values overwrite these
+        if (next < keys)
+        {
+            load_tile<float, D, kFmaTokens, kThreads>(v_tile, v + next * 3 * c, 3 * c, keys - next, size);
+        }
+
+        cp_async_commit();
+    }
+
+    if (query >= rows.length)
+    {
+        return;
+    }
+
+    float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        float total = row_sum(sum[i]);
+        int row = r + 4 * i;
+        if (row < rows.length - query && (lane_index() & 7) == 0)
+        {
+            lse[(long long)(rows.start + query + row) * problem.heads + head] = maximum[i] + fast_log(total);
+        }
+
+        put_columns<D>(o[i], kept / total, shared, warp_row + row);
+    }
+
+    store_rows<float, D>(shared, out + ((rows.start + query) * c + head * size), c, rows.length - query, size);
+}
+
+// ---- backward ----
+
+template <int D>
+__device__ __forceinline__ void backward_queries_fma(
+    unsigned char* shared, const float* dout, const float* qkv, const Rows& rows, const float* out, const float* lse, float* delta, float* dqkv, int n, const Problem& problem)
+{
+    constexpr int kRows = kFmaRows<D>;
+    constexpr int kThreads = kFmaThreads<D>;
+    constexpr int P = kPitch<float, D>;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const float* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
+    const float* k = qkv + (rows.start * 3 * c + c + head * size);
+    const float* v = k + c;
+    unsigned char* dout_tile = shared + kRows * P;
+    unsigned char* k_tile = dout_tile + kRows * P;
+    unsigned char* v_tile = k_tile + kFmaTokens * P;
+    float* exchange = reinterpret_cast<float*>(v_tile + kFmaTokens * P + warp_index() * kExchangeBytes);
+
+    int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
+    load_tile<float, D, kRows, kThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    load_tile<float, D, kRows, kThreads>(
+        dout_tile, dout + ((rows.start + rows.first) * c + head * size), c, rows.length - rows.first, size);
+
+    int r = lane_index() >> 3;
+    int warp_row = warp_index() * kWarpRows;
+    int query = rows.first + warp_row;
+    float row_delta[4], row_lse[4];
+    make_delta(dout, out, delta, rows, problem, n, row_delta);
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+    {
+        // Rows behind the end have zeros in their tiles and are not written.
+        int row = query + r + 4 * i;
+        row_lse[i] = row < rows.length ? lse[(long long)(rows.start + row) * problem.heads + head] : 0.0f;
+    }
+
+    float dq[4][D / 8];
+    clear_rows(dq);
+    for (int first = 0; first < keys; first += kFmaTokens)
+    {
+        load_tile<float, D, kFmaTokens, kThreads>(k_tile, k + first * 3 * c, 3 * c, keys - first, size);
+        load_tile<float, D, kFmaTokens, kThreads>(v_tile, v + first * 3 * c, 3 * c, keys - first, size);
+        cp_async_commit();
+        cp_async_wait<0>();
+        __syncthreads(); // the other threads' copies
+        if (query < rows.length && (!problem.causal || first < query + kWarpRows))
+        {
+            float s[4][4], dp[4][4];
+            dot_rows<D>(s, shared, warp_row, k_tile);
+            finish_logits(s, problem.scale, rows.length - first, query + r + 1 - first, problem.causal != 0);
+            dot_rows<D>(dp, dout_tile, warp_row, v_tile);
+            if (problem.dropout.tokens != nullptr)
+            {
+                drop_keys(dp, problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1, problem.dropout.scale);
+            }
+
+#pragma unroll
+            for (int i = 0; i < 4; i++)
+            {
+#pragma unroll
+                for (int j = 0; j < 4; j++)
+                {
+                    s[i][j] = fast_exp(s[i][j] - row_lse[i]) * (dp[i][j] - row_delta[i]);
+                }
+            }
+
+            add_product<D>(dq, s, exchange, k_tile);
+        }
+
+        __syncthreads(); // before the next tiles overwrite these
+    }
+
+    if (query < rows.length)
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            put_columns<D>(dq[i], problem.scale, shared, warp_row + r + 4 * i);
+        }
+
+        store_rows<float, D>(shared, dqkv + ((rows.start + query) * 3 * c + head * size), 3 * c, rows.length - query, size);
+    }
+}
+
+template <int D>
+__device__ __forceinline__ void backward_keys_fma(
+    unsigned char* shared, const float* dout, const float* qkv, const Rows& rows, const float* lse, const float* delta, float* dqkv, int n, const Problem& problem)
+{
+    constexpr int kRows = kFmaRows<D>;
+    constexpr int kThreads = kFmaThreads<D>;
+    constexpr int P = kPitch<float, D>;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const float* q = qkv + (rows.start * 3 * c + head * size);
+    const float* k = q + (rows.first * 3 * c + c);
+    const float* d_out = dout + (rows.start * c + head * size);
+    const float* row_lse = lse + (long long)rows.start * problem.heads + head;
+    const float* row_delta = delta + (long long)head * n + rows.start;
+    unsigned char* v_tile = shared + kRows * P;
+    unsigned char* q_tile = v_tile + kRows * P;
+    unsigned char* dout_tile = q_tile + kFmaTokens * P;
+    float* values = reinterpret_cast<float*>(dout_tile + kFmaTokens * P);
+    float* exchange = reinterpret_cast<float*>(dout_tile + kFmaTokens * P + 2 * kFmaTokens * (int)sizeof(float) + warp_index() * kExchangeBytes);
+    load_tile<float, D, kRows, kThreads>(shared, k, 3 * c, rows.length - rows.first, size);
+    load_tile<float, D, kRows, kThreads>(v_tile, k + c, 3 * c, rows.length - rows.first, size);
+
+    int lane = lane_index();
+    int r = lane >> 3;
+    int column = lane & 7;
+    int warp_row = warp_index() * kWarpRows;
+    int key = rows.first + warp_row;
+    float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
+    float dk[4][D / 8], dv[4][D / 8];
+    clear_rows(dk);
+    clear_rows(dv);
+
+    // With later keys hidden the queries before the block's keys see none of them.
+    for (int first = problem.causal ? rows.first / kFmaTokens * kFmaTokens : 0; first < rows.length; first += kFmaTokens)
+    {
+        load_tile<float, D, kFmaTokens, kThreads>(q_tile, q + first * 3 * c, 3 * c, rows.length - first, size);
+        load_tile<float, D, kFmaTokens, kThreads>(dout_tile, d_out + first * c, c, rows.length - first, size);
+        cp_async_commit();
+        if ((int)threadIdx.x < kFmaTokens)
+        {
+            // Queries behind the end: their rows of q and dout are zeros, so what they give is zero.
+            int row = first + (int)threadIdx.x;
+            values[threadIdx.x] = row < rows.length ? row_lse[(long long)row * problem.heads] : 0.0f;
+            values[kFmaTokens + threadIdx.x] = row < rows.length ? row_delta[row] : 0.0f;
+        }
+
+        cp_async_wait<0>();
+        __syncthreads(); // the other threads' copies
+        if (key < rows.length && (!problem.causal || first + kFmaTokens > key))
+        {
+            float s[4][4], dp[4][4];
+            dot_rows<D>(s, shared, warp_row, q_tile);
+
+            // Query first + column + 8 j sees key + r + 4 i where it is not before it.
+            int hidden = problem.causal ? key + r - first - column : -kFmaTokens;
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+            {
+                float shift = values[column + 8 * j];
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                {
+                    float p = fast_exp(s[i][j] * problem.scale - shift);
+                    s[i][j] = 8 * j - 4 * i < hidden ? 0.0f : p;
+                }
+            }
+
+            dot_rows<D>(dp, v_tile, warp_row, dout_tile);
+            float weights[4][4];
+            unsigned bits = ~0u;
+            if (problem.dropout.tokens != nullptr)
+            {
+                // A lane draws for one query all 16 keys of the warp.
+                bits = kept_keys<kWarpRows>(problem.dropout, head, rows.start + first + lane, rows.start + key, rows.start + rows.length - 1);
+            }
+
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+            {
+                unsigned query_bits = (unsigned)__shfl_sync(kAllLanes, (int)bits, column + 8 * j) >> r;
+                float mean = values[kFmaTokens + column + 8 * j];
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                {
+                    bool is_kept = (query_bits >> (4 * i)) & 1;
+                    weights[i][j] = is_kept ? s[i][j] : 0.0f;
+                    s[i][j] *= (is_kept ? dp[i][j] * kept : 0.0f) - mean;
+                }
+            }
+
+            add_product<D>(dv, weights, exchange, dout_tile);
+            add_product<D>(dk, s, exchange, q_tile);
+        }
+
+        __syncthreads(); // before the next tiles overwrite these
+    }
+
+    if (key < rows.length)
+    {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            put_columns<D>(dk[i], problem.scale, shared, warp_row + r + 4 * i);
+            put_columns<D>(dv[i], kept, v_tile, warp_row + r + 4 * i);
+        }
+
+        float* destination = dqkv + ((rows.start + key) * 3 * c + c + head * size);
+        store_rows<float, D>(shared, destination, 3 * c, rows.length - key, size);
+        store_rows<float, D>(v_tile, destination + c, 3 * c, rows.length - key, size);
+    }
+}
+
+} // namespace

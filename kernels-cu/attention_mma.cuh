@@ -1,0 +1,611 @@
+// Attention on bfloat16 with the tensor cores (mma m16n8k16, float32 accumulation); see attention.cuh. Four warps of 16 rows; the tiles
+// of the other side come through two stages of shared memory with cp.async while the one before is computed on.
+// An accumulator of mma has rows g = lane / 4 and g + 8 and columns 2 t, 2 t + 1 with t = lane mod 4; two of them side by side are the
+// first operand of the next product, so probabilities never leave the registers.
+#pragma once
+
+#include "attention.cuh"
+
+namespace
+{
+
+constexpr int kMmaWarps = 4;
+constexpr int kMmaThreads = kMmaWarps * kWarpSize;
+constexpr int kMmaRows = kMmaWarps * kWarpRows;
+
+// Keys of a stage in the forward pass; tokens of a stage in the backward pass, which keeps two products of a tile and for wide heads
+// has not the registers for 64.
+constexpr int kForwardKeys = 64;
+
+template <int D>
+constexpr int kBackwardTokens = D <= 64 ? 64 : 32;
+
+// Per lane: where ldmatrix finds the rows of 16 x 16 operands, before a tile's address and the step along the columns. The permutation
+// of a row's chunks is that of its number modulo 8, which the rows 16 further share.
+struct Lanes
+{
+    int row_major; // 16 rows: rows 0-7 and 8-15 of the left half, then of the right one
+    int row_chunk;
+    int pair_major; // 16 rows: left and right half of rows 0-7, then of rows 8-15
+    int pair_chunk;
+};
+
+template <int D>
+__device__ __forceinline__ Lanes make_lanes()
+{
+    int lane = lane_index();
+    int row = lane & 15;
+    int pair = (lane & 7) + ((lane >> 4) << 3);
+    Lanes lanes;
+    lanes.row_major = row * kPitch<bf16, D>;
+    lanes.row_chunk = ((lane >> 4) ^ chunk_swizzle<bf16, D>(row)) * kChunkBytes;
+    lanes.pair_major = pair * kPitch<bf16, D>;
+    lanes.pair_chunk = (((lane >> 3) & 1) ^ chunk_swizzle<bf16, D>(pair)) * kChunkBytes;
+    return lanes;
+}
+
+// Rows `row`..`row` + 15, columns 16 step..16 step + 15: the first operand of a product with its rows.
+template <int D>
+__device__ __forceinline__ void load_a(unsigned (&a)[4], unsigned tile, int row, int step, const Lanes& lanes)
+{
+    ldmatrix_x4(a, tile + (unsigned)(row * kPitch<bf16, D> + lanes.row_major + (lanes.row_chunk ^ (step * 2 * kChunkBytes))));
+}
+
+// The same elements as second operands of two products whose columns are these rows (0-7: b[0], b[1]; 8-15: b[2], b[3]).
+template <int D>
+__device__ __forceinline__ void load_b(unsigned (&b)[4], unsigned tile, int row, int step, const Lanes& lanes)
+{
+    ldmatrix_x4(b, tile + (unsigned)(row * kPitch<bf16, D> + lanes.pair_major + (lanes.pair_chunk ^ (step * 2 * kChunkBytes))));
+}
+
+// The same elements as second operands of two products along these rows (columns 0-7: b[0], b[1]; 8-15: b[2], b[3]).
+template <int D>
+__device__ __forceinline__ void load_b_trans(unsigned (&b)[4], unsigned tile, int row, int step, const Lanes& lanes)
+{
+    ldmatrix_x4_trans(b, tile + (unsigned)(row * kPitch<bf16, D> + lanes.row_major + (lanes.row_chunk ^ (step * 2 * kChunkBytes))));
+}
+
+template <int Count>
+__device__ __forceinline__ void clear(float (&x)[Count][4])
+{
+#pragma unroll
+    for (int i = 0; i < Count; i++)
+    {
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+        {
+            x[i][k] = 0.0f;
+        }
+    }
+}
+
+// s (16 x 8 Count) = rows of a (from a_row) times rows of b.
+template <int D, int Count>
+__device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_tile, int a_row, unsigned b_tile, const Lanes& lanes)
+{
+    clear(s);
+#pragma unroll
+    for (int step = 0; step < D / 16; step++)
+    {
+        unsigned a[4];
+        load_a<D>(a, a_tile, a_row, step, lanes);
+#pragma unroll
+        for (int n = 0; n < Count / 2; n++)
+        {
+            unsigned b[4];
+            load_b<D>(b, b_tile, 16 * n, step, lanes);
+            mma_bf16(s[2 * n], a, b[0], b[1]);
+            mma_bf16(s[2 * n + 1], a, b[2], b[3]);
+        }
+    }
+}
+
+// o (16 x D) += p (16 x 8 Count, rounded to bfloat16) times the rows of b.
+template <int D, int Count>
+__device__ __forceinline__ void multiply_add(float (&o)[D / 8][4], const float (&p)[Count][4], unsigned b_tile, const Lanes& lanes)
+{
+#pragma unroll
+    for (int step = 0; step < Count / 2; step++)
+    {
+        unsigned a[4] = {
+            pack_bf16(p[2 * step][0], p[2 * step][1]),
+            pack_bf16(p[2 * step][2], p[2 * step][3]),
+            pack_bf16(p[2 * step + 1][0], p[2 * step + 1][1]),
+            pack_bf16(p[2 * step + 1][2], p[2 * step + 1][3]),
+        };
+#pragma unroll
+        for (int n = 0; n < D / 16; n++)
+        {
+            unsigned b[4];
+            load_b_trans<D>(b, b_tile, 16 * step, n, lanes);
+            mma_bf16(o[2 * n], a, b[0], b[1]);
+            mma_bf16(o[2 * n + 1], a, b[2], b[3]);
+        }
+    }
+}
+
+// Puts an accumulator, times `low` (row g) and `high` (row g + 8), into the warp's own rows of a tile, so that the stores to global
+// memory are of 16 bytes. No other warp reads these rows, and this one has passed a barrier since it did.
+template <int D>
+__device__ __forceinline__ void put_rows(const float (&o)[D / 8][4], float low, float high, unsigned char* tile)
+{
+    int row = warp_index() * kWarpRows + (lane_index() >> 2);
+    int t = lane_index() & 3;
+#pragma unroll
+    for (int n = 0; n < D / 8; n++)
+    {
+        *reinterpret_cast<unsigned*>(tile + chunk_offset<bf16, D>(row, n) + 4 * t) = pack_bf16(o[n][0] * low, o[n][1] * low);
+        *reinterpret_cast<unsigned*>(tile + chunk_offset<bf16, D>(row + 8, n) + 4 * t) = pack_bf16(o[n][2] * high, o[n][3] * high);
+    }
+}
+
+// Bits of the dropout for the warp's 16 queries and 8 Count keys: lane l draws those of query l mod 16 for one half of the keys.
+template <int Count>
+__device__ __forceinline__ unsigned draw_rows(const Dropout& dropout, int query, int key, int last)
+{
+    int lane = lane_index();
+    return kept_keys<4 * Count>(dropout, (int)blockIdx.y, query + (lane & 15), key + (lane >> 4) * 4 * Count, last);
+}
+
+// Multiplies the elements that are dropped by zero and the others by `scale`.
+template <int Count>
+__device__ __forceinline__ void drop_rows(float (&p)[Count][4], unsigned bits, float scale)
+{
+    int g = lane_index() >> 2;
+    int t = lane_index() & 3;
+#pragma unroll
+    for (int half = 0; half < 2; half++)
+    {
+        unsigned low = (unsigned)__shfl_sync(kAllLanes, (int)bits, g + 16 * half) >> (2 * t);
+        unsigned high = (unsigned)__shfl_sync(kAllLanes, (int)bits, g + 8 + 16 * half) >> (2 * t);
+#pragma unroll
+        for (int n = 0; n < Count / 2; n++)
+        {
+            int i = half * (Count / 2) + n;
+            p[i][0] = (low >> (8 * n)) & 1 ? p[i][0] * scale : 0.0f;
+            p[i][1] = (low >> (8 * n)) & 2 ? p[i][1] * scale : 0.0f;
+            p[i][2] = (high >> (8 * n)) & 1 ? p[i][2] * scale : 0.0f;
+            p[i][3] = (high >> (8 * n)) & 2 ? p[i][3] * scale : 0.0f;
+        }
+    }
+}
+
+// Scaled logits of the keys that a row does not see become minus infinity: keys from `left` (row g) and `left_high` (row g + 8) on,
+// counted from the tile's first key.
+template <int Count>
+__device__ __forceinline__ void hide_keys(float (&s)[Count][4], int left, int left_high)
+{
+    int t = lane_index() & 3;
+    left -= 2 * t;
+    left_high -= 2 * t;
+#pragma unroll
+    for (int n = 0; n < Count; n++)
+    {
+        s[n][0] = 8 * n >= left ? kMinusInfinity : s[n][0];
+        s[n][1] = 8 * n + 1 >= left ? kMinusInfinity : s[n][1];
+        s[n][2] = 8 * n >= left_high ? kMinusInfinity : s[n][2];
+        s[n][3] = 8 * n + 1 >= left_high ? kMinusInfinity : s[n][3];
+    }
+}
+
+// ---- forward: out = softmax(q k^T scale) v, lse ----
+
+template <int D>
+__device__ __forceinline__ void forward_mma(
+    unsigned char* shared, const bf16* qkv, const Rows& rows, bf16* out, float* lse, const Problem& problem)
+{
+    constexpr int kTile = kForwardKeys * kPitch<bf16, D>;
+    constexpr int kCount = kForwardKeys / 8;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const bf16* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
+    const bf16* k = qkv + (rows.start * 3 * c + c + head * size);
+    const bf16* v = k + c;
+    unsigned char* stages = shared + kMmaRows * kPitch<bf16, D>;
+
+    int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+
+    Lanes lanes = make_lanes<D>();
+    int g = lane_index() >> 2;
+    int warp_row = warp_index() * kWarpRows;
+    int query = rows.first + warp_row;
+    float c2 = problem.scale * kLog2e;
+    float maximum = kMinusInfinity;
+    float maximum_high = kMinusInfinity;
+    float sum = 0.0f;
+    float sum_high = 0.0f;
+    float o[D / 8][4];
+    clear(o);
+
+    // A round loads the tiles of the next one where those of the one before were: every warp has left them at the barrier that ends a
+    // round. Round -1 only loads.
+    for (int first = -kForwardKeys; first < keys; first += kForwardKeys)
+    {
+        int next = first + kForwardKeys;
+        int stage = (next / kForwardKeys) & 1;
+        if (next < keys)
+        {
+            unsigned char* tiles = stages + stage * 2 * kTile;
+            load_tile<bf16, D, kForwardKeys, kMmaThreads>(tiles, k + next * 3 * c, 3 * c, keys - next, size);
+            load_tile<bf16, D, kForwardKeys, kMmaThreads>(tiles + kTile, v + next * 3 * c, 3 * c, keys - next, size);
+        }
+
+        cp_async_commit();
+        if (first < 0)
+        {
+            continue;
+        }
+
+        cp_async_wait<1>();
+        __syncthreads(); // the other threads' copies of this round's tiles
+        unsigned k_tile = shared_address(stages) + (unsigned)((1 - stage) * 2 * kTile);
+
+        // Warps without rows, and with later keys hidden those whose rows see none of the tile, have nothing to compute.
+        if (query < rows.length && (!problem.causal || first <= query))
+        {
+            float s[kCount][4];
+            multiply_rows<D>(s, shared_address(shared), warp_row, k_tile, lanes);
+            if (first + kForwardKeys > rows.length || (problem.causal && first + kForwardKeys > query + 1))
+            {
+                int left = rows.length - first;
+                hide_keys(
+                    s,
+                    problem.causal ? min(left, query + g + 1 - first) : left,
+                    problem.causal ? min(left, query + g + 9 - first) : left);
+            }
+
+            // A row has at least one key that it sees in each tile, so its maximum is finite where its logits are.
+            float top = maximum;
+            float top_high = maximum_high;
+#pragma unroll
+            for (int n = 0; n < kCount; n++)
+            {
+                top = fmaxf(top, fmaxf(s[n][0], s[n][1]));
+                top_high = fmaxf(top_high, fmaxf(s[n][2], s[n][3]));
+            }
+
+#pragma unroll
+            for (int m = 1; m <= 2; m <<= 1)
+            {
+                top = fmaxf(top, __shfl_xor_sync(kAllLanes, top, m));
+                top_high = fmaxf(top_high, __shfl_xor_sync(kAllLanes, top_high, m));
+            }
+
+            float shrink = fast_exp2((maximum - top) * c2);
+            float shrink_high = fast_exp2((maximum_high - top_high) * c2);
+            maximum = top;
+            maximum_high = top_high;
+            float part = 0.0f;
+            float part_high = 0.0f;
+#pragma unroll
+            for (int n = 0; n < kCount; n++)
+            {
+                s[n][0] = fast_exp2(fmaf(s[n][0], c2, -top * c2));
+                s[n][1] = fast_exp2(fmaf(s[n][1], c2, -top * c2));
+                s[n][2] = fast_exp2(fmaf(s[n][2], c2, -top_high * c2));
+                s[n][3] = fast_exp2(fmaf(s[n][3], c2, -top_high * c2));
+                part += s[n][0] + s[n][1];
+                part_high += s[n][2] + s[n][3];
+            }
+
+            sum = fmaf(sum, shrink, part);
+            sum_high = fmaf(sum_high, shrink_high, part_high);
+#pragma unroll
+            for (int n = 0; n < D / 8; n++)
+            {
+                o[n][0] *= shrink;
+                o[n][1] *= shrink;
+                o[n][2] *= shrink_high;
+                o[n][3] *= shrink_high;
+            }
+
+            if (problem.dropout.tokens != nullptr)
+            {
+                unsigned bits = draw_rows<kCount>(problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1);
+                drop_rows(s, bits, 1.0f);
+            }
+
+            multiply_add<D>(o, s, k_tile + (unsigned)kTile, lanes);
+        }
+
+        __syncthreads(); // before the next round overwrites the tiles
+    }
+
+    if (query >= rows.length)
+    {
+        return;
+    }
+
+#pragma unroll
+    for (int m = 1; m <= 2; m <<= 1)
+    {
+        sum += __shfl_xor_sync(kAllLanes, sum, m);
+        sum_high += __shfl_xor_sync(kAllLanes, sum_high, m);
+    }
+
+    int count = rows.length - query;
+    float* p = lse + (long long)(rows.start + query) * problem.heads + head;
+    if ((lane_index() & 3) == 0 && g < count)
+    {
+        p[(long long)g * problem.heads] = fmaf(maximum, problem.scale, fast_log(sum));
+    }
+
+    if ((lane_index() & 3) == 0 && g + 8 < count)
+    {
+        p[(long long)(g + 8) * problem.heads] = fmaf(maximum_high, problem.scale, fast_log(sum_high));
+    }
+
+    float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
+    put_rows<D>(o, kept * reciprocal(sum), kept * reciprocal(sum_high), shared);
+    store_rows<bf16, D>(shared, out + ((rows.start + query) * c + head * size), c, count, size);
+}
+
+// ---- backward: with p the probabilities, f the dropout factors and dp = dout v^T: ds = p (f dp - delta) ----
+
+// dq = scale ds k. Leaves delta for the pass over the keys.
+template <int D>
+__device__ __forceinline__ void backward_queries_mma(
+    unsigned char* shared, const bf16* dout, const bf16* qkv, const Rows& rows, const bf16* out, const float* lse, float* delta, bf16* dqkv, int n, const Problem& problem)
+{
+    constexpr int N = kBackwardTokens<D>;
+    constexpr int kTile = N * kPitch<bf16, D>;
+    constexpr int kCount = N / 8;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const bf16* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
+    const bf16* k = qkv + (rows.start * 3 * c + c + head * size);
+    const bf16* v = k + c;
+    unsigned char* dout_tile = shared + kMmaRows * kPitch<bf16, D>;
+    unsigned char* stages = dout_tile + kMmaRows * kPitch<bf16, D>;
+
+    int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(
+        dout_tile, dout + ((rows.start + rows.first) * c + head * size), c, rows.length - rows.first, size);
+
+    Lanes lanes = make_lanes<D>();
+    int g = lane_index() >> 2;
+    int warp_row = warp_index() * kWarpRows;
+    int query = rows.first + warp_row;
+    float sums[4];
+    make_delta(dout, out, delta, rows, problem, n, sums);
+    float below = __shfl_sync(kAllLanes, sums[0], (g & 3) * 8);
+    float above = __shfl_sync(kAllLanes, sums[1], (g & 3) * 8);
+    float row_delta = g < 4 ? below : above;
+    below = __shfl_sync(kAllLanes, sums[2], (g & 3) * 8);
+    above = __shfl_sync(kAllLanes, sums[3], (g & 3) * 8);
+    float row_delta_high = g < 4 ? below : above;
+
+    // Rows behind the end have zeros in their tiles and are not written.
+    const float* p = lse + (long long)(rows.start + query) * problem.heads + head;
+    float row_lse = g < rows.length - query ? p[(long long)g * problem.heads] * kLog2e : 0.0f;
+    float row_lse_high = g + 8 < rows.length - query ? p[(long long)(g + 8) * problem.heads] * kLog2e : 0.0f;
+    float c2 = problem.scale * kLog2e;
+    float dq[D / 8][4];
+    clear(dq);
+
+    // Round -1 only loads.
+    for (int first = -N; first < keys; first += N)
+    {
+        int next = first + N;
+        int stage = (next / N) & 1;
+        if (next < keys)
+        {
+            unsigned char* tiles = stages + stage * 2 * kTile;
+            load_tile<bf16, D, N, kMmaThreads>(tiles, k + next * 3 * c, 3 * c, keys - next, size);
+            load_tile<bf16, D, N, kMmaThreads>(tiles + kTile, v + next * 3 * c, 3 * c, keys - next, size);
+        }
+
+        cp_async_commit();
+        if (first < 0)
+        {
+            continue;
+        }
+
+        cp_async_wait<1>();
+        __syncthreads(); // the other threads' copies of this round's tiles
+        unsigned k_tile = shared_address(stages) + (unsigned)((1 - stage) * 2 * kTile);
+        if (query < rows.length && (!problem.causal || first <= query))
+        {
+            float s[kCount][4];
+            float dp[kCount][4];
+            multiply_rows<D>(s, shared_address(shared), warp_row, k_tile, lanes);
+            multiply_rows<D>(dp, shared_address(dout_tile), warp_row, k_tile + (unsigned)kTile, lanes);
+            if (first + N > rows.length || (problem.causal && first + N > query + 1))
+            {
+                int left = rows.length - first;
+                hide_keys(
+                    s,
+                    problem.causal ? min(left, query + g + 1 - first) : left,
+                    problem.causal ? min(left, query + g + 9 - first) : left);
+            }
+
+            if (problem.dropout.tokens != nullptr)
+            {
+                unsigned bits = draw_rows<kCount>(problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1);
+                drop_rows(dp, bits, problem.dropout.scale);
+            }
+
+#pragma unroll
+            for (int i = 0; i < kCount; i++)
+            {
+                s[i][0] = fast_exp2(fmaf(s[i][0], c2, -row_lse)) * (dp[i][0] - row_delta);
+                s[i][1] = fast_exp2(fmaf(s[i][1], c2, -row_lse)) * (dp[i][1] - row_delta);
+                s[i][2] = fast_exp2(fmaf(s[i][2], c2, -row_lse_high)) * (dp[i][2] - row_delta_high);
+                s[i][3] = fast_exp2(fmaf(s[i][3], c2, -row_lse_high)) * (dp[i][3] - row_delta_high);
+            }
+
+            multiply_add<D>(dq, s, k_tile, lanes);
+        }
+
+        __syncthreads(); // before the next round overwrites the tiles
+    }
+
+    if (query < rows.length)
+    {
+        put_rows<D>(dq, problem.scale, problem.scale, shared);
+        store_rows<bf16, D>(shared, dqkv + ((rows.start + query) * 3 * c + head * size), 3 * c, rows.length - query, size);
+    }
+}
+
+// dk = scale ds^T q, dv = (p f)^T dout: rows are keys here, columns queries.
+template <int D>
+__device__ __forceinline__ void backward_keys_mma(
+    unsigned char* shared, const bf16* dout, const bf16* qkv, const Rows& rows, const float* lse, const float* delta, bf16* dqkv, int n, const Problem& problem)
+{
+    constexpr int N = kBackwardTokens<D>;
+    constexpr int kTile = N * kPitch<bf16, D>;
+    constexpr int kStage = 2 * kTile + 2 * N * (int)sizeof(float);
+    constexpr int kCount = N / 8;
+    int head = (int)blockIdx.y;
+    int size = problem.size;
+    long long c = (long long)problem.heads * size;
+    const bf16* q = qkv + (rows.start * 3 * c + head * size);
+    const bf16* k = q + (rows.first * 3 * c + c);
+    const bf16* d_out = dout + (rows.start * c + head * size);
+    const float* row_lse = lse + (long long)rows.start * problem.heads + head;
+    const float* row_delta = delta + (long long)head * n + rows.start;
+    unsigned char* v_tile = shared + kMmaRows * kPitch<bf16, D>;
+    unsigned char* stages = v_tile + kMmaRows * kPitch<bf16, D>;
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, k, 3 * c, rows.length - rows.first, size);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(v_tile, k + c, 3 * c, rows.length - rows.first, size);
+
+    Lanes lanes = make_lanes<D>();
+    int g = lane_index() >> 2;
+    int t = lane_index() & 3;
+    int warp_row = warp_index() * kWarpRows;
+    int key = rows.first + warp_row;
+    float c2 = problem.scale * kLog2e;
+    float dk[D / 8][4];
+    float dv[D / 8][4];
+    clear(dk);
+    clear(dv);
+
+    // With later keys hidden the queries before the block's keys see none of them. Round -1 only loads.
+    int begin = problem.causal ? rows.first / N * N : 0;
+    for (int first = begin - N; first < rows.length; first += N)
+    {
+        int next = first + N;
+        int stage = (next / N) & 1;
+        if (next < rows.length)
+        {
+            unsigned char* tiles = stages + stage * kStage;
+            load_tile<bf16, D, N, kMmaThreads>(tiles, q + next * 3 * c, 3 * c, rows.length - next, size);
+            load_tile<bf16, D, N, kMmaThreads>(tiles + kTile, d_out + next * c, c, rows.length - next, size);
+            float* values = reinterpret_cast<float*>(tiles + 2 * kTile);
+            if ((int)threadIdx.x < N)
+            {
+                // Queries behind the end: their rows of q and dout are zeros, so what they give is zero.
+                int row = next + (int)threadIdx.x;
+                values[threadIdx.x] = row < rows.length ? row_lse[(long long)row * problem.heads] * kLog2e : 0.0f;
+                values[N + threadIdx.x] = row < rows.length ? row_delta[row] : 0.0f;
+            }
+        }
+
+        cp_async_commit();
+        if (first < begin)
+        {
+            continue;
+        }
+
+        cp_async_wait<1>();
+        __syncthreads(); // the other threads' copies of this round's tiles
+        unsigned char* tiles = stages + (1 - stage) * kStage;
+        unsigned q_tile = shared_address(tiles);
+        const float* values = reinterpret_cast<const float*>(tiles + 2 * kTile);
+        if (key < rows.length && (!problem.causal || first + N > key))
+        {
+            float s[kCount][4];
+            float dp[kCount][4];
+            multiply_rows<D>(s, shared_address(shared), warp_row, q_tile, lanes);
+#pragma unroll
+            for (int i = 0; i < kCount; i++)
+            {
+                float2 shift = *reinterpret_cast<const float2*>(values + 8 * i + 2 * t);
+                s[i][0] = fast_exp2(fmaf(s[i][0], c2, -shift.x));
+                s[i][1] = fast_exp2(fmaf(s[i][1], c2, -shift.y));
+                s[i][2] = fast_exp2(fmaf(s[i][2], c2, -shift.x));
+                s[i][3] = fast_exp2(fmaf(s[i][3], c2, -shift.y));
+            }
+
+            if (problem.causal && first < key + kWarpRows)
+            {
+                // Query first + 8 i + 2 t sees key + g where it is not before it.
+                int hidden = key + g - first - 2 * t;
+                int hidden_high = hidden + 8;
+#pragma unroll
+                for (int i = 0; i < kCount; i++)
+                {
+                    s[i][0] = 8 * i < hidden ? 0.0f : s[i][0];
+                    s[i][1] = 8 * i + 1 < hidden ? 0.0f : s[i][1];
+                    s[i][2] = 8 * i < hidden_high ? 0.0f : s[i][2];
+                    s[i][3] = 8 * i + 1 < hidden_high ? 0.0f : s[i][3];
+                }
+            }
+
+            multiply_rows<D>(dp, shared_address(v_tile), warp_row, q_tile + (unsigned)kTile, lanes);
+            if (problem.dropout.tokens != nullptr)
+            {
+                float dropped[kCount][4];
+#pragma unroll
+                for (int part = 0; part < N / 32; part++)
+                {
+                    // A lane draws for one query all 16 keys of the warp.
+                    unsigned bits = kept_keys<kWarpRows>(
+                        problem.dropout, head, rows.start + first + 32 * part + lane_index(), rows.start + key, rows.start + rows.length - 1);
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                    {
+                        int at = 4 * part + i;
+                        unsigned left = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + 2 * t) >> g;
+                        unsigned right = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + 2 * t + 1) >> g;
+                        float f = problem.dropout.scale;
+                        dropped[at][0] = left & 1 ? s[at][0] : 0.0f;
+                        dropped[at][1] = right & 1 ? s[at][1] : 0.0f;
+                        dropped[at][2] = left & 256 ? s[at][2] : 0.0f;
+                        dropped[at][3] = right & 256 ? s[at][3] : 0.0f;
+                        dp[at][0] = left & 1 ? dp[at][0] * f : 0.0f;
+                        dp[at][1] = right & 1 ? dp[at][1] * f : 0.0f;
+                        dp[at][2] = left & 256 ? dp[at][2] * f : 0.0f;
+                        dp[at][3] = right & 256 ? dp[at][3] * f : 0.0f;
+                    }
+                }
+
+                multiply_add<D>(dv, dropped, q_tile + (unsigned)kTile, lanes);
+            }
+            else
+            {
+                multiply_add<D>(dv, s, q_tile + (unsigned)kTile, lanes);
+            }
+
+#pragma unroll
+            for (int i = 0; i < kCount; i++)
+            {
+                float2 mean = *reinterpret_cast<const float2*>(values + N + 8 * i + 2 * t);
+                s[i][0] *= dp[i][0] - mean.x;
+                s[i][1] *= dp[i][1] - mean.y;
+                s[i][2] *= dp[i][2] - mean.x;
+                s[i][3] *= dp[i][3] - mean.y;
+            }
+
+            multiply_add<D>(dk, s, q_tile, lanes);
+        }
+
+        __syncthreads(); // before the next round overwrites the tiles
+    }
+
+    if (key < rows.length)
+    {
+        bf16* destination = dqkv + ((rows.start + key) * 3 * c + c + head * size);
+        float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
+        put_rows<D>(dk, problem.scale, problem.scale, shared);
+        put_rows<D>(dv, kept, kept, v_tile);
+        store_rows<bf16, D>(shared, destination, 3 * c, rows.length - key, size);
+        store_rows<bf16, D>(v_tile, destination + c, 3 * c, rows.length - key, size);
+    }
+}
+
+} // namespace
