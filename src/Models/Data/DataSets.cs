@@ -38,8 +38,10 @@ public static class DataSets
         {
             PhotoAlbum.Name => PhotoAlbum.Load(options, cache, progress, cancellationToken),
             ShapesDataSet.Name => ShapesDataSet.Create(options),
+
+            // One damaged file among many thousands must not end a training; what is left out is said, with its name.
             _ when Directory.Exists(name) => FolderDataSet.Load(
-                name, ImageDecoder.Default, options, progress: progress, cancellationToken: cancellationToken),
+                name, ImageDecoder.Default, options, new FolderOptions { SkipUnreadable = true }, progress: progress, cancellationToken: cancellationToken),
             _ => throw new UserErrorException(
                 $"there is no data set '{name}'", $"give {PhotoAlbum.Name}, {ShapesDataSet.Name}, or a folder with a captions.jsonl"),
         };

@@ -179,10 +179,20 @@ public static class FolderDataSet
         string[] bad = [.. problems.OfType<string>()];
         if (bad.Length > 0 && !folderOptions.SkipUnreadable)
         {
-            throw new UserErrorException(bad[0], "correct the file or its path, or leave such pictures out with --skip-bad") { Details = bad[1..Math.Min(bad.Length, MostErrors)] };
+            throw new UserErrorException(bad[0], $"correct the file or its path, or take the line out of {CaptionsFile}") { Details = bad[1..Math.Min(bad.Length, MostErrors)] };
         }
 
-        warnings.AddRange(bad.Select(static b => "left out: " + b));
+        if (bad.Length == lines.Count)
+        {
+            throw new UserErrorException($"none of the pictures can be read; the first: {bad[0]}", "correct the files or their paths") { Details = bad[1..Math.Min(bad.Length, MostErrors)] };
+        }
+
+        if (bad.Length > 0)
+        {
+            warnings.Add(string.Create(CultureInfo.InvariantCulture, $"{bad.Length:N0} of {lines.Count:N0} pictures cannot be read and are left out"));
+            warnings.AddRange(bad.Take(MostErrors).Select(static b => "left out: " + b));
+        }
+
         return (pictures.Keep(i => problems[i] is null), [.. problems.Select(static p => p is null)], checksums);
     }
 

@@ -98,7 +98,14 @@ public sealed class FolderDataSetTests : IDisposable
         Assert.Equal("2", Assert.Single(data.Concepts).Id);
         Assert.Equal(1, data.Pictures.Count);
         Assert.Equal(50, data.Pictures[0][0]);
-        Assert.Equal(2, data.Warnings.Count);
+        Assert.Equal(3, data.Warnings.Count);
+        Assert.StartsWith("2 of 3 pictures", data.Warnings[0], StringComparison.Ordinal);
+
+        Captions(
+            """{"image": "bad.ppm", "id": "1", "captions": {"en": ["x"]}}""",
+            """{"image": "gone.ppm", "id": "3", "captions": {"en": ["z"]}}""");
+        e = Assert.Throws<UserErrorException>(() => FolderDataSet.Load(_folder.Path, new PlainDecoder(), s_options, new FolderOptions { SkipUnreadable = true }, cancellationToken: TestContext.Current.CancellationToken));
+        Assert.StartsWith("none of the pictures can be read", e.What, StringComparison.Ordinal);
     }
 
     [Fact]
