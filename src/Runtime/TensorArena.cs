@@ -29,6 +29,9 @@ public sealed class TensorArena : IDisposable
     /// <summary>Bytes held on the device.</summary>
     public long CapacityByteCount => _memory.ByteCount + _overflow.Sum(m => m.ByteCount);
 
+    /// <summary>How often the memory was given up for more: while it stays the same, the same takes in the same order give the same addresses.</summary>
+    public int Generation { get; private set; }
+
     /// <summary>Bytes taken since the last <see cref="Reset"/>.</summary>
     public long UsedByteCount => _wantedByteCount;
 
@@ -73,6 +76,7 @@ public sealed class TensorArena : IDisposable
             long byteCount = _wantedByteCount + (_wantedByteCount / 4);
             Release();
             _memory = _device.Allocate(byteCount);
+            Generation++;
         }
 
         _usedByteCount = 0;

@@ -27,7 +27,6 @@ internal sealed class ContrastiveStep : IDisposable
     private readonly Tensor _dImagesOfOne;
     private readonly Tensor _losses;
     private readonly Tensor _captionGroups;
-    private readonly float[] _hostLosses;
     private readonly bool _hasDropout;
 
     /// <summary>Plans the memory of a step.</summary>
@@ -62,7 +61,6 @@ internal sealed class ContrastiveStep : IDisposable
         _dImages = Slice(new Shape(b, e));
         _dImagesOfOne = Slice(new Shape(b, e));
         _losses = _device.NewTensor(DType.Float32, new Shape(sets * rows.Length));
-        _hostLosses = new float[sets * rows.Length];
         _captionGroups = config.Loss.Groups == GroupPolicy.None ? default : _device.NewTensor(DType.Int32, new Shape(b));
 
         Tensor Slice(Shape shape)
@@ -74,7 +72,46 @@ internal sealed class ContrastiveStep : IDisposable
     }
 
     /// <summary>The number of losses that a step's gradients are the sum of; their mean is what is trained.</summary>
-    public int LossCount => _hostLosses.Length;
+    public int LossCount => _losses.Shape[0];
+
+    /// <summary>(<see cref="LossCount"/>), float32: the losses of the last step.</summary>
+    public Tensor Losses => _losses;
+
+    /// <summary>Whether dropout acts.</summary>
+    public bool HasDropout => _hasDropout;
+
+    /// <summary>Whether <see cref="Run(in TokenInputs, in PictureInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through the towers at once.</summary>
+    public bool RunsOnDeviceInputs => _config.Accumulate == Accumulation.None;
+
+    /// <summary>Changes whenever the addresses of activations do.</summary>
+    public int ArenaGeneration => _arena.Generation;
+
+    /// <summary>Copies what the loss needs of a batch beside the towers' inputs.</summary>
+    /// <param name="batch">The batch.</param>
+    public void Upload(TrainingBatch batch)
+    {
+        if (_captionGroups.IsPresent)
+        {
+            _captionGroups.CopyFrom<int>(batch.Groups);
+        }
+    }
+
+    /// <summary>
+    /// Adds the gradients of a batch that lies on the device to the parameters'. Nothing is copied from the host, so that a graph can
+    /// be captured of it.
+    /// </summary>
+    /// <param name="texts">The captions, in the order of <see cref="MicroBatch.Captions"/>.</param>
+    /// <param name="pictures">The pictures; not read under a text-text objective.</param>
+    /// <param name="pass">Training, with this step's dropout.</param>
+    public void Run(in TokenInputs texts, in PictureInputs pictures, in TowerPass pass)
+    {
+        Tensor embedded = _model.ForwardText(texts, _arena, pass);
+        Tensor images = _config.Objective == Objective.TextText ? default : _model.ForwardImages(pictures, _arena, pass);
+        Keep(embedded, images, 0, _config.BatchSize);
+        TakeLosses(0, 0, _config.BatchSize);
+        Backward(0, _config.BatchSize);
+        _arena.Reset();
+    }
 
     /// <summary>Adds the batch's gradients, summed over <see cref="LossCount"/> losses, to the parameters'.</summary>
     /// <param name="batch">The batch.</param>
@@ -82,11 +119,7 @@ internal sealed class ContrastiveStep : IDisposable
     public void Run(TrainingBatch batch, ulong dropoutKey)
     {
         TowerPass training = TowerPass.Training with { Dropout = _hasDropout, DropoutKey = dropoutKey };
-        if (_captionGroups.IsPresent)
-        {
-            _captionGroups.CopyFrom<int>(batch.Groups);
-        }
-
+        Upload(batch);
         switch (_config.Accumulate)
         {
             case Accumulation.Exact:
@@ -101,7 +134,7 @@ internal sealed class ContrastiveStep : IDisposable
                 foreach (MicroBatch part in batch.MicroBatches)
                 {
                     Embed(part, training);
-                    Backward(part);
+                    Backward(part.First, part.Count);
                     _arena.Reset();
                 }
 
@@ -113,7 +146,7 @@ internal sealed class ContrastiveStep : IDisposable
                     MicroBatch part = batch.MicroBatches[i];
                     Embed(part, training);
                     TakeLosses(i, part.First, part.Count);
-                    Backward(part);
+                    Backward(part.First, part.Count);
                     _arena.Reset();
                 }
 
@@ -122,24 +155,10 @@ internal sealed class ContrastiveStep : IDisposable
             default:
                 Embed(batch.MicroBatches[0], training);
                 TakeLosses(0, 0, batch.Pictures);
-                Backward(batch.MicroBatches[0]);
+                Backward(0, batch.Pictures);
                 _arena.Reset();
                 break;
         }
-    }
-
-    /// <summary>Waits for the device and gives the mean loss of the last <see cref="Run"/>.</summary>
-    /// <returns>The mean over all sets of captions.</returns>
-    public double ReadLoss()
-    {
-        _device.CopyToHost(_losses, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_hostLosses.AsSpan()));
-        double sum = 0;
-        foreach (float loss in _hostLosses)
-        {
-            sum += loss;
-        }
-
-        return sum / _hostLosses.Length;
     }
 
     /// <inheritdoc/>
@@ -163,30 +182,29 @@ internal sealed class ContrastiveStep : IDisposable
 
     private void Embed(MicroBatch part, in TowerPass pass)
     {
-        int sets = _config.CaptionsPerPicture;
-        int b = _config.BatchSize;
-        Tensor images;
-        Tensor captions;
-        if (_config.Objective == Objective.TextText)
+        Tensor texts = _model.ForwardText(part.Captions, _arena, pass);
+        Tensor images = default;
+        if (_config.Objective != Objective.TextText)
         {
-            // One pass over captions and English captions alike: the tower remembers one forward pass.
-            Tensor texts = _model.ForwardText(part.Captions, _arena, pass);
-            captions = texts.Rows(0, sets * part.Count);
-            images = texts.Rows(sets * part.Count, part.Count);
-        }
-        else
-        {
-            captions = _model.ForwardText(part.Captions, _arena, pass);
             int size = _model.Image!.Config.ImageSize;
             Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
             pixels.CopyFrom<float>(part.Pixels);
             images = _model.ForwardImages(pixels, _arena, pass, part.Examples);
         }
 
-        _device.Copy(images, _images.Rows(part.First, part.Count));
+        Keep(texts, images, part.First, part.Count);
+    }
+
+    // Without images the texts' vectors end with those of the English captions that stand in for them: one pass over both, because the
+    // tower remembers one forward pass.
+    private void Keep(in Tensor texts, in Tensor images, int first, int count)
+    {
+        int sets = _config.CaptionsPerPicture;
+        int b = _config.BatchSize;
+        _device.Copy(images.IsPresent ? images : texts.Rows(sets * count, count), _images.Rows(first, count));
         for (int k = 0; k < sets; k++)
         {
-            _device.Copy(captions.Rows(k * part.Count, part.Count), _captions.Rows((k * b) + part.First, part.Count));
+            _device.Copy(texts.Rows(k * count, count), _captions.Rows((k * b) + first, count));
         }
     }
 
@@ -223,25 +241,25 @@ internal sealed class ContrastiveStep : IDisposable
         }
     }
 
-    private void Backward(MicroBatch part)
+    private void Backward(int first, int count)
     {
         int sets = _config.CaptionsPerPicture;
         int b = _config.BatchSize;
         int e = _config.Projection.Width;
         bool pictures = _config.Objective == Objective.ImageText;
-        Tensor dTexts = _arena.Take(DType.Float32, new Shape((sets + (pictures ? 0 : 1)) * part.Count, e));
+        Tensor dTexts = _arena.Take(DType.Float32, new Shape((sets + (pictures ? 0 : 1)) * count, e));
         for (int k = 0; k < sets; k++)
         {
-            _device.Copy(_dCaptions.Rows((k * b) + part.First, part.Count), dTexts.Rows(k * part.Count, part.Count));
+            _device.Copy(_dCaptions.Rows((k * b) + first, count), dTexts.Rows(k * count, count));
         }
 
         if (pictures)
         {
-            _model.BackwardImages(_dImages.Rows(part.First, part.Count), _arena);
+            _model.BackwardImages(_dImages.Rows(first, count), _arena);
         }
         else
         {
-            _device.Copy(_dImages.Rows(part.First, part.Count), dTexts.Rows(sets * part.Count, part.Count));
+            _device.Copy(_dImages.Rows(first, count), dTexts.Rows(sets * count, count));
         }
 
         _model.BackwardText(dTexts, _arena);

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
@@ -18,7 +17,6 @@ internal sealed class Optimizer : IDisposable
     private readonly Parameter[] _trained;
     private readonly AdamWParameters _parameters;
     private readonly Tensor _norm;
-    private readonly float[] _hostNorm = new float[GradientNorm.ResultLength];
     private readonly double _gradientScale;
 
     /// <summary>Takes moments for every parameter that is not frozen.</summary>
@@ -41,6 +39,9 @@ internal sealed class Optimizer : IDisposable
         _norm = _device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
     }
 
+    /// <summary>(3), float32, of <see cref="GradientNorm.Run"/>: the norm of the last step before clipping comes first.</summary>
+    public Tensor Norm => _norm;
+
     /// <summary>The number of elements that are trained.</summary>
     public long ParameterCount => _trained.Sum(p => p.Count);
 
@@ -49,17 +50,22 @@ internal sealed class Optimizer : IDisposable
     /// <param name="learningRate">The common learning rate of this step.</param>
     public void Step(int step, double learningRate)
     {
-        GradientNorm.Run(_parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
-        AdamW.Step(_parameters, new AdamWSettings(learningRate, step, _config.Beta1, _config.Beta2, _config.Eps), _norm);
+        TakeNorm();
+        AdamW.Step(_parameters, Settings(step, learningRate), _norm);
     }
 
-    /// <summary>Waits for the device and gives the gradient norm of the last step, before clipping.</summary>
-    /// <returns>The norm; not finite where a gradient was not.</returns>
-    public double ReadGradientNorm()
+    /// <summary>The same step with settings that are read from the device: what a captured graph replays.</summary>
+    /// <param name="storedSettings">(8), float32; see <see cref="AdamWSettings.Store"/>.</param>
+    public void Step(in Tensor storedSettings)
     {
-        _device.CopyToHost(_norm, MemoryMarshal.AsBytes(_hostNorm.AsSpan()));
-        return _hostNorm[0];
+        TakeNorm();
+        AdamW.Step(_parameters, storedSettings, _norm);
     }
+
+    /// <summary>The numbers of a step.</summary>
+    /// <param name="step">The step, from 1.</param>
+    /// <param name="learningRate">The common learning rate of this step.</param>
+    public AdamWSettings Settings(int step, double learningRate) => new(learningRate, step, _config.Beta1, _config.Beta2, _config.Eps);
 
     /// <summary>Writes the moments as <c>&lt;name&gt;.exp_avg</c> and <c>&lt;name&gt;.exp_avg_sq</c>.</summary>
     /// <param name="path">A safetensors file.</param>
@@ -107,6 +113,8 @@ internal sealed class Optimizer : IDisposable
         { ScaleParameter: ScaleParameter.Log } => (float)Math.Log(loss.ScaleMax.Value),
         _ => (float)loss.ScaleMax.Value,
     };
+
+    private void TakeNorm() => GradientNorm.Run(_parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
 
     private Tensor Zeros(Parameter parameter) => _device.NewTensor(DType.Float32, parameter.Value.Shape);
 

@@ -69,6 +69,7 @@ public sealed class TrainingRun
         model.Parameters.AllocateGradients();
         using ContrastiveStep step = new(model, _config, microBatch);
         using Optimizer optimizer = new(model, _config, step.LossCount);
+        using StepRunner runner = new(model, _config, step, optimizer);
         if (checkpoint is not null)
         {
             optimizer.Load(Path.Combine(checkpoint, TrainingCheckpoint.OptimizerFile));
@@ -83,7 +84,7 @@ public sealed class TrainingRun
         _observer.Note(Describe(model, optimizer, source, state));
         using MetricsLog metrics = new(_folder.MetricsPath, state.Step);
         using EventFile events = new(_folder.FullPath, TimeProvider.System);
-        Sitting sitting = new(model, source, step, optimizer, metrics, events, probe, tokenizer);
+        Sitting sitting = new(model, source, runner, optimizer, metrics, events, probe, tokenizer);
         try
         {
             state = Loop(sitting, state, cancellation);
@@ -119,19 +120,16 @@ public sealed class TrainingRun
         {
             s.Clock.Start();
             TrainingBatch batch = loader.Next();
-            s.Model.Parameters.ZeroGradients();
-            s.Step.Run(batch, DropoutKey(step));
             double learningRate = _config.Optimizer.LearningRate * schedule.Factor(step);
-            s.Optimizer.Step(step, learningRate);
-            double loss = s.Step.ReadLoss();
-            double norm = s.Optimizer.ReadGradientNorm();
+            s.Runner.Run(batch, step, learningRate, DropoutKey(step));
+            (double loss, double norm, double scale) = s.Runner.Read();
             s.Clock.Stop();
             s.Pictures += batch.Pictures;
             s.Captions += (long)batch.Pictures * batch.CaptionsPerPicture;
             s.Truncated += batch.TruncatedCount;
 
             double captionsPerSecond = s.Captions / s.Clock.Elapsed.TotalSeconds;
-            StepReport report = new(step, _config.Steps, loss, norm, learningRate, s.ReadScale(_config.Loss), batch.TokenCount, captionsPerSecond);
+            StepReport report = new(step, _config.Steps, loss, norm, learningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, batch.TokenCount, captionsPerSecond);
             Record(s, report);
             if (alarm.Look(step, loss) is { } warning)
             {
@@ -359,20 +357,18 @@ public sealed class TrainingRun
     private sealed class Sitting(
         TwoTowerModel model,
         PairedCaptionSource source,
-        ContrastiveStep step,
+        StepRunner runner,
         Optimizer optimizer,
         MetricsLog metrics,
         EventFile events,
         ValidationProbe probe,
         ITokenizer tokenizer)
     {
-        private readonly float[] _scale = new float[1];
-
         public TwoTowerModel Model { get; } = model;
 
         public PairedCaptionSource Source { get; } = source;
 
-        public ContrastiveStep Step { get; } = step;
+        public StepRunner Runner { get; } = runner;
 
         public Optimizer Optimizer { get; } = optimizer;
 
@@ -391,11 +387,5 @@ public sealed class TrainingRun
         public long Pictures { get; set; }
 
         public long Truncated { get; set; }
-
-        public double ReadScale(LossConfig loss)
-        {
-            Model.Device.CopyToHost(Model.Scale.Value, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_scale.AsSpan()));
-            return loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(_scale[0]) : _scale[0];
-        }
     }
 }

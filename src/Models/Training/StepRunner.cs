@@ -1,0 +1,199 @@
+using System.Runtime.InteropServices;
+using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// A step of training from a batch to new weights: gradients, clipping, update, and what is reported of it, with one wait for the
+/// device. Where products go through the program's own CUDA kernels, steps are replayed from captured graphs, one a capacity of tokens:
+/// the first step of a capacity is issued operation by operation, the second captured. Both are the same operations on the same
+/// tensors, and give the same bits.
+/// </summary>
+internal sealed class StepRunner : IDisposable
+{
+    private const int NormAt = 0;
+    private const int ScaleAt = NormAt + GradientNorm.ResultLength;
+    private const int LossesAt = ScaleAt + 1;
+
+    private readonly TwoTowerModel _model;
+    private readonly RunConfig _config;
+    private readonly ContrastiveStep _step;
+    private readonly Optimizer _optimizer;
+    private readonly Device _device;
+    private readonly bool _capturesGraphs;
+    private readonly Dictionary<(int Tokens, bool HasTypes), TextCapacity> _capacities = [];
+    private readonly Tensor _figures;
+    private readonly float[] _hostFigures;
+
+    // Only where graphs are captured.
+    private readonly Tensor _settings;
+    private readonly Tensor _dropoutKey;
+    private readonly PictureInputs _pictures;
+
+    /// <summary>Takes the memory of what is reported, and of what graphs read.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="step">Loss and gradients.</param>
+    /// <param name="optimizer">Clipping and update.</param>
+    /// <param name="capturesGraphs">Whether to replay graphs where that is possible; else each operation is issued each time.</param>
+    public StepRunner(TwoTowerModel model, RunConfig config, ContrastiveStep step, Optimizer optimizer, bool capturesGraphs = true)
+    {
+        _model = model;
+        _config = config;
+        _step = step;
+        _optimizer = optimizer;
+        _device = model.Device;
+        _capturesGraphs = capturesGraphs;
+        _figures = _device.NewTensor(DType.Float32, new Shape(LossesAt + step.LossCount));
+        _hostFigures = new float[_figures.Shape[0]];
+        if (!RunsOnDeviceInputs)
+        {
+            return;
+        }
+
+        _settings = _device.NewTensor(DType.Float32, new Shape(AdamWSettings.StoredLength));
+        _dropoutKey = _device.NewTensor(DType.Int32, DropoutSite.StoredKeyShape);
+        if (config.Objective == Objective.ImageText)
+        {
+            ImageTower tower = model.Image!;
+            int b = config.BatchSize;
+            int size = tower.Config.ImageSize;
+            int rows = tower.RowsOf(size, size);
+            _pictures = new PictureInputs(
+                _device.NewTensor(DType.Float32, new Shape(b, 3, size, size)),
+                _device.NewTensor(DType.Int32, new Shape(b + 1)),
+                step.HasDropout ? _device.NewTensor(DType.Int32, new Shape(b * rows, 2)) : default);
+            tower.WriteStarts(rows, _pictures.CuSeqlens);
+        }
+    }
+
+    /// <summary>How many steps were replayed from a graph.</summary>
+    public int ReplayCount { get; private set; }
+
+    // cuBLAS takes its sizes from the host, so that it cannot serve batches of any number of tokens.
+    private bool RunsOnDeviceInputs => _step.RunsOnDeviceInputs && _device is CudaDevice { MatMulEngine: MatMulEngine.Own };
+
+    /// <summary>Makes a step; where a gradient is not finite nothing is changed. Does not wait for the device.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="number">The step, from 1.</param>
+    /// <param name="learningRate">The common learning rate of this step.</param>
+    /// <param name="dropoutKey">Key of this step's dropout.</param>
+    public void Run(TrainingBatch batch, int number, double learningRate, ulong dropoutKey)
+    {
+        if (RunsOnDeviceInputs)
+        {
+            RunOnDevice((CudaDevice)_device, batch, number, learningRate, dropoutKey);
+            return;
+        }
+
+        _model.Parameters.ZeroGradients();
+        _step.Run(batch, dropoutKey);
+        _optimizer.Step(number, learningRate);
+        CollectFigures();
+    }
+
+    /// <summary>Waits for the device and gives what the last step has measured.</summary>
+    /// <returns>The figures.</returns>
+    public StepFigures Read()
+    {
+        _device.CopyToHost(_figures, MemoryMarshal.AsBytes(_hostFigures.AsSpan()));
+        double losses = 0;
+        for (int i = LossesAt; i < _hostFigures.Length; i++)
+        {
+            losses += _hostFigures[i];
+        }
+
+        return new StepFigures(losses / _step.LossCount, _hostFigures[NormAt], _hostFigures[ScaleAt]);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (TextCapacity capacity in _capacities.Values)
+        {
+            capacity.Dispose();
+        }
+
+        foreach (Tensor tensor in (Tensor[])[_figures, _settings, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys])
+        {
+            if (tensor.IsPresent)
+            {
+                tensor.Memory.Dispose();
+            }
+        }
+    }
+
+    private void RunOnDevice(CudaDevice device, TrainingBatch batch, int number, double learningRate, ulong dropoutKey)
+    {
+        MicroBatch whole = batch.MicroBatches[0];
+        TextCapacity capacity = CapacityFor(device, whole.Captions);
+        Upload(batch, whole, capacity);
+        _optimizer.Settings(number, learningRate).Store(_settings);
+        DropoutSite.WriteKey(dropoutKey, _dropoutKey);
+
+        // A graph keeps the addresses of its capture; when activations have moved since, it is captured anew. Before it is captured a
+        // step has run, so that kernels are loaded and working memory is large enough: a capture can take none.
+        bool isSettled = capacity.Generation == _step.ArenaGeneration;
+        if (_capturesGraphs && isSettled)
+        {
+            capacity.Graph ??= Capture(device, capacity);
+            capacity.Graph.Launch();
+            ReplayCount++;
+            return;
+        }
+
+        capacity.Graph = null;
+        Issue(capacity);
+        capacity.Generation = _step.ArenaGeneration;
+    }
+
+    // By itself: where the lambda stands, each call makes its closure.
+    private CudaGraph Capture(CudaDevice device, TextCapacity capacity) => CudaGraph.Capture(device, () => Issue(capacity));
+
+    private TextCapacity CapacityFor(CudaDevice device, TokenBatch captions)
+    {
+        int tokens = (captions.TokenCount + TextCapacity.Tokens - 1) / TextCapacity.Tokens * TextCapacity.Tokens;
+        bool hasTypes = !captions.Types.IsEmpty;
+        if (!_capacities.TryGetValue((tokens, hasTypes), out TextCapacity? capacity))
+        {
+            capacity = new TextCapacity(device, tokens, captions.Count, hasTypes, _step.HasDropout);
+            _capacities.Add((tokens, hasTypes), capacity);
+        }
+
+        return capacity;
+    }
+
+    private void Upload(TrainingBatch batch, MicroBatch whole, TextCapacity capacity)
+    {
+        _step.Upload(batch);
+        capacity.Upload(whole.Captions);
+        if (_pictures.Pixels.IsPresent)
+        {
+            _pictures.Pixels.CopyFrom<float>(whole.Pixels);
+            if (_pictures.TokenKeys.IsPresent)
+            {
+                int rows = _pictures.TokenKeys.Shape[0] / whole.Count;
+                _model.Image!.WriteKeys(whole.Count, rows, whole.Examples, _pictures.TokenKeys);
+            }
+        }
+    }
+
+    private void Issue(TextCapacity capacity)
+    {
+        _model.Parameters.ZeroGradients();
+        _step.Run(capacity.Inputs, _pictures, TowerPass.Training with { Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
+        _optimizer.Step(_settings);
+        CollectFigures();
+    }
+
+    private void CollectFigures()
+    {
+        _device.Copy(_optimizer.Norm, _figures.Rows(NormAt, GradientNorm.ResultLength));
+        _device.Copy(_model.Scale.Value, _figures.Rows(ScaleAt, 1));
+        _device.Copy(_step.Losses, _figures.Rows(LossesAt, _step.LossCount));
+    }
+}
