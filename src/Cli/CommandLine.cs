@@ -102,6 +102,7 @@ internal static class CommandLine
             EmbedCommand.Create(),
             ExportCommand.Create(),
             TokenizeCommand.Create(),
+            ProfileCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using CrossAlign.Models.Data;
 using CrossAlign.Models.Training.Configuration;
 
 namespace CrossAlign.Cli;
@@ -19,11 +20,7 @@ internal sealed class RunConfigOptions
         DefaultValueFactory = _ => "multilingual+quechua",
     };
 
-    private readonly Option<string> _data = new("--data")
-    {
-        Description = "photo-album, shapes, or a folder with a captions.jsonl.",
-        DefaultValueFactory = _ => "photo-album",
-    };
+    private readonly Option<string> _data;
 
     private readonly Option<string?> _languages = new("--languages") { Description = "Languages trained on, as in en,es,sw." };
 
@@ -34,6 +31,15 @@ internal sealed class RunConfigOptions
         Description = "One setting, as in --set optimizer.learningRate=1e-3; may be repeated.",
         DefaultValueFactory = _ => [],
     };
+
+    public RunConfigOptions(string defaultData = PhotoAlbum.Name)
+    {
+        _data = new Option<string>("--data")
+        {
+            Description = "photo-album, shapes, or a folder with a captions.jsonl.",
+            DefaultValueFactory = _ => defaultData,
+        };
+    }
 
     public void AddTo(Command command)
     {

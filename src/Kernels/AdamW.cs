@@ -29,8 +29,11 @@ public static class AdamW
         Check.IsOrAbsent(gradientNorm, new Shape(GradientNorm.ResultLength), DType.Float32, device);
         Span<float> numbers = stackalloc float[AdamWSettings.StoredLength];
         settings.Write(numbers);
+        using OperationTimer timer = OperationTimer.Start(device, "AdamW.Step");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuAdamW.Step(parameters, numbers, gradientNorm);
                 break;
@@ -61,6 +64,8 @@ public static class AdamW
         using OperationTimer timer = OperationTimer.Start(device, "AdamW.Step");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuAdamW.Step(parameters, storedSettings.AsSpan<float>(), gradientNorm);
                 break;

@@ -40,7 +40,7 @@ public sealed class AdamWParameters : IDisposable
 
         Table = device.Kind switch
         {
-            DeviceKind.Cpu => null,
+            DeviceKind.Cpu or DeviceKind.Plan => null,
             DeviceKind.Cuda => new CudaParameterTable((CudaDevice)device, _parameters, Scales),
             _ => throw Check.NoBackend(device),
         };

@@ -35,6 +35,8 @@ public static class Attention
         using OperationTimer timer = OperationTimer.Start(device, "Attention.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuAttention.Forward(qkv, cuSeqlens, output, lse, heads, causal, dropout);
                 break;
@@ -76,6 +78,8 @@ public static class Attention
         using OperationTimer timer = OperationTimer.Start(device, "Attention.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuAttention.Backward(dOutput, qkv, cuSeqlens, lse, dQkv, heads, causal, dropout);
                 break;

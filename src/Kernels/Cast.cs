@@ -24,6 +24,8 @@ public static class Cast
         using OperationTimer timer = OperationTimer.Start(device, "Cast");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuCast.Run(input, output);
                 break;

@@ -26,6 +26,8 @@ public static class Dropout
         using OperationTimer timer = OperationTimer.Start(device, "Dropout.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuDropout.Run(input, output, site);
                 break;
@@ -52,6 +54,8 @@ public static class Dropout
         using OperationTimer timer = OperationTimer.Start(device, "Dropout.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuDropout.Run(dOutput, dInput, site);
                 break;

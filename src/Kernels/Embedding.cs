@@ -44,6 +44,8 @@ public static class Embedding
         using OperationTimer timer = OperationTimer.Start(device, "Embedding.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuEmbedding.Forward(ids, positions, typeIds, word, position, type, output);
                 break;
@@ -95,6 +97,8 @@ public static class Embedding
         using OperationTimer timer = OperationTimer.Start(device, "Embedding.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuEmbedding.Backward(dOutput, ids, positions, typeIds, dWord, dPosition, dType);
                 break;
@@ -137,6 +141,8 @@ public static class Embedding
         using OperationTimer timer = OperationTimer.Start(device, "Embedding.BackwardSparse");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuEmbedding.BackwardSparse(dOutput, ids, vocabulary, rowIds, values, rowCount);
                 break;

@@ -29,6 +29,8 @@ public static class Gelu
         using OperationTimer timer = OperationTimer.Start(device, "Gelu.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuGelu.Forward(kind, input, bias, output);
                 break;
@@ -64,6 +66,8 @@ public static class Gelu
         using OperationTimer timer = OperationTimer.Start(device, "Gelu.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuGelu.Backward(kind, dOutput, input, bias, dInput, dBias);
                 break;

@@ -44,6 +44,8 @@ public static class GradientNorm
         using OperationTimer timer = OperationTimer.Start(device, "GradientNorm");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuGradientNorm.Run(parameters.AsSpan(), maxNorm, result, gradientScale);
                 break;

@@ -26,6 +26,8 @@ public static class L2Norm
         using OperationTimer timer = OperationTimer.Start(device, "L2Norm.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuL2Norm.Forward(input, output, norm);
                 break;
@@ -54,6 +56,8 @@ public static class L2Norm
         using OperationTimer timer = OperationTimer.Start(device, "L2Norm.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuL2Norm.Backward(dOutput, output, norm, dInput);
                 break;

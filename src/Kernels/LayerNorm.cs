@@ -59,6 +59,8 @@ public static class LayerNorm
         using OperationTimer timer = OperationTimer.Start(device, "LayerNorm.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuLayerNorm.Forward(input, residual, sum, weight, bias, output, mean, rstd, epsilon);
                 break;
@@ -99,6 +101,8 @@ public static class LayerNorm
         using OperationTimer timer = OperationTimer.Start(device, "LayerNorm.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuLayerNorm.Backward(dOutput, input, weight, mean, rstd, dInput, dWeight, dBias, accumulateInput);
                 break;

@@ -30,6 +30,8 @@ public static class Linear
         using OperationTimer timer = OperationTimer.Start(device, "Linear.Forward", 2L * input.Shape.Count * outputs);
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuLinear.Forward(input, weight, bias, output);
                 break;
@@ -81,6 +83,8 @@ public static class Linear
         using OperationTimer timer = OperationTimer.Start(device, "Linear.Backward", 2L * rows * weightShape.Count * ((dInput.IsPresent ? 1 : 0) + (dWeight.IsPresent ? 1 : 0)));
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuLinear.Backward(dOutput, input, weight, dInput, dWeight, dBias, accumulateInput);
                 break;

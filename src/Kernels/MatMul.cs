@@ -40,6 +40,8 @@ public static class MatMul
         using OperationTimer timer = OperationTimer.Start(device, "MatMul", 2L * m * n * k);
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuMatMul.Run(a, b, output, layout, alpha, accumulate);
                 break;

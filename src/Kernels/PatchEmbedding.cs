@@ -34,6 +34,8 @@ public static class PatchEmbedding
         using OperationTimer timer = OperationTimer.Start(device, "PatchEmbedding.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuPatchEmbedding.Forward(pixels, weight, bias, classToken, position, output, patchSize);
                 break;
@@ -68,6 +70,8 @@ public static class PatchEmbedding
         using OperationTimer timer = OperationTimer.Start(device, "PatchEmbedding.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuPatchEmbedding.Backward(dOutput, pixels, dWeight, dBias, dClassToken, dPosition, patchSize);
                 break;

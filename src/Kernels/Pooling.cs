@@ -29,6 +29,8 @@ public static class Pooling
         using OperationTimer timer = OperationTimer.Start(device, "Pooling.Forward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuPooling.Forward(kind, input, cuSeqlens, output);
                 break;
@@ -58,6 +60,8 @@ public static class Pooling
         using OperationTimer timer = OperationTimer.Start(device, "Pooling.Backward");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuPooling.Backward(kind, dOutput, cuSeqlens, dInput);
                 break;

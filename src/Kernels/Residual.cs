@@ -23,6 +23,8 @@ public static class Residual
         using OperationTimer timer = OperationTimer.Start(device, "Residual.Add");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuResidual.Add(x, y, output);
                 break;

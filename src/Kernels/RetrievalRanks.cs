@@ -30,6 +30,8 @@ public static class RetrievalRanks
         using OperationTimer timer = OperationTimer.Start(device, "RetrievalRanks");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuRetrievalRanks.Run(queries, pool, targets, ranks);
                 break;
@@ -65,6 +67,8 @@ public static class RetrievalRanks
         using OperationTimer timer = OperationTimer.Start(device, "RetrievalRanks.TopK");
         switch (device.Kind)
         {
+            case DeviceKind.Plan:
+                break;
             case DeviceKind.Cpu:
                 CpuRetrievalRanks.TopK(queries, pool, indices, scores);
                 break;

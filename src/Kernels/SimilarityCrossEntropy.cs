@@ -37,6 +37,11 @@ public static class SimilarityCrossEntropy
     public static void Forward(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs)
     {
         CheckInputs(workspace, inputs, outputs);
+        if (workspace.Device.Kind == DeviceKind.Plan)
+        {
+            return;
+        }
+
         using OperationTimer timer = OperationTimer.Start(workspace.Device, ForwardName);
         CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, default, backward: false);
         workspace.Device.Operations?.AddArithmetic(ForwardName, workspace.OperationCount);
@@ -54,6 +59,11 @@ public static class SimilarityCrossEntropy
     {
         CheckInputs(workspace, inputs, outputs);
         CheckGradients(workspace, inputs, gradients);
+        if (workspace.Device.Kind == DeviceKind.Plan)
+        {
+            return;
+        }
+
         using OperationTimer timer = OperationTimer.Start(workspace.Device, BackwardName);
         CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, gradients, backward: true);
         workspace.Device.Operations?.AddArithmetic(BackwardName, workspace.OperationCount);

@@ -27,7 +27,7 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     {
         ArgumentNullException.ThrowIfNull(device);
         Plan = Planned(options, rows, columns, width, extraNegatives);
-        if (device.Kind != DeviceKind.Cpu)
+        if (device.Kind is not (DeviceKind.Cpu or DeviceKind.Plan))
         {
             throw Check.NoBackend(device, nameof(SimilarityCrossEntropy));
         }

@@ -8,6 +8,9 @@ public enum DeviceKind
 
     /// <summary>A CUDA device, real or emulated.</summary>
     Cuda,
+
+    /// <summary>None: operations check their arguments and return (<see cref="PlanDevice"/>).</summary>
+    Plan,
 }
 
 /// <summary>

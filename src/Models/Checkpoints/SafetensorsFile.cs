@@ -148,6 +148,11 @@ public sealed class SafetensorsFile : IDisposable
             throw new ArgumentException($"The destination of '{name}' is {destination}; it must be Float32.", nameof(destination));
         }
 
+        if (destination.Device.Kind == DeviceKind.Plan)
+        {
+            return;
+        }
+
         float[] chunk = ArrayPool<float>.Shared.Rent(ChunkBytes / sizeof(float));
         try
         {

@@ -23,7 +23,7 @@ public static class ParameterInitialization
     public static void Initialize(Parameter parameter, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(parameter);
-        if (parameter.Kind == ParameterKind.Scale)
+        if (parameter.Kind == ParameterKind.Scale || parameter.Value.Device.Kind == DeviceKind.Plan)
         {
             return;
         }

@@ -28,13 +28,16 @@ internal sealed class ContrastiveStep : IDisposable
     private readonly Tensor _losses;
     private readonly Tensor _captionGroups;
     private readonly bool _hasDropout;
+    private readonly StepClock? _clock;
 
     /// <summary>Plans the memory of a step.</summary>
     /// <param name="model">The towers; gradients must have been allocated.</param>
     /// <param name="config">Loss, batch and objective.</param>
     /// <param name="microBatchSize">Pictures a micro-batch; the batch size for one.</param>
-    public ContrastiveStep(TwoTowerModel model, RunConfig config, int microBatchSize)
+    /// <param name="clock">Told where the time goes; null for nobody.</param>
+    public ContrastiveStep(TwoTowerModel model, RunConfig config, int microBatchSize, StepClock? clock = null)
     {
+        _clock = clock;
         _model = model;
         _config = config;
         _device = model.Parameters.Device;
@@ -183,13 +186,19 @@ internal sealed class ContrastiveStep : IDisposable
     private void Embed(MicroBatch part, in TowerPass pass)
     {
         Tensor texts = _model.ForwardText(part.Captions, _arena, pass);
+        _clock?.Lap(StepPart.TextTower);
         Tensor images = default;
         if (_config.Objective != Objective.TextText)
         {
             int size = _model.Image!.Config.ImageSize;
             Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
-            pixels.CopyFrom<float>(part.Pixels);
+            if (_device.Kind != DeviceKind.Plan)
+            {
+                pixels.CopyFrom<float>(part.Pixels);
+            }
+
             images = _model.ForwardImages(pixels, _arena, pass, part.Examples);
+            _clock?.Lap(StepPart.ImageTower);
         }
 
         Keep(texts, images, part.First, part.Count);
@@ -239,6 +248,8 @@ internal sealed class ContrastiveStep : IDisposable
                 Residual.Add(dImages, dImagesOfThis, dImages);
             }
         }
+
+        _clock?.Lap(StepPart.Loss);
     }
 
     private void Backward(int first, int count)
@@ -253,9 +264,11 @@ internal sealed class ContrastiveStep : IDisposable
             _device.Copy(_dCaptions.Rows((k * b) + first, count), dTexts.Rows(k * count, count));
         }
 
+        _clock?.Lap(StepPart.Loss);
         if (pictures)
         {
             _model.BackwardImages(_dImages.Rows(first, count), _arena);
+            _clock?.Lap(StepPart.ImageTower);
         }
         else
         {
@@ -263,5 +276,6 @@ internal sealed class ContrastiveStep : IDisposable
         }
 
         _model.BackwardText(dTexts, _arena);
+        _clock?.Lap(StepPart.TextTower);
     }
 }

@@ -82,9 +82,14 @@ internal sealed class PairedCaptionSource : IBatchSource
     };
 
     /// <inheritdoc/>
-    public TrainingBatch NewBatch()
+    public TrainingBatch NewBatch() => NewBatch(withPictures: true);
+
+    /// <summary>Makes an empty batch; one without room for pictures is filled with captions alone.</summary>
+    /// <param name="withPictures">Whether there is room for pictures, where the objective has any.</param>
+    /// <returns>The batch.</returns>
+    public TrainingBatch NewBatch(bool withPictures)
     {
-        int size = _config.Objective == Objective.ImageText ? 3 * _data.Pictures.Size * _data.Pictures.Size : 0;
+        int size = withPictures && _config.Objective == Objective.ImageText ? 3 * _data.Pictures.Size * _data.Pictures.Size : 0;
         List<MicroBatch> parts = [];
         for (int first = 0; first < _config.BatchSize; first += _microBatchSize)
         {
@@ -162,7 +167,7 @@ internal sealed class PairedCaptionSource : IBatchSource
                 int example = (_data.Concepts.Count * _config.CaptionsPerPicture) + concept;
                 part.Captions.Add(Join(_englishTexts.AsSpan(0, _englishCount[0]), _englishTokens), example);
             }
-            else
+            else if (part.Pixels.Length > 0)
             {
                 int size = part.Pixels.Length / part.Count;
                 _augmentation.Apply(

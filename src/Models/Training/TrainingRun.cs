@@ -61,10 +61,11 @@ public sealed class TrainingRun
 
         RunRecord record = OpenRecord(resumed is not null);
         ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
+        CheckMemory(tokenizer);
         using TwoTowerModel model = checkpoint is null
             ? TowerFactory.Create(_config, tokenizer, _request.Device)
             : ModelFolder.Load(_request.Device, checkpoint, out _);
-        int microBatch = _config.Accumulate == Accumulation.None ? _config.BatchSize : Math.Min(_config.MicroBatchSize!.Value, _config.BatchSize);
+        int microBatch = TrainingMemory.MicroBatchOf(_config);
         PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, microBatch);
         model.Parameters.AllocateGradients();
         using ContrastiveStep step = new(model, _config, microBatch);
@@ -226,6 +227,17 @@ public sealed class TrainingRun
         {
             AtomicFile.WriteText(_folder.ConfigPath, RunConfigJson.Write(_config));
         }
+    }
+
+    private void CheckMemory(ITokenizer tokenizer)
+    {
+        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer);
+        if (_request.Device.Kind == Runtime.DeviceKind.Cpu)
+        {
+            memory.Require(Runtime.MachineMemory.AvailableByteCount());
+        }
+
+        _observer.Note(memory.Describe());
     }
 
     private RunRecord OpenRecord(bool resumed)

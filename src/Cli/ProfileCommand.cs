@@ -1,0 +1,211 @@
+using System.CommandLine;
+using System.Globalization;
+using CrossAlign.Models;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Profiling;
+using CrossAlign.Models.Training.Configuration;
+using Spectre.Console;
+
+namespace CrossAlign.Cli;
+
+/// <summary><c>crossalign profile</c>: what the loss costs at sizes of one's choice, and where a training step's time goes.</summary>
+internal static class ProfileCommand
+{
+    private const int MaxSize = 1 << 24;
+
+    public static Command Create()
+    {
+        RunConfigOptions config = new(defaultData: ShapesDataSet.Name);
+        Option<string> batchSizes = new("--batch-sizes") { Description = "Captions and images of the loss, as in 1024,4096.", DefaultValueFactory = _ => "256,1024,4096" };
+        Option<string> widths = new("--widths") { Description = "Widths of the embeddings, as in 256,512.", DefaultValueFactory = _ => "512" };
+        Option<string> precisions = new("--precisions") { Description = "Of matrix products: f32, bf16 (rounded operands), tf32 (GPU).", DefaultValueFactory = _ => "f32" };
+        Option<string> variants = new("--variants")
+        {
+            Description = $"{string.Join(", ", LossProfileVariant.VariantNames)}; each with additions, as in symmetric+masked: {string.Join(", ", LossProfileVariant.AdditionNames)}.",
+            DefaultValueFactory = _ => "symmetricNormalized",
+        };
+        Option<bool> ops = new("--ops") { Description = "Time each operation of a training step too." };
+        Option<int> steps = new("--steps") { Description = "Training steps to take apart; 0 for none. --recipe, --set and so on say which training.", DefaultValueFactory = _ => 10 };
+        Option<double> seconds = new("--seconds") { Description = "How long to time one size and form; at least one call.", DefaultValueFactory = _ => 2 };
+        Option<bool> noNaive = new("--no-naive") { Description = "Leave the naive loss out." };
+        Option<DirectoryInfo> output = new("--out") { Description = "Where profile.html, .json and .csv go.", DefaultValueFactory = _ => new DirectoryInfo("profile") };
+        Validate(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
+        Validate(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
+        Command command = new("profile", "Measure the loss at several sizes, and take a training step apart.")
+        {
+            batchSizes, widths, precisions, variants, ops, steps, seconds, noNaive, output,
+        };
+        config.AddTo(command);
+        command.SetAction((parsed, cancellation) => Task.Run(
+            () =>
+            {
+                LossProfileCase[] cases = WrongInvocationException.Guard(
+                    () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!));
+                RunConfig? run = parsed.GetValue(steps) == 0 ? null : config.Read(parsed);
+                Plan plan = new(cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), parsed.GetValue(output)!.FullName);
+                return Profile(parsed, plan, cancellation);
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    private static int Profile(ParseResult parsed, Plan plan, CancellationToken cancellation)
+    {
+        Terminal terminal = Terminal.Of(parsed);
+        int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
+        DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), threads, terminal).Dispose();
+        ProfileReport report = new() { Machine = ProfileMachine.Look(threads) };
+        terminal.Say(string.Create(
+            CultureInfo.InvariantCulture, $"a plain matrix product runs at {report.Machine.PeakGflops:F0} GFLOP/s; {MemoryText.Of(report.Machine.MemoryBytes)} of memory are available"));
+        bool interrupted = false;
+        try
+        {
+            LossProfiler profiler = new(threads, plan.Duration, plan.Naive);
+            for (int i = 0; i < plan.Cases.Length; i++)
+            {
+                LossProfileCase profiled = plan.Cases[i];
+                terminal.Live($"{i + 1}/{plan.Cases.Length}: {profiled.Variant.Name}, B = {profiled.BatchSize}, E = {profiled.Width}, {profiled.Precision}");
+                LossProfileRow row = profiler.Measure(profiled, cancellation);
+                report = report with { Loss = [.. report.Loss, row] };
+
+                // Written after each: whatever ends the program, what was measured stays.
+                report.Write(plan.Folder);
+                if (row.Refusal is not null)
+                {
+                    terminal.Say($"not measured: {row.Variant}, B = {row.BatchSize}, E = {row.Width}: it {row.Refusal}");
+                }
+            }
+
+            if (plan.Config is { } config)
+            {
+                terminal.Live("the training step");
+                CaptionedPictures data = DataSets.Open(
+                    config.Data, DataSets.OptionsOf(config), parsed.GetValue(GlobalOptions.Cache)?.FullName, DataCommand.Progress(terminal), cancellation);
+                report = report with { Step = StepProfiler.Run(config, data, plan.Steps, plan.Operations, cancellation) };
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            interrupted = true;
+        }
+
+        terminal.ClearLive();
+        interrupted |= cancellation.IsCancellationRequested;
+        report.Write(plan.Folder);
+        if (terminal.IsJson)
+        {
+            terminal.Results.Write(report.ToJson());
+        }
+        else
+        {
+            ShowLoss(terminal, report);
+            ShowStep(terminal, report);
+            terminal.Say($"the same with plots: {Path.Combine(plan.Folder, "profile.html")} (and profile.json, profile.csv)");
+        }
+
+        if (interrupted)
+        {
+            throw new OperationCanceledException(cancellation);
+        }
+
+        return report.Loss.Count > 0 && report.Loss.All(r => r.Refusal is not null)
+            ? throw new UserErrorException("none of the sizes fits into memory", "choose smaller --batch-sizes")
+            : CommandLine.Success;
+    }
+
+    private static void ShowLoss(Terminal terminal, ProfileReport report)
+    {
+        if (report.Loss.Count == 0)
+        {
+            return;
+        }
+
+        terminal.Say("the loss, forward and backward:");
+        Table table = new Table().Border(TableBorder.Simple)
+            .AddColumns("variant", "precision", "B", "E", "ms", "forward ms", "GFLOP/s", "of peak", "memory", "allowed", "naive ms", "naive memory");
+        foreach (LossProfileRow r in report.Loss.Where(r => r.Refusal is null))
+        {
+            table.AddRow(
+                r.Variant,
+                r.Precision,
+                Number(r.BatchSize, "0"),
+                Number(r.Width, "0"),
+                $"{Number(r.Milliseconds, "F1")} ({Number(r.MillisecondsP20, "F1")}-{Number(r.MillisecondsP80, "F1")})",
+                Number(r.ForwardMilliseconds, "F1"),
+                Number(r.Gflops, "F0"),
+                $"{Number(100 * r.ShareOfPeak, "F0")} %",
+                MemoryText.Of(r.MemoryBytes!.Value),
+                MemoryText.Of(r.BoundBytes),
+                r.NaiveMilliseconds is null ? r.NaiveRefusal ?? string.Empty : Number(r.NaiveMilliseconds, "F1"),
+                r.NaiveBytes is long naive ? $"{MemoryText.Of(naive)}{(r.NaiveMilliseconds is null ? " predicted" : string.Empty)}" : string.Empty);
+        }
+
+        terminal.Write(table);
+    }
+
+    private static void ShowStep(Terminal terminal, ProfileReport report)
+    {
+        if (report.Step is not { } step)
+        {
+            return;
+        }
+
+        terminal.Say($"a training step ({step.Configuration}, {step.BatchSize} pictures x {step.CaptionsPerPicture} captions): {Number(step.Milliseconds, "F1")} ms, {Number(step.CaptionsPerSecond, "F0")} captions/s");
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("part", "ms", "share");
+        foreach (PartTime part in step.Parts)
+        {
+            table.AddRow(part.Part, Number(part.Milliseconds, "F2"), $"{Number(100 * part.Share, "F1")} %");
+        }
+
+        terminal.Write(table);
+        terminal.Say($"batches are prepared beside it in {Number(step.PreparationMilliseconds, "F1")} ms; tensors hold {MemoryText.Of(step.MemoryBytes)}, {MemoryText.Of(step.PredictedBytes)} were predicted");
+        if (step.Operations.Count == 0)
+        {
+            return;
+        }
+
+        Table operations = new Table().Border(TableBorder.Simple).AddColumns("operation", "calls", "ms", "share", "GFLOP/s");
+        foreach (OperationTime o in step.Operations)
+        {
+            operations.AddRow(o.Operation, Number(o.Calls, "0.#"), Number(o.Milliseconds, "F2"), $"{Number(100 * o.Share, "F1")} %", Number(o.Gflops, "F0"));
+        }
+
+        terminal.Write(operations);
+    }
+
+    private static LossProfileCase[] Cases(string batchSizes, string widths, string precisions, string variants)
+    {
+        int[] rows = [.. Split(batchSizes).Select(t => Size(t, "--batch-sizes"))];
+        int[] columns = [.. Split(widths).Select(t => Size(t, "--widths"))];
+        Precision[] products = [.. Split(precisions).Select(ParsePrecision)];
+        LossProfileVariant[] forms = [.. Split(variants).Select(LossProfileVariant.Parse)];
+        return [.. from form in forms from precision in products from width in columns from batch in rows select new LossProfileCase(batch, width, precision, form)];
+    }
+
+    private static int Size(string text, string option) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size is >= 1 and <= MaxSize
+            ? size
+            : throw new UserErrorException($"{option}: '{text}' is no size", $"give whole numbers from 1 to {MaxSize}");
+
+    private static Precision ParsePrecision(string name) => name switch
+    {
+        "f32" => Precision.F32,
+        "bf16" => Precision.BF16,
+        "tf32" => throw new UserErrorException("--precisions: tf32 is arithmetic of CUDA devices, and the loss runs on the processor", "give f32 or bf16"),
+        _ => throw new UserErrorException($"--precisions: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, ["f32", "bf16", "tf32"])}'"),
+    };
+
+    private static string[] Split(string list) => list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+    private static void Validate<T>(Option<T> option, Predicate<T> allowed, string message) => option.Validators.Add(result =>
+    {
+        if (!result.Errors.Any() && result.GetValueOrDefault<T>() is { } value && !allowed(value))
+        {
+            result.AddError(message);
+        }
+    });
+
+    private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? string.Empty;
+
+    private sealed record Plan(LossProfileCase[] Cases, RunConfig? Config, int Steps, bool Operations, TimeSpan Duration, bool Naive, string Folder);
+}

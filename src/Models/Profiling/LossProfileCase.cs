@@ -1,0 +1,33 @@
+using CrossAlign.Kernels;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Profiling;
+
+/// <summary>One size and form of the loss to be measured.</summary>
+/// <param name="BatchSize">B: captions, and as many images.</param>
+/// <param name="Width">E.</param>
+/// <param name="Precision">Precision of the products.</param>
+/// <param name="Variant">Which loss.</param>
+public sealed record LossProfileCase(int BatchSize, int Width, Precision Precision, LossProfileVariant Variant)
+{
+    /// <summary>The loss's options.</summary>
+    public SimilarityCrossEntropyOptions Options => Variant.OptionsFor(BatchSize, Width);
+
+    /// <summary>The precision as devices know it.</summary>
+    public MatMulPrecision MatMulPrecision => Precision switch
+    {
+        Precision.TF32 => MatMulPrecision.Tf32,
+        Precision.BF16 => MatMulPrecision.BFloat16,
+        _ => MatMulPrecision.Float32,
+    };
+
+    /// <summary>Bytes of embeddings and their gradients: what no loss can do without.</summary>
+    public long TensorByteCount => (4 - (Variant.LocksCaptions ? 1 : 0) - (Variant.LocksImages ? 1 : 0)) * (long)BatchSize * Width * sizeof(float);
+
+    /// <summary>What the loss takes beside them, as it is known before anything is allocated.</summary>
+    public long PredictedByteCount => SimilarityCrossEntropyWorkspace.PredictByteCount(Options, BatchSize, BatchSize, Width);
+
+    /// <summary>The most that it may take beside them: the budget and 32 bytes a row.</summary>
+    public long BoundByteCount => Options.MemoryBudgetBytes + (32L * BatchSize);
+}

@@ -1,0 +1,161 @@
+using System.Globalization;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Evaluation;
+using CrossAlign.Models.Profiling;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// The memory that training takes, known before any of it is taken: the first steps are gone through on a <see cref="PlanDevice"/>, with the
+/// captions that they will have. What is predicted is never below what tensors are measured to hold, and at most a tenth and
+/// <see cref="WorkingByteCount"/> above it; the data set itself, which is there already, and the program are not in it.
+/// </summary>
+public sealed record TrainingMemory
+{
+    /// <summary>What operations keep to work in, at most: packed operands of products above all. See <c>CpuSimilarityProducts.ScratchByteCount</c>.</summary>
+    public const long WorkingByteCount = 16L << 20;
+
+    // The number of tokens differs from step to step; the arena grows by a quarter more than a step needs, which these settle.
+    private const int PlannedSteps = 3;
+
+    // At least as many as go through the towers at once.
+    private const int EvaluatedPictures = 128;
+    private const int EvaluatedTexts = 512;
+
+    /// <summary>Bytes of parameters.</summary>
+    public required long Parameters { get; init; }
+
+    /// <summary>Bytes of gradients.</summary>
+    public required long Gradients { get; init; }
+
+    /// <summary>Bytes of the optimiser's moments.</summary>
+    public required long Moments { get; init; }
+
+    /// <summary>Bytes of the loss's workspaces, of the embeddings and their gradients, and of the arena's first MiB.</summary>
+    public required long Loss { get; init; }
+
+    /// <summary>Bytes of activations, beyond the first MiB: what the towers keep for the way back, and what they work in.</summary>
+    public required long Activations { get; init; }
+
+    /// <summary>Bytes of the two batches that take turns, on the host.</summary>
+    public required long Batches { get; init; }
+
+    /// <summary>Bytes that tensors take: everything but <see cref="Batches"/>.</summary>
+    public long Tensors => Parameters + Gradients + Moments + Loss + Activations + WorkingByteCount;
+
+    /// <summary>Everything together.</summary>
+    public long Total => Tensors + Batches;
+
+    /// <summary>Goes through the first steps of a run.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="data">What is trained on.</param>
+    /// <param name="tokenizer">The run's tokenizer.</param>
+    /// <returns>What it takes.</returns>
+    /// <exception cref="UserErrorException">The configuration does not go with the data, as when it is trained.</exception>
+    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(tokenizer);
+        int microBatch = MicroBatchOf(config);
+        long picture = config.Objective == Objective.ImageText ? 3L * data.Pictures.Size * data.Pictures.Size : 0;
+        if (microBatch * picture > Array.MaxLength)
+        {
+            throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"{microBatch} pictures of {data.Pictures.Size} x {data.Pictures.Size} are too many to go through the tower at once"),
+                string.Create(CultureInfo.InvariantCulture, $"set accumulate=exact with a microBatchSize of {Array.MaxLength / picture} at most"));
+        }
+
+        using PlanDevice device = new();
+        using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device);
+        PairedCaptionSource source = new(config, data, tokenizer, model, microBatch);
+        long parameters = device.AllocatedByteCount;
+        model.Parameters.AllocateGradients();
+        long gradients = device.AllocatedByteCount - parameters;
+        using ContrastiveStep step = new(model, config, microBatch);
+        long loss = device.AllocatedByteCount - parameters - gradients;
+        using Optimizer optimizer = new(model, config, step.LossCount);
+        long before = device.AllocatedByteCount;
+        TrainingBatch batch = source.NewBatch(withPictures: false);
+        for (int i = 1; i <= PlannedSteps; i++)
+        {
+            source.Fill(batch, i);
+            step.Run(batch, 0);
+        }
+
+        if (config.EvaluateEvery > 0)
+        {
+            Evaluate(config, data, tokenizer, model);
+        }
+
+        return new TrainingMemory
+        {
+            Parameters = parameters,
+            Gradients = gradients,
+            Moments = before - parameters - gradients - loss,
+            Loss = loss,
+            Activations = device.PeakByteCount - before,
+            Batches = 2 * sizeof(float) * ((config.BatchSize * picture) + (4L * batch.TokenCount)),
+        };
+    }
+
+    /// <summary>Pictures that go through the towers at once.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <returns>The batch size where there are no micro-batches.</returns>
+    internal static int MicroBatchOf(RunConfig config) =>
+        config.Accumulate == Accumulation.None ? config.BatchSize : Math.Min(config.MicroBatchSize!.Value, config.BatchSize);
+
+    /// <summary>Refuses to go on where it does not fit.</summary>
+    /// <param name="available">Bytes that can be taken.</param>
+    /// <exception cref="UserErrorException">It takes more; the message has the numbers.</exception>
+    public void Require(long available)
+    {
+        if (Total <= available)
+        {
+            return;
+        }
+
+        throw new UserErrorException(
+            $"this training takes {MemoryText.Of(Total)} of memory, and {MemoryText.Of(available)} are available",
+            "lower batchSize or the towers' sizes, or set accumulate=exact with a small microBatchSize")
+        {
+            Details =
+            [
+                $"parameters: {MemoryText.Of(Parameters)}",
+                $"gradients: {MemoryText.Of(Gradients)}",
+                $"optimiser: {MemoryText.Of(Moments)}",
+                $"loss and embeddings: {MemoryText.Of(Loss)}",
+                $"activations: {MemoryText.Of(Activations)}",
+                $"working memory: {MemoryText.Of(WorkingByteCount)}",
+                $"batches: {MemoryText.Of(Batches)}",
+            ],
+        };
+    }
+
+    /// <summary>One line for people.</summary>
+    /// <returns>The total and its parts.</returns>
+    public string Describe() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"memory: {MemoryText.Of(Total)} predicted (parameters {MemoryText.Of(Parameters)}, gradients {MemoryText.Of(Gradients)}, optimiser {MemoryText.Of(Moments)}, loss {MemoryText.Of(Loss)}, activations {MemoryText.Of(Activations)}, working memory {MemoryText.Of(WorkingByteCount)}, batches {MemoryText.Of(Batches)})");
+
+    // The sizes of the validation's passes, which have an arena of their own.
+    private static void Evaluate(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model)
+    {
+        ConceptEmbedder embedder = new(model, tokenizer, config.Tokenizer.MaxTokens);
+        int[] concepts = data.ConceptsOf(DataSplit.Validation);
+        string[] texts = [.. concepts.Take(EvaluatedTexts).Select(c => data.Concepts[c].CaptionsIn(0)?.Name).OfType<string>().Where(n => n.Length > 0)];
+        if (texts.Length > 0)
+        {
+            embedder.EmbedTexts(texts);
+        }
+
+        if (config.Objective == Objective.ImageText && concepts.Length > 0)
+        {
+            embedder.EmbedPictures(data.Pictures, [.. Enumerable.Range(0, Math.Min(EvaluatedPictures, Math.Min(concepts.Length, data.Pictures.Count)))]);
+        }
+    }
+}

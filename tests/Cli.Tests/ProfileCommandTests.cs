@@ -1,0 +1,78 @@
+using System.Text.Json;
+
+namespace CrossAlign.Cli.Tests;
+
+public sealed class ProfileCommandTests : IDisposable
+{
+    private static readonly string[] s_tiny =
+    [
+        "--set", "batchSize=8", "--set", "captionsPerPicture=1", "--set", "tokenizer.pieces=600", "--set", "textTower.width=32", "--set", "textTower.heads=2",
+        "--set", "textTower.feedForward=48", "--set", "imageTower.imageSize=16", "--set", "imageTower.width=32", "--set", "imageTower.heads=2", "--set", "imageTower.feedForward=48",
+        "--set", "projection.width=24",
+    ];
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public async Task SizesWidthsPrecisionsAndVariantsAreMeasuredAndAStepIsTakenApart()
+    {
+        Invocation run = await Invocation.RunAsync(
+        [
+            "profile", "--batch-sizes", "24,40", "--widths", "8", "--precisions", "f32,bf16", "--variants", "symmetric,sigmoid+masked", "--seconds", "0", "--steps", "2", "--ops",
+            "--threads", "2", "--json", "--out", _folder.File("profile"), .. s_tiny,
+        ]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        using JsonDocument report = JsonDocument.Parse(run.Output);
+        JsonElement[] rows = [.. report.RootElement.GetProperty("loss").EnumerateArray()];
+        Assert.Equal(8, rows.Length);
+        Assert.All(rows, r => Assert.True(r.GetProperty("milliseconds").GetDouble() > 0));
+        Assert.Equal(["f32", "f32", "bf16", "bf16"], rows[..4].Select(r => r.GetProperty("precision").GetString()));
+        Assert.Equal([24, 40], rows[4..6].Select(r => r.GetProperty("batchSize").GetInt32()));
+        JsonElement step = report.RootElement.GetProperty("step");
+        Assert.Equal(2, step.GetProperty("steps").GetInt32());
+        Assert.Equal(5, step.GetProperty("parts").GetArrayLength());
+        Assert.NotEqual(0, step.GetProperty("operations").GetArrayLength());
+        Assert.Equal(run.Output, File.ReadAllText(Path.Combine(_folder.File("profile"), "profile.json")));
+        Assert.Equal(1 + 8 + 5 + step.GetProperty("operations").GetArrayLength(), File.ReadAllLines(Path.Combine(_folder.File("profile"), "profile.csv")).Length);
+        Assert.Contains("<svg", File.ReadAllText(Path.Combine(_folder.File("profile"), "profile.html")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task ATableIsPrintedAndTheStepCanBeLeftOut()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "20", "--widths", "8", "--seconds", "0", "--steps", "0", "--no-naive", "--out", _folder.File("p"));
+        Assert.True(run.ExitCode == 0, run.Error);
+        Assert.Contains("symmetricNormalized", run.Output, StringComparison.Ordinal);
+        Assert.Contains("not asked for", run.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("text tower", run.Output, StringComparison.Ordinal);
+        Assert.Contains("profile.html", run.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task SizesThatCannotFitAreSaidWithTheNumbersAndFailAlone()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "2097152", "--widths", "131072", "--steps", "0", "--out", _folder.File("p"));
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("4096.0 GiB for embeddings and gradients", run.Output, StringComparison.Ordinal);
+        Assert.StartsWith("error: none of the sizes fits into memory", run.Error, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(_folder.File("p"), "profile.json")));
+    }
+
+    [Theory]
+    [InlineData("--batch-sizes", "0", "'0' is no size")]
+    [InlineData("--widths", "x", "'x' is no size")]
+    [InlineData("--precisions", "f23", "the nearest is 'f32'")]
+    [InlineData("--precisions", "tf32", "CUDA")]
+    [InlineData("--variants", "symetric", "the nearest is 'symmetric'")]
+    [InlineData("--steps", "-1", "--steps takes 0 to 10000")]
+    public async Task AWrongInvocationIsRefused(string option, string value, string message)
+    {
+        Invocation run = await Invocation.RunAsync("profile", option, value, "--out", _folder.File("p"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("error: ", run.ErrorLines[0], StringComparison.Ordinal);
+        Assert.Contains(message, run.ErrorLines[0], StringComparison.Ordinal);
+        Assert.False(Directory.Exists(_folder.File("p")));
+    }
+}

@@ -1,0 +1,116 @@
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Tests.Profiling;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Tests.Training;
+
+/// <summary>What is predicted before the start against what the device held at most: never below it, at most a tenth and the working memory above.</summary>
+public sealed class TrainingMemoryTests : IDisposable
+{
+    private const double Tolerance = 1.1;
+
+    private readonly string _root = Directory.CreateTempSubdirectory("crossalign-test-").FullName;
+
+    public static TheoryData<string> Configurations() => [.. s_configurations.Keys];
+
+    private static readonly Dictionary<string, Func<RunConfig, RunConfig>> s_configurations = new()
+    {
+        ["tiny"] = c => c,
+        ["evaluated"] = c => c with { EvaluateEvery = 2 },
+        ["larger"] = c => c with
+        {
+            BatchSize = 96,
+            TextTower = c.TextTower with { Width = 128, Layers = 2, FeedForward = 512 },
+            ImageTower = c.ImageTower with { Width = 96, Layers = 3, FeedForward = 256, ImageSize = 32 },
+            Projection = new ProjectionConfig { Width = 256 },
+        },
+        ["exact"] = c => c with { BatchSize = 90, Accumulate = Accumulation.Exact, MicroBatchSize = 20, TextTower = c.TextTower with { Width = 128, FeedForward = 512 } },
+        ["plain"] = c => c with { BatchSize = 90, Accumulate = Accumulation.Plain, MicroBatchSize = 40, ImageTower = c.ImageTower with { Width = 96, ImageSize = 48 } },
+        ["texts alone"] = c => c with { Objective = Objective.TextText, Setup = "eng-pivot" },
+        ["groups"] = c => c with { Loss = c.Loss with { Groups = GroupPolicy.Masked }, BatchSize = 64 },
+    };
+
+    [Theory]
+    [MemberData(nameof(Configurations))]
+    public void ThePredictionHoldsWithinATenthAndTheWorkingMemory(string name)
+    {
+        RunConfig config = s_configurations[name](TinyConfig.Create());
+        CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
+        TrainingMemory predicted = TrainingMemory.Predict(config, data, TowerFactory.MakeTokenizer(config, data));
+        using CpuDevice device = new(2);
+        TrainingRun.Start(new TrainingRequest(config, data, device, Path.Combine(_root, "run")), new SilentObserver(), CancellationToken.None);
+        long measured = device.PeakByteCount;
+        Assert.True(measured <= predicted.Tensors, $"{measured} bytes were held, {predicted.Tensors} predicted: {predicted}");
+        long withoutWork = predicted.Tensors - TrainingMemory.WorkingByteCount;
+        Assert.True(withoutWork <= Tolerance * measured, $"{measured} bytes were held, {withoutWork} predicted beside the working memory: {predicted}");
+    }
+
+    [Fact]
+    public void EveryPartIsThere()
+    {
+        RunConfig config = TinyConfig.Create();
+        CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
+        ITokenizer tokenizer = TowerFactory.MakeTokenizer(config, data);
+        TrainingMemory memory = TrainingMemory.Predict(config, data, tokenizer);
+        using CpuDevice device = new(1);
+        using CrossAlign.Models.Encoders.TwoTowerModel model = TowerFactory.Create(config, tokenizer, device);
+        Assert.Equal(device.AllocatedByteCount, memory.Parameters);
+
+        // A pooler is carried along and not trained.
+        Assert.InRange(memory.Gradients, memory.Parameters / 2, memory.Parameters - 1);
+        Assert.InRange(memory.Moments, 2 * memory.Gradients, (2 * memory.Gradients) + 64);
+
+        // The arena's first MiB counts with the step's own tensors; these towers need no more.
+        Assert.Equal(0, memory.Activations);
+        Assert.InRange(memory.Loss, (1 << 20) + (4L * ((2 * 2 * 16 * 24) + (3 * 16 * 24))), 3L << 20);
+        Assert.InRange(memory.Batches, 2 * 4 * 16 * 3 * 16 * 16, 1L << 20);
+    }
+
+    [Fact]
+    public void WhatDoesNotFitIsRefusedWithTheNumbers()
+    {
+        TrainingMemory memory = new() { Parameters = 3L << 30, Gradients = 3L << 30, Moments = 6L << 30, Loss = 1 << 20, Activations = 5L << 30, Batches = 1 << 10 };
+        UserErrorException e = Assert.Throws<UserErrorException>(() => memory.Require(8L << 30));
+        Assert.Equal("this training takes 17.0 GiB of memory, and 8.0 GiB are available", e.What);
+        Assert.Contains("optimiser: 6.0 GiB", e.Details);
+        memory.Require(18L << 30);
+    }
+
+    [Fact]
+    public void ATrainingThatCannotFitLeavesNothingBehind()
+    {
+        RunConfig config = TinyConfig.Create() with { TextTower = new TextTowerConfig { Width = 16384, Heads = 128, FeedForward = 65536, Layers = 64 } };
+        CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
+        using CpuDevice device = new(1);
+        string folder = Path.Combine(_root, "run");
+        UserErrorException e = Assert.Throws<UserErrorException>(
+            () => TrainingRun.Start(new TrainingRequest(config, data, device, folder), new SilentObserver(), CancellationToken.None));
+        Assert.Contains("of memory", e.What, StringComparison.Ordinal);
+        Assert.Equal(0, device.PeakByteCount);
+        Assert.False(File.Exists(Path.Combine(folder, "config.json")));
+    }
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    private sealed class SilentObserver : ITrainingObserver
+    {
+        public void Note(string message)
+        {
+        }
+
+        public void Alarm(string message)
+        {
+        }
+
+        public void StepDone(in StepReport report)
+        {
+        }
+
+        public void EvaluationDone(EvaluationReport report)
+        {
+        }
+    }
+}
