@@ -99,6 +99,7 @@ internal static class CommandLine
             TrainCommand.Create(),
             EvalCommand.Create(),
             ComputeCommand.Create(),
+            DoctorCommand.Create(),
             EmbedCommand.Create(),
             ExportCommand.Create(),
             TokenizeCommand.Create(),

@@ -13,4 +13,9 @@ public static class CpuFeatures
         : Avx2.IsSupported && Fma.IsSupported ? SimdTier.Vector256
         : Vector128.IsHardwareAccelerated ? SimdTier.Vector128
         : SimdTier.Scalar;
+
+    /// <summary>Whether this processor, with the runtime's switches as they are, can run a tier.</summary>
+    /// <param name="tier">The tier.</param>
+    /// <returns>True for the tier in use and all below it.</returns>
+    public static bool Supports(SimdTier tier) => tier <= Tier;
 }

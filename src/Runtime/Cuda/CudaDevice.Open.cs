@@ -12,6 +12,10 @@ public sealed partial class CudaDevice
     /// <summary>Why there is no real CUDA device, in the words of the loader or the driver, or null where there is one.</summary>
     public static string? UnavailableReason => s_unavailable.Value;
 
+    /// <summary>How many real devices the driver offers; 0 where there is none.</summary>
+    public static int DeviceCount =>
+        UnavailableReason is null && NativeCudaDriver.Instance.DeviceGetCount(out int count) == CuResult.Success ? count : 0;
+
     /// <summary>Opens a device by its name on the command line.</summary>
     /// <param name="spec"><c>cuda</c>, <c>cuda:1</c>, <c>cuda-emulated</c> or <c>cuda-emulated:sm_90</c>. The emulated device is never chosen otherwise.</param>
     /// <returns>The device.</returns>
