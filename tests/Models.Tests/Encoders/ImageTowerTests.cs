@@ -2,16 +2,19 @@ using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
 
 namespace CrossAlign.Models.Tests.Encoders;
 
-public sealed class ImageTowerTests : IDisposable
+public abstract class ImageTowerTests : IDisposable
 {
-    private readonly CpuDevice _device = new(2);
+    private readonly Device _device;
     private readonly TensorArena _arena;
 
-    public ImageTowerTests()
+    protected ImageTowerTests(Device device)
     {
+        _device = device;
         _arena = new TensorArena(_device, 1 << 20);
     }
 
@@ -19,6 +22,7 @@ public sealed class ImageTowerTests : IDisposable
     {
         _arena.Dispose();
         _device.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Theory]
@@ -143,3 +147,7 @@ public sealed class ImageTowerTests : IDisposable
         return tower;
     }
 }
+
+public sealed class CpuImageTowerTests() : ImageTowerTests(new CpuDevice(2));
+
+public sealed class EmulatedCudaImageTowerTests() : ImageTowerTests(CudaDevice.Emulate(EmulationOptions.ForSeed(2)));

@@ -1,17 +1,20 @@
 using CrossAlign.Models.Encoders;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
 
 namespace CrossAlign.Models.Tests.Encoders;
 
 /// <summary>Dropout inside of whole towers: numbers belong to examples, and the backward pass drops what the forward pass dropped.</summary>
-public sealed class TowerDropoutTests : IDisposable
+public abstract class TowerDropoutTests : IDisposable
 {
     private static readonly TowerPass s_pass = TowerPass.Training with { Dropout = true, DropoutKey = 42 };
-    private readonly CpuDevice _device = new(1);
+    private readonly Device _device;
     private readonly TensorArena _arena;
 
-    public TowerDropoutTests()
+    protected TowerDropoutTests(Device device)
     {
+        _device = device;
         _arena = new TensorArena(_device, 1 << 20);
     }
 
@@ -19,6 +22,7 @@ public sealed class TowerDropoutTests : IDisposable
     {
         _arena.Dispose();
         _device.Dispose();
+        GC.SuppressFinalize(this);
     }
 
     [Theory]
@@ -139,3 +143,7 @@ public sealed class TowerDropoutTests : IDisposable
         return model;
     }
 }
+
+public sealed class CpuTowerDropoutTests() : TowerDropoutTests(new CpuDevice(1));
+
+public sealed class EmulatedCudaTowerDropoutTests() : TowerDropoutTests(CudaDevice.Emulate(EmulationOptions.ForSeed(2)));
