@@ -11,7 +11,28 @@ namespace CrossAlign.Cli;
 /// <summary><c>crossalign compute</c>: one operation on tensors from a file, to be compared with another program's.</summary>
 internal static class ComputeCommand
 {
-    public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.") { CreateLoss(), CreateTower(), CreateMetrics() };
+    public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.")
+    {
+        CreateLoss(), CreateTower(), CreateMetrics(), ComputePictures.CreateDecode(), ComputePictures.CreateResize(), ComputePictures.CreatePreprocess(),
+    };
+
+    /// <summary>Says where the outputs are.</summary>
+    public static void SayWritten(Terminal terminal, string output)
+    {
+        if (!terminal.IsJson)
+        {
+            terminal.Say($"written: {output}");
+            return;
+        }
+
+        using JsonLine line = new();
+        terminal.Results.WriteLine(line.Text(json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("out", output);
+            json.WriteEndObject();
+        }));
+    }
 
     private static Command CreateLoss()
     {
@@ -31,14 +52,14 @@ internal static class ComputeCommand
     private static Command CreateTower()
     {
         Files files = new();
-        Option<DirectoryInfo> model = new("--model") { Description = "A run, an exported folder or a published checkpoint.", Required = true };
+        Option<string> model = new("--model") { Description = "A run, an exported folder, a published checkpoint, or the name of one that data model fetched.", Required = true };
         Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states, vectors, gradients. --set pooling, project, normalize.") { model };
         files.AddTo(command);
         command.SetAction((parsed, _) => Task.Run(
             () =>
             {
                 TowerOperation operation = WrongInvocationException.Guard(() => new TowerOperation(files.SettingsOf(parsed)));
-                ModelSource source = WrongInvocationException.Guard(() => ModelSource.Find(parsed.GetValue(model)!.FullName));
+                ModelSource source = WrongInvocationException.Guard(() => ModelSource.Find(parsed.GetValue(model)!, parsed.GetValue(GlobalOptions.Cache)?.FullName));
                 return files.Run(parsed, (input, device) =>
                 {
                     using TwoTowerModel loaded = source.Load(device);
@@ -89,21 +110,7 @@ internal static class ComputeCommand
             using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
             string output = parsed.GetValue(_output)!.FullName;
             operation(input, device).Save(output);
-            if (terminal.IsJson)
-            {
-                using JsonLine line = new();
-                terminal.Results.WriteLine(line.Text(json =>
-                {
-                    json.WriteStartObject();
-                    json.WriteString("out", output);
-                    json.WriteEndObject();
-                }));
-            }
-            else
-            {
-                terminal.Say($"written: {output}");
-            }
-
+            SayWritten(terminal, output);
             return CommandLine.Success;
         }
     }

@@ -12,10 +12,11 @@ internal static class EmbedCommand
 {
     public static Command Create()
     {
-        Option<DirectoryInfo> model = new("--model") { Description = "A run, a checkpoint of one, an exported folder or a published checkpoint.", Required = true };
+        Option<string> model = new("--model") { Description = "A run, a checkpoint of one, an exported folder, a published checkpoint, or the name of one that data model fetched.", Required = true };
         Option<string?> texts = new("--texts") { Description = "A text a line; - for standard input." };
         Option<string?> jsonLines = new("--jsonl") { Description = "A JSON object a line with id and text; - for standard input." };
         Option<string?> ids = new("--ids") { Description = "safetensors with input_ids and attention_mask." };
+        Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out." };
         Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
         Option<string?> pooling = new("--pooling") { Description = "mean, cls or eos (default: as the model's folder declares)." };
         Option<bool?> normalize = new("--normalize") { Description = "Whether vectors get length 1 (default: as the model's folder declares, else true)." };
@@ -23,6 +24,7 @@ internal static class EmbedCommand
         Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: none)." };
         Option<string?> prompt = new("--prompt") { Description = "The name of a prompt that the model's folder declares, in place of --prefix." };
         Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
+        Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read; FILE.skipped.jsonl beside the vectors says what and why." };
         Option<FileInfo> output = new("--out") { Description = "A .safetensors or .npy file; FILE.ids.jsonl beside it says what each row is.", Required = true };
         batchTokens.Validators.Add(result =>
         {
@@ -33,9 +35,9 @@ internal static class EmbedCommand
         });
         Command command = new("embed", "Turn texts or pictures into vectors.")
         {
-            model, texts, jsonLines, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, output,
+            model, texts, jsonLines, images, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, skipBad, output,
         };
-        command.Validators.Add(result => OneOf(result, "what to embed", required: true, texts, jsonLines, ids, pixels));
+        command.Validators.Add(result => OneOf(result, "what to embed", required: true, texts, jsonLines, images, ids, pixels));
         command.Validators.Add(result => OneOf(result, "what to put before texts", required: false, prefix, prompt));
         command.SetAction((parsed, cancellation) => Task.Run(
             () =>
@@ -43,24 +45,31 @@ internal static class EmbedCommand
                 string file = parsed.GetValue(output)!.FullName;
                 EmbedRequest request = WrongInvocationException.Guard(() => new EmbedRequest
                 {
-                    Source = ModelSource.Find(parsed.GetValue(model)!.FullName),
-                    Name = parsed.GetValue(model)!.ToString(),
+                    Source = ModelSource.Find(parsed.GetValue(model)!, parsed.GetValue(GlobalOptions.Cache)?.FullName),
+                    Name = parsed.GetValue(model)!,
                     Pooling = parsed.GetValue(pooling) is string name ? ModelFolder.ParsePooling(name) : null,
                     Normalize = parsed.GetValue(normalize),
                     Project = parsed.GetValue(project),
                     Prefix = parsed.GetValue(prefix),
                     Prompt = parsed.GetValue(prompt),
                     BatchTokens = parsed.GetValue(batchTokens),
+                    SkipBad = parsed.GetValue(skipBad),
                     Output = EmbeddingFile.IsKnown(file) ? file : throw new UserErrorException($"--out '{file}' is neither .safetensors nor .npy", "give one of these extensions"),
                 });
                 Terminal terminal = Terminal.Of(parsed);
+                string? pictures = parsed.GetValue(images)?.FullName;
+                WrongInvocationException.Guard(() => pictures is null || Directory.Exists(pictures) ? pictures : throw new UserErrorException($"there is no folder '{pictures}'", "give a folder of pictures"));
                 string? textFile = parsed.GetValue(texts) ?? parsed.GetValue(jsonLines);
                 using Stream? input = textFile is null ? null : TextInput.Open(parsed, textFile);
                 using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
                 using EmbedJob job = new(request, device, terminal);
                 if (input is not null)
                 {
-                    job.EmbedTexts(TextInput.Read(input, textFile!, parsed.GetValue(jsonLines) is not null), cancellation);
+                    job.EmbedTexts(TextInput.Read(input, textFile!, parsed.GetValue(jsonLines) is not null, request.SkipBad), cancellation);
+                }
+                else if (pictures is not null)
+                {
+                    job.EmbedImages(pictures, cancellation);
                 }
                 else if (parsed.GetValue(ids) is string idFile)
                 {

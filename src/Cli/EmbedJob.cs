@@ -11,7 +11,7 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Cli;
 
 /// <summary>One embedding of an input into a file: a window of rows at a time, each sorted by length, with progress and throughput.</summary>
-internal sealed class EmbedJob : IDisposable
+internal sealed partial class EmbedJob : IDisposable
 {
     // Enough texts to find others of about the same length, few enough to stay out of the way of memory.
     private const int WindowRows = 8192;
@@ -51,10 +51,31 @@ internal sealed class EmbedJob : IDisposable
         }
 
         int limit = Math.Min(_model.Text.Packing.MaxTokens, Math.Min(settings.MaxTokens ?? int.MaxValue, _request.Source.MaxTokens ?? int.MaxValue));
-        Run(embedder, metadata, texts.Select(item => (item.IdJson, RowOf(tokenizer, prefix, item, limit))), cancellation);
+        Run(embedder, metadata, Rows(), cancellation);
         if (_truncated > 0)
         {
             _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_truncated} texts are longer than {limit} tokens and were cut"));
+        }
+
+        IEnumerable<(string IdJson, TokenRow Row)> Rows()
+        {
+            foreach (TextItem item in texts)
+            {
+                TokenRow? row = null;
+                try
+                {
+                    row = item.Error is null ? RowOf(tokenizer, prefix, item, limit) : throw item.Error;
+                }
+                catch (UserErrorException e) when (_request.SkipBad)
+                {
+                    Skip("id", item.IdJson, e);
+                }
+
+                if (row is { } good)
+                {
+                    yield return (item.IdJson, good);
+                }
+            }
         }
     }
 
@@ -193,16 +214,23 @@ internal sealed class EmbedJob : IDisposable
 
     // The vectors appear last: who finds them finds their ids.
     private void Write(int width, Dictionary<string, string> metadata, Action<EmbeddingFile, Stream> fill) =>
-        EmbeddingFile.Write(_request.Output, width, metadata, output => AtomicFile.Write(_request.Output + ".ids.jsonl", ids => fill(output, ids)));
+        EmbeddingFile.Write(_request.Output, width, metadata, output =>
+        {
+            AtomicFile.Write(_request.Output + ".ids.jsonl", ids => fill(output, ids));
+            if (_request.SkipBad)
+            {
+                AtomicFile.Write(_request.Output + ".skipped.jsonl", WriteSkipped);
+            }
+        });
 
-    private void WriteId(Stream stream, long row, string idJson, int tokens, bool truncated)
+    private void WriteId(Stream stream, long row, string idJson, int tokens, bool truncated, string key = "id")
     {
         _truncated += truncated ? 1 : 0;
         stream.Write(_line.Utf8(json =>
         {
             json.WriteStartObject();
             json.WriteNumber("row", row);
-            json.WritePropertyName("id");
+            json.WritePropertyName(key);
             json.WriteRawValue(idJson);
             json.WriteNumber("tokens", tokens);
             json.WriteBoolean("truncated", truncated);
@@ -225,6 +253,7 @@ internal sealed class EmbedJob : IDisposable
 
     private void Finish(int width, string what)
     {
+        SaySkipped(what);
         double seconds = Math.Max(_watch.Elapsed.TotalSeconds, 1e-9);
         if (!_terminal.IsJson)
         {
@@ -243,6 +272,7 @@ internal sealed class EmbedJob : IDisposable
             json.WriteNumber("width", width);
             json.WriteNumber("tokens", _tokens);
             json.WriteNumber("truncated", _truncated);
+            json.WriteNumber("skipped", _skipped.Count);
             json.WriteNumber("seconds", seconds);
             json.WriteNumber("rowsPerSecond", _done / seconds);
             json.WriteNumber("tokensPerSecond", _tokens / seconds);

@@ -26,6 +26,9 @@ internal sealed record EmbedRequest
 
     public int BatchTokens { get; init; } = 4096;
 
+    /// <summary>Whether what cannot be read is left out and listed.</summary>
+    public bool SkipBad { get; init; }
+
     /// <summary>The file of vectors.</summary>
     public required string Output { get; init; }
 }

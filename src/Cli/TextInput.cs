@@ -41,9 +41,10 @@ internal static class TextInput
     /// <param name="stream">UTF-8, lines ended by LF or CR LF; a byte-order mark is passed over.</param>
     /// <param name="name">What it is, for messages.</param>
     /// <param name="isJson">Whether lines are JSON objects; then empty lines are passed over, else each is an empty text.</param>
+    /// <param name="keepBad">Whether a line that cannot be read is given with its error.</param>
     /// <returns>The texts in order.</returns>
-    /// <exception cref="UserErrorException">A line is not UTF-8, or not such an object; the message names the line.</exception>
-    public static IEnumerable<TextItem> Read(Stream stream, string name, bool isJson)
+    /// <exception cref="UserErrorException">A line is not UTF-8, or not such an object, and <paramref name="keepBad"/> is false; the message names the line.</exception>
+    public static IEnumerable<TextItem> Read(Stream stream, string name, bool isJson, bool keepBad = false)
     {
         int line = 0;
         long count = 0;
@@ -51,18 +52,27 @@ internal static class TextInput
         {
             line++;
             string place = string.Create(CultureInfo.InvariantCulture, $"line {line} of {(name == StandardInput ? "standard input" : $"'{name}'")}");
-            string text = Tokenizer.DecodeUtf8(bytes.Span, place);
-            string number = count.ToString(CultureInfo.InvariantCulture);
-            if (!isJson)
+            if (ReadLine(bytes.Span, place, count, isJson) is TextItem item)
             {
-                yield return new TextItem(number, text);
                 count++;
+                yield return item.Error is null || keepBad ? item : throw item.Error;
             }
-            else if (!string.IsNullOrWhiteSpace(text))
-            {
-                yield return Parse(text, place, number);
-                count++;
-            }
+        }
+    }
+
+    private static TextItem? ReadLine(ReadOnlySpan<byte> bytes, string place, long count, bool isJson)
+    {
+        string number = count.ToString(CultureInfo.InvariantCulture);
+        try
+        {
+            string text = Tokenizer.DecodeUtf8(bytes, place);
+            return !isJson ? new TextItem(number, text)
+                : string.IsNullOrWhiteSpace(text) ? null
+                : Parse(text, place, number);
+        }
+        catch (UserErrorException e)
+        {
+            return new TextItem(number, string.Empty, e);
         }
     }
 

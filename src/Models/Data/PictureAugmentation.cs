@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Numerics;
 using System.Runtime.Intrinsics;
+using CrossAlign.Models.Images;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Data;
@@ -99,6 +101,19 @@ public sealed class PictureAugmentation
                 target[i] = ((rgb[(3 * i) + channel] / 255f) - Mean) / Deviation;
             }
         }
+    }
+
+    /// <summary>What is done to pictures of any shape where nothing is augmented: shown whole on white, then normalised.</summary>
+    /// <param name="size">Height and width that the tower reads.</param>
+    /// <returns>The preprocessor.</returns>
+    public static ImagePreprocessor PreprocessorOf(int size)
+    {
+        double[] mean = [Shortest(Mean), Shortest(Mean), Shortest(Mean)];
+        double[] deviation = [Shortest(Deviation), Shortest(Deviation), Shortest(Deviation)];
+        return new ImagePreprocessor { Sizing = ImageSizing.Pad, Height = size, Width = size, Mean = mean, Deviation = deviation };
+
+        // 0.35 and not 0.3499999940395355.
+        static double Shortest(float value) => double.Parse(value.ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
     }
 
     private void Load(ReadOnlySpan<byte> rgb, bool grey)

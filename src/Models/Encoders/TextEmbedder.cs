@@ -1,5 +1,6 @@
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Runtime;
 using Microsoft.Extensions.AI;
@@ -18,10 +19,10 @@ namespace CrossAlign.Models.Encoders;
 /// </example>
 public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
 {
-    private readonly Lock _lock = new();
     private readonly TwoTowerModel _model;
+    private readonly bool _ownsModel;
     private readonly ITokenizer _tokenizer;
-    private readonly Device? _ownedDevice;
+    private readonly Func<string, string> _prepare;
     private readonly TokenEmbedder _embedder;
     private readonly int _maxTokens;
     private readonly EmbeddingGeneratorMetadata _metadata;
@@ -33,12 +34,19 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     /// <param name="options">What deviates from that.</param>
     /// <exception cref="UserErrorException">The model has no text tower, its vocabulary is smaller than the tokenizer's, or there is no prompt of that name.</exception>
     public TextEmbedder(TwoTowerModel model, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions? options = null)
-        : this(model, tokenizer, settings, options ?? new TextEmbedderOptions(), null, null)
+        : this(model, ownsModel: true, tokenizer, settings, static text => text, null, options ?? new TextEmbedderOptions(), null)
     {
     }
 
     private TextEmbedder(
-        TwoTowerModel model, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions options, Device? ownedDevice, string? name)
+        TwoTowerModel model,
+        bool ownsModel,
+        ITokenizer tokenizer,
+        SentenceTransformersSettings settings,
+        Func<string, string> prepare,
+        int? maxTokens,
+        TextEmbedderOptions options,
+        string? name)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -53,9 +61,10 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
         }
 
         _model = model;
+        _ownsModel = ownsModel;
         _tokenizer = tokenizer;
-        _ownedDevice = ownedDevice;
-        _maxTokens = Math.Min(text.Packing.MaxTokens, settings.MaxTokens ?? int.MaxValue);
+        _prepare = prepare;
+        _maxTokens = Math.Min(text.Packing.MaxTokens, Math.Min(settings.MaxTokens ?? int.MaxValue, maxTokens ?? int.MaxValue));
         Pooling = options.Pooling ?? model.Options.TextPooling;
         _embedder = new TokenEmbedder(model, Pooling, options.Normalize ?? settings.Normalize ?? true, options.Project, options.BatchTokens);
         Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
@@ -74,7 +83,7 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     /// <summary>How many texts so far were longer than the model's limit and have been cut.</summary>
     public long TruncatedCount { get; private set; }
 
-    /// <summary>Loads a model folder with its tokenizer: a published checkpoint, or what an export or a training wrote.</summary>
+    /// <summary>Loads a model with its tokenizer: a published checkpoint, an exported folder, a run, or a checkpoint of one.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="options">What deviates from what the folder declares.</param>
     /// <param name="device">Where the model is to lie; null: the processor, with all its threads.</param>
@@ -82,20 +91,14 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     /// <exception cref="UserErrorException">The folder holds no text model that is known here, or lacks its tokenizer; the message names what is wrong.</exception>
     public static TextEmbedder Load(string folder, TextEmbedderOptions? options = null, Device? device = null)
     {
-        Device? owned = device is null ? new CpuDevice() : null;
-        TwoTowerModel? model = null;
+        TwoTowerModel model = TwoTowerModel.Load(folder, device);
         try
         {
-            model = TwoTowerModel.Load(device ?? owned!, folder);
-            string text = Path.Combine(folder, ModelFolder.TextName);
-            text = Directory.Exists(text) ? text : folder;
-            return new TextEmbedder(
-                model, Tokenizer.Load(text), SentenceTransformersSettings.Read(text), options ?? new TextEmbedderOptions(), owned, Path.GetFileName(Path.GetFullPath(folder)));
+            return Over(model, ownsModel: true, options);
         }
         catch
         {
-            model?.Dispose();
-            owned?.Dispose();
+            model.Dispose();
             throw;
         }
     }
@@ -114,12 +117,12 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
         foreach (string text in texts)
         {
             ids.Clear();
-            bool cut = _tokenizer.Encode(Prefix + text, ids, _maxTokens);
+            bool cut = _tokenizer.Encode(_prepare(Prefix + text), ids, _maxTokens);
             rows.Add(new TokenRow([.. ids], [], cut));
         }
 
         float[] packed = new float[rows.Count * Width];
-        lock (_lock)
+        lock (_model.Gate)
         {
             TruncatedCount += rows.Count(r => r.Truncated);
             _embedder.Embed(rows, packed, cancellationToken: cancellationToken);
@@ -161,14 +164,27 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
             : null;
     }
 
-    /// <summary>Gives the model's memory back, and the device where it was made here.</summary>
+    /// <summary>Gives the model's memory back, where the embedder owns it.</summary>
     public void Dispose()
     {
-        lock (_lock)
+        if (_ownsModel)
         {
-            _model.Dispose();
-            _ownedDevice?.Dispose();
+            lock (_model.Gate)
+            {
+                _model.Dispose();
+            }
         }
+    }
+
+    /// <summary>An embedder over a model that knows its folder.</summary>
+    /// <param name="model">A model that <see cref="TwoTowerModel.Load(string, Device?)"/> gave.</param>
+    /// <param name="ownsModel">Whether the model goes with the embedder.</param>
+    /// <param name="options">What deviates from what the folder declares.</param>
+    internal static TextEmbedder Over(TwoTowerModel model, bool ownsModel, TextEmbedderOptions? options)
+    {
+        ModelSource source = model.Source;
+        return new TextEmbedder(
+            model, ownsModel, source.LoadTokenizer(), source.ReadSettings(), source.Prepare, source.MaxTokens, options ?? new TextEmbedderOptions(), source.Name);
     }
 
     private static string PromptOf(SentenceTransformersSettings settings, string? name) => name is null ? settings.DefaultPrompt

@@ -9,7 +9,7 @@ namespace CrossAlign.Models.Encoders;
 /// absent. One store keeps all parameters, under the names <c>text_encoder.*</c>, <c>image_encoder.*</c>, <c>text_head.*</c>,
 /// <c>image_head.*</c> and <c>logit_scale</c>. Not safe for use from several threads at once.
 /// </summary>
-public sealed class TwoTowerModel : IDisposable
+public sealed partial class TwoTowerModel : IDisposable
 {
     /// <summary>What stands before the text tower's published names in the store.</summary>
     public const string TextPrefix = "text_encoder.";
@@ -214,13 +214,15 @@ public sealed class TwoTowerModel : IDisposable
         Finish(rows, project ? ImageHead : null, normalize, destination);
     }
 
-    /// <summary>Gives the model's memory back; the device stays.</summary>
+    /// <summary>Gives the model's memory back; the device stays unless <see cref="Load(string, Device?)"/> made it.</summary>
     public void Dispose()
     {
         _arena?.Dispose();
         _arena = null;
         Image?.Dispose();
         Parameters.Dispose();
+        _ownedDevice?.Dispose();
+        _ownedDevice = null;
     }
 
     private TensorArena Arena()

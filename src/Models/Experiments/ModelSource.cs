@@ -1,6 +1,7 @@
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
@@ -22,6 +23,8 @@ public sealed class ModelSource
         Record = record;
         string text = Path.Combine(folder, ModelFolder.TextName);
         TextFolder = Directory.Exists(text) ? text : folder;
+        string image = Path.Combine(folder, ModelFolder.ImageName);
+        ImageFolder = Directory.Exists(image) ? image : folder;
     }
 
     /// <summary>The folder of the weights: of a run the checkpoint that it gives.</summary>
@@ -29,6 +32,12 @@ public sealed class ModelSource
 
     /// <summary>The folder of the text tower, with its tokenizer.</summary>
     public string TextFolder { get; }
+
+    /// <summary>The folder of the image tower, with its preprocessor.</summary>
+    public string ImageFolder { get; }
+
+    /// <summary>The last part of the folder's name.</summary>
+    public string Name => Path.GetFileName(Path.TrimEndingDirectorySeparator(Folder));
 
     /// <summary>The configuration of the run that the model comes from; null for a published or exported folder.</summary>
     public RunConfig? Config { get; }
@@ -41,9 +50,10 @@ public sealed class ModelSource
 
     /// <summary>Looks at a folder; weights are not read yet.</summary>
     /// <param name="path">A run, a checkpoint of one, an exported folder or a published checkpoint.</param>
+    /// <param name="cache">The value of <c>--cache</c>, or null.</param>
     /// <returns>What it is.</returns>
     /// <exception cref="UserErrorException">There is no such folder, or the run has no checkpoint.</exception>
-    public static ModelSource Find(string path)
+    public static ModelSource Find(string path, string? cache = null)
     {
         ArgumentNullException.ThrowIfNull(path);
         string folder = Path.GetFullPath(path);
@@ -81,6 +91,34 @@ public sealed class ModelSource
     /// <returns>The settings.</returns>
     /// <exception cref="UserErrorException">It declares what is not computed here.</exception>
     public SentenceTransformersSettings ReadSettings() => SentenceTransformersSettings.Read(TextFolder);
+
+    /// <summary>How pictures are prepared for the image tower: as its folder says, as the run did in training, or as its architecture's standard is.</summary>
+    /// <param name="tower">The tower.</param>
+    /// <param name="from">What that was taken from, for people.</param>
+    /// <returns>The preprocessor.</returns>
+    /// <exception cref="UserErrorException">The folder asks for what is not done here.</exception>
+    public ImagePreprocessor ReadPreprocessor(ImageEncoderConfig tower, out string from)
+    {
+        ArgumentNullException.ThrowIfNull(tower);
+        foreach (string name in (ReadOnlySpan<string>)[ImagePreprocessor.FileName, "processor_config.json"])
+        {
+            string path = Path.Combine(ImageFolder, name);
+            if (File.Exists(path) && (name == ImagePreprocessor.FileName || EncoderConfigReader.ReadFile(path).ContainsKey("image_processor")))
+            {
+                from = name;
+                return ImagePreprocessor.Read(path);
+            }
+        }
+
+        if (Config is not null)
+        {
+            from = "the run's training";
+            return PictureAugmentation.PreprocessorOf(tower.ImageSize);
+        }
+
+        from = $"the standard of {tower.ModelType}, since the folder has no {ImagePreprocessor.FileName}";
+        return tower.IsClip ? ImagePreprocessor.Clip(tower.ImageSize) : ImagePreprocessor.Vit(tower.ImageSize);
+    }
 
     /// <summary>A text as the model has seen texts in training: a run's captions are normalised, a published model takes texts as they are.</summary>
     /// <param name="text">The text.</param>

@@ -22,22 +22,16 @@ public static class RunExport
         ArgumentNullException.ThrowIfNull(source);
         RunConfig config = source.Config ?? throw new UserErrorException($"'{source.Folder}' holds no run", "give the folder that train wrote; a published checkpoint needs no export");
         using TwoTowerModel model = source.Load(device);
-        float[] mean = [PictureAugmentation.Mean, PictureAugmentation.Mean, PictureAugmentation.Mean];
-        float[] deviation = [PictureAugmentation.Deviation, PictureAugmentation.Deviation, PictureAugmentation.Deviation];
         HubExport.Write(model, folder, new HubExportContent
         {
             Card = CardOf(source, config, name, sources),
             Tokenizer = config.TextTower.From is null ? source.LoadTokenizer() : null,
             TextSource = config.TextTower.From,
             ImageSource = config.ImageTower.From,
-            ImageMean = [.. mean.Select(Shortest)],
-            ImageDeviation = [.. deviation.Select(Shortest)],
+            Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize),
             Normalize = config.Loss.Variant is LossVariant.SymmetricNormalized or LossVariant.SigmoidNormalized,
         });
     }
-
-    // 0.35 and not 0.3499999940395355.
-    private static double Shortest(float value) => double.Parse(value.ToString("R", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 
     private static ModelCard CardOf(ModelSource source, RunConfig config, string name, IReadOnlyList<DataSource> sources)
     {

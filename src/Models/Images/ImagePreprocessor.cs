@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using CrossAlign.Models.Images.Preprocessing;
 
 namespace CrossAlign.Models.Images;
@@ -126,6 +127,37 @@ public sealed record ImagePreprocessor
                 target[i] = levels[source[(Channels * i) + channel]];
             }
         }
+    }
+
+    /// <summary>
+    /// The file's content, as <c>ViTImageProcessor</c> reads it. Padding, which that processor does not know, stands under a key of its own:
+    /// there a picture that is not square is stretched, and one that is square comes out the same.
+    /// </summary>
+    /// <returns>The JSON object, its keys in order.</returns>
+    /// <exception cref="InvalidOperationException">The preprocessor crops or keeps shapes, which is CLIP's to say.</exception>
+    internal JsonObject ToVitJson()
+    {
+        if (Sizing is not (ImageSizing.Squash or ImageSizing.Pad) || CropHeight > 0)
+        {
+            throw new InvalidOperationException("ViT's preprocessor makes a size by stretching alone.");
+        }
+
+        JsonObject json = [];
+        if (Sizing == ImageSizing.Pad)
+        {
+            json["crossalign_fit"] = "pad";
+        }
+
+        json["do_normalize"] = true;
+        json["do_rescale"] = true;
+        json["do_resize"] = true;
+        json["image_mean"] = new JsonArray([.. Mean.Select(v => (JsonNode)v)]);
+        json["image_processor_type"] = "ViTImageProcessor";
+        json["image_std"] = new JsonArray([.. Deviation.Select(v => (JsonNode)v)]);
+        json["resample"] = (int)Filter;
+        json["rescale_factor"] = RescaleFactor;
+        json["size"] = new JsonObject { ["height"] = Height, ["width"] = Sizing == ImageSizing.Pad ? Height : Width };
+        return json;
     }
 
     private (int Width, int Height) ResizedSize(int width, int height)

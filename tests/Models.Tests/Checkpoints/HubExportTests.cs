@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Checkpoints.Export;
+using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Runtime;
@@ -28,8 +29,7 @@ public sealed class HubExportTests : IDisposable
         HubExport.Write(model, folder.Path, new HubExportContent
         {
             Tokenizer = tokenizer,
-            ImageMean = [0.75, 0.75, 0.75],
-            ImageDeviation = [0.35, 0.35, 0.35],
+            Preprocessor = PictureAugmentation.PreprocessorOf(32),
             Card = new ModelCard
             {
                 Name = "album",

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Tokenization;
 
 namespace CrossAlign.Models.Checkpoints.Export;
@@ -90,18 +91,7 @@ public static class HubExport
             return;
         }
 
-        const int Bilinear = 2;
-        CheckpointFolder.WriteJson(Path.Combine(folder, "preprocessor_config.json"), new JsonObject
-        {
-            ["do_normalize"] = true,
-            ["do_rescale"] = true,
-            ["do_resize"] = true,
-            ["image_mean"] = new JsonArray([.. content.ImageMean.Select(v => (JsonNode)v)]),
-            ["image_processor_type"] = "ViTImageProcessor",
-            ["image_std"] = new JsonArray([.. content.ImageDeviation.Select(v => (JsonNode)v)]),
-            ["resample"] = Bilinear,
-            ["rescale_factor"] = 1 / 255.0,
-            ["size"] = new JsonObject { ["height"] = config.ImageSize, ["width"] = config.ImageSize },
-        });
+        ImagePreprocessor preprocessor = content.Preprocessor ?? ImagePreprocessor.Vit(config.ImageSize);
+        CheckpointFolder.WriteJson(Path.Combine(folder, ImagePreprocessor.FileName), preprocessor.ToVitJson());
     }
 }

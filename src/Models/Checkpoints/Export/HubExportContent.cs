@@ -1,3 +1,4 @@
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Tokenization;
 
 namespace CrossAlign.Models.Checkpoints.Export;
@@ -17,11 +18,8 @@ public sealed record HubExportContent
     /// <summary>The published folder that the image tower came from: its preprocessor file is copied. Null for a tower from scratch.</summary>
     public string? ImageSource { get; init; }
 
-    /// <summary>Mean of each channel of a picture of [0, 1], subtracted before the tower; for a tower from scratch.</summary>
-    public IReadOnlyList<double> ImageMean { get; init; } = [0.5, 0.5, 0.5];
-
-    /// <summary>What each channel is divided by; for a tower from scratch.</summary>
-    public IReadOnlyList<double> ImageDeviation { get; init; } = [0.5, 0.5, 0.5];
+    /// <summary>How pictures are prepared for an image tower from scratch; null: the standard of ViT at the tower's size.</summary>
+    public ImagePreprocessor? Preprocessor { get; init; }
 
     /// <summary>Whether vectors are compared as unit rows.</summary>
     public bool Normalize { get; init; } = true;

@@ -1,0 +1,150 @@
+using System.Globalization;
+using System.IO.Enumeration;
+using CrossAlign.Models;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
+
+namespace CrossAlign.Cli;
+
+/// <content>Picture files, and what was left out.</content>
+internal sealed partial class EmbedJob
+{
+    // Enough to keep every thread decoding, few enough to stay out of the way of memory.
+    private const int WindowPictures = 64;
+
+    private const int MostShown = 20;
+
+    private readonly List<(string Key, string NameJson, UserErrorException Error)> _skipped = [];
+
+    /// <summary>Embeds the pictures of a folder.</summary>
+    public void EmbedImages(string folder, CancellationToken cancellation)
+    {
+        ImageTower tower = _model.Image ?? throw new UserErrorException("the model has no image tower", "name the folder of an image tower or of a two-tower model");
+        ImagePreprocessor preprocessor = _request.Source.ReadPreprocessor(tower.Config, out string from);
+        _terminal.Say($"pictures are prepared as in {from}");
+        string[] files = FilesOf(folder);
+        if (files.Length == 0)
+        {
+            throw new UserErrorException($"the folder '{folder}' holds no file", "give a folder of PNG and JPEG files");
+        }
+
+        // The model is the job's to dispose of, not the embedder's.
+        ImageEmbedder embedder = new(_model, preprocessor, new ImageEmbedderOptions
+        {
+            Pooling = _request.Pooling,
+            Normalize = _request.Normalize ?? true,
+            Project = _request.Project,
+            BatchTokens = _request.BatchTokens,
+        });
+        _watch.Start();
+        Write(embedder.Width, Metadata(embedder.Pooling, _request.Normalize ?? true, string.Empty), (output, ids) =>
+        {
+            foreach (string[] window in files.Chunk(WindowPictures))
+            {
+                List<(string File, PreparedImage Image)> good = Prepare(embedder, folder, window, cancellation);
+                float[] vectors = new float[good.Count * embedder.Width];
+                embedder.EmbedPrepared([.. good.Select(g => g.Image)], vectors, Advance, cancellation);
+                long first = output.Rows;
+                output.Add(vectors);
+                for (int i = 0; i < good.Count; i++)
+                {
+                    WriteId(ids, first + i, JsonOf(good[i].File), good[i].Image.TokenCount, false, "path");
+                }
+            }
+        });
+        Finish(embedder.Width, "pictures");
+    }
+
+    // Relative paths with / on every system, in ordinal order; folders behind links are not entered.
+    private static string[] FilesOf(string folder)
+    {
+        EnumerationOptions options = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.Hidden | FileAttributes.System, IgnoreInaccessible = false };
+        FileSystemEnumerable<string> found = new(folder, static (ref FileSystemEntry entry) => entry.ToFullPath(), options)
+        {
+            ShouldIncludePredicate = static (ref FileSystemEntry entry) => !entry.IsDirectory,
+            ShouldRecursePredicate = static (ref FileSystemEntry entry) => (entry.Attributes & FileAttributes.ReparsePoint) == 0,
+        };
+        try
+        {
+            return [.. found.Select(f => Path.GetRelativePath(folder, f).Replace('\\', '/')).Order(StringComparer.Ordinal)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"the folder '{folder}' cannot be read: {e.Message}", "check its permissions", e);
+        }
+    }
+
+    private static string JsonOf(string text)
+    {
+        using JsonLine line = new();
+        return line.Text(json => json.WriteStringValue(text));
+    }
+
+    private List<(string File, PreparedImage Image)> Prepare(ImageEmbedder embedder, string folder, string[] files, CancellationToken cancellation)
+    {
+        PreparedImage?[] images = new PreparedImage?[files.Length];
+        UserErrorException?[] errors = new UserErrorException?[files.Length];
+        Parallel.For(0, files.Length, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = Environment.ProcessorCount }, i =>
+        {
+            try
+            {
+                images[i] = embedder.PrepareFile(Path.Combine(folder, files[i]));
+            }
+            catch (UserErrorException e)
+            {
+                errors[i] = e;
+            }
+        });
+        List<(string, PreparedImage)> good = [];
+        for (int i = 0; i < files.Length; i++)
+        {
+            if (images[i] is { } image)
+            {
+                good.Add((files[i], image));
+            }
+            else if (_request.SkipBad)
+            {
+                Skip("path", JsonOf(files[i]), errors[i]!);
+            }
+            else
+            {
+                throw new UserErrorException(errors[i]!.What, $"{errors[i]!.Remedy}, or leave such pictures out with --skip-bad", errors[i]);
+            }
+        }
+
+        return good;
+    }
+
+    private void Skip(string key, string nameJson, UserErrorException error)
+    {
+        _skipped.Add((key, nameJson, error));
+        if (_skipped.Count <= MostShown)
+        {
+            _terminal.Say($"skipped: {error.What}");
+        }
+    }
+
+    private void SaySkipped(string what)
+    {
+        if (_skipped.Count > 0)
+        {
+            _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_skipped.Count} {what} were skipped; {_request.Output}.skipped.jsonl lists them"));
+        }
+    }
+
+    private void WriteSkipped(Stream stream)
+    {
+        foreach ((string key, string nameJson, UserErrorException error) in _skipped)
+        {
+            stream.Write(_line.Utf8(json =>
+            {
+                json.WriteStartObject();
+                json.WritePropertyName(key);
+                json.WriteRawValue(nameJson);
+                json.WriteString("error", error.What);
+                json.WriteEndObject();
+            }));
+            stream.WriteByte((byte)'\n');
+        }
+    }
+}
