@@ -158,6 +158,35 @@ public abstract class AdamWTests(Backend backend)
     }
 
     [Fact]
+    public void AViewThatLiesAskewIsSteppedAsOneThatDoesNot()
+    {
+        // Parts of joined parameters begin anywhere: here four bytes, for the copy two, behind a multiple of 16.
+        const int N = 9001;
+        float[] weight = TestData.Normal(DType.Float32, N, 1);
+        float[] gradient = TestData.Normal(DType.Float32, N, 2);
+        AdamWParameter straight = Upload(backend, new Shape(N), weight, default);
+        AdamWParameter behind = Upload(backend, new Shape(N + 1), [0, .. weight], default);
+        AdamWParameter askew = new(
+            behind.Weight.Rows(1, N), behind.Gradient.Rows(1, N), behind.FirstMoment.Rows(1, N), behind.SecondMoment.Rows(1, N), behind.WeightCopy.Rows(1, N));
+        straight.Gradient.CopyFrom<float>(gradient);
+        askew.Gradient.CopyFrom<float>(gradient);
+        Tensor[] norms = [backend.Poisoned(DType.Float32, new Shape(3)), backend.Poisoned(DType.Float32, new Shape(3))];
+        AdamWParameter[] both = [straight, askew];
+        for (int i = 0; i < 2; i++)
+        {
+            using AdamWParameters one = new(backend.Device, both[i]);
+            GradientNorm.Run(one, 1, norms[i]);
+            AdamW.Step(one, new AdamWSettings(1e-2, 1), norms[0]);
+        }
+
+        Assert.Equal(backend.Download(norms[0])[0], backend.Download(norms[1])[0], 1e-5);
+        Assert.Equal(backend.Download(straight.Weight), backend.Download(askew.Weight));
+        Assert.Equal(backend.Download(straight.SecondMoment), backend.Download(askew.SecondMoment));
+        Assert.Equal(backend.Download(straight.WeightCopy), backend.Download(askew.WeightCopy));
+        Assert.Equal(0, backend.Download(behind.Weight)[0]);
+    }
+
+    [Fact]
     public void TheResultIsCutToTheMaximumAndTheGradientsAreScaled()
     {
         AdamWParameter[] p = [.. Enumerable.Range(0, 2).Select(_ => Upload(backend, new Shape(5), [0.5f, 1, 2, 0, -3], default))];
