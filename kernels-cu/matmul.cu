@@ -68,7 +68,7 @@ __device__ __forceinline__ void store_sums(float (&v)[W], void* c, long long at,
 
 // Four results of a row, from `column` on: in one access, or one by one with the tail cut off.
 __device__ __forceinline__ void finish(
-    float (&v)[4], void* c, long long row, int column, int n, const float* bias, float alpha, int flags)
+    float (&v)[4], void* c, long long row, int column, int n, int ldc, const float* bias, float alpha, int flags)
 {
 #pragma unroll
     for (int e = 0; e < 4; e++)
@@ -84,7 +84,7 @@ __device__ __forceinline__ void finish(
     {
         if (column < n)
         {
-            store_sums(v, c, row * n + column, flags);
+            store_sums(v, c, row * ldc + column, flags);
         }
     }
     else
@@ -95,7 +95,7 @@ __device__ __forceinline__ void finish(
             if (column + e < n)
             {
                 float single[1] = {v[e]};
-                store_sums(single, c, row * n + column + e, flags);
+                store_sums(single, c, row * ldc + column + e, flags);
             }
         }
     }
@@ -104,7 +104,7 @@ __device__ __forceinline__ void finish(
 template <int Unit, bool LeftByDepth, bool RightByDepth>
 __device__ __forceinline__ void product(
     unsigned char* tiles, const unsigned char* a, const unsigned char* b, void* c, float* partials, const float* bias, const int* live_m,
-    const int* live_k, int m, int n, int k, int lda, int ldb, float alpha, int flags)
+    const int* live_k, int m, int n, int k, int lda, int ldb, int ldc, float alpha, int flags)
 {
     int rows = live_rows(live_m, m);
     int depth = live_rows(live_k, k);
@@ -141,7 +141,7 @@ __device__ __forceinline__ void product(
             {
                 float v[4];
                 load_floats(reinterpret_cast<const float*>(tiles + staged_place(row, piece)), v);
-                finish(v, target, to, first_column + piece * 4, n, added, scale, mode);
+                finish(v, target, to, first_column + piece * 4, n, partials != nullptr ? n : ldc, added, scale, mode);
             }
         }
 
@@ -151,7 +151,7 @@ __device__ __forceinline__ void product(
 }
 
 template <typename From, typename To, int W>
-__device__ __forceinline__ void pack(const From* from, To* to, const int* live, int first, int rows, int columns, int stride)
+__device__ __forceinline__ void pack(const From* from, To* to, const int* live, int first, int rows, int columns, int from_stride, int stride)
 {
     int row = (int)blockIdx.y;
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * 4;
@@ -161,7 +161,7 @@ __device__ __forceinline__ void pack(const From* from, To* to, const int* live, 
     }
 
     float v[4];
-    const From* source = from + (long long)row * columns + column;
+    const From* source = from + (long long)row * from_stride + column;
     if constexpr (W == 4)
     {
         load_floats(source, v);
@@ -178,32 +178,33 @@ __device__ __forceinline__ void pack(const From* from, To* to, const int* live, 
     store_floats(to + (long long)row * stride + column, v);
 }
 
-// to (rows, stride) = from (rows, columns), zeros behind, the rows from `first` on of a tensor; stride a multiple of 16 bytes. Wide: columns = stride, addresses aligned.
+// to (rows, stride) = from (rows, columns of from_stride), zeros behind, the rows from `first` on of a tensor; stride a multiple of 16 bytes. Wide: columns = stride, addresses aligned.
 template <typename From, typename To>
-__device__ __forceinline__ void pack_rows(const From* from, To* to, const int* live, int first, int rows, int columns, int stride, int wide)
+__device__ __forceinline__ void pack_rows(
+    const From* from, To* to, const int* live, int first, int rows, int columns, int from_stride, int stride, int wide)
 {
     if (wide != 0)
     {
-        pack<From, To, 4>(from, to, live, first, rows, columns, stride);
+        pack<From, To, 4>(from, to, live, first, rows, columns, from_stride, stride);
     }
     else
     {
-        pack<From, To, 1>(from, to, live, first, rows, columns, stride);
+        pack<From, To, 1>(from, to, live, first, rows, columns, from_stride, stride);
     }
 }
 
 } // namespace
 
-// a (m, k), or (k, m) in tn; b (k, n), or (n, k) in nt; c (m, n). lda, ldb: elements from row to row, multiples of 16 bytes.
+// a (m, k), or (k, m) in tn; b (k, n), or (n, k) in nt; c (m, n). lda, ldb, ldc: elements from row to row; of a and b multiples of 16 bytes.
 // partials (splits, m, n) or null. One block a tile (x) and a split (y).
 #define CROSSALIGN_PRODUCT(NAME, UNIT, LEFT_BY_DEPTH, RIGHT_BY_DEPTH)                                                                 \
     extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
         const unsigned char* a, const unsigned char* b, void* c, float* partials, const float* bias, const int* live_m,              \
-        const int* live_k, int m, int n, int k, int lda, int ldb, float alpha, int flags)                                            \
+        const int* live_k, int m, int n, int k, int lda, int ldb, int ldc, float alpha, int flags)                                   \
     {                                                                                                                                \
         __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
         product<UNIT, LEFT_BY_DEPTH, RIGHT_BY_DEPTH>(                                                                                \
-            tiles, a, b, c, partials, bias, live_m, live_k, m, n, k, lda, ldb, alpha, flags);                                        \
+            tiles, a, b, c, partials, bias, live_m, live_k, m, n, k, lda, ldb, ldc, alpha, flags);                                   \
     }
 
 CROSSALIGN_PRODUCT(matmul_nn_bf16, kBFloat16, true, false)
@@ -219,8 +220,8 @@ CROSSALIGN_PRODUCT(matmul_tn_f32, kFloat32, false, false)
 // c = (or +=) alpha (the sum of the partials, in order) (+ bias). depth: how deep the product was, in steps, where splits may be empty.
 // One thread four columns (x) of a row (y); splits = 0 lays the bias in every row.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_merge(
-    const float* partials, void* c, const float* bias, const int* live_m, const int* live_k, int m, int n, int k, int step_depth,
-    int splits, float alpha, int flags)
+    const float* partials, void* c, const float* bias, const int* live_m, const int* live_k, int m, int n, int k, int ldc,
+    int step_depth, int splits, float alpha, int flags)
 {
     long long at = ((long long)blockIdx.x * kThreadsPerBlock + threadIdx.x) * 4;
     int padded = (n + 3) / 4 * 4;
@@ -254,14 +255,14 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_merge(
         }
     }
 
-    finish(v, c, row, column, n, bias, alpha, flags);
+    finish(v, c, row, column, n, ldc, bias, alpha, flags);
 }
 
 #define CROSSALIGN_PACK(NAME, FROM, TO)                                                                                              \
     extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) NAME(                                                             \
-        const FROM* from, TO* to, const int* live, int first, int rows, int columns, int stride, int wide)                           \
+        const FROM* from, TO* to, const int* live, int first, int rows, int columns, int from_stride, int stride, int wide)          \
     {                                                                                                                                \
-        pack_rows(from, to, live, first, rows, columns, stride, wide);                                                               \
+        pack_rows(from, to, live, first, rows, columns, from_stride, stride, wide);                                                  \
     }
 
 CROSSALIGN_PACK(matmul_pack_f32_f32, float, float)

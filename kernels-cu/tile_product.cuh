@@ -323,7 +323,7 @@ constexpr int kStagedPieces = kTile * 4 / kPiece;
 
 __device__ __forceinline__ int staged_place(int row, int piece)
 {
-    return row * (kTile * 4) + ((piece ^ ((row & 1) << 2) ^ (row & 2)) << 4);
+    return row * (kTile * 4) + ((piece ^ ((row & 1) * 6) ^ (row & 2)) << 4);
 }
 
 template <int Unit>

@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu.Similarity;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -33,7 +34,7 @@ public static class SimilarityCrossEntropy
     /// <param name="outputs">See <see cref="SimilarityCrossEntropyOutputs"/>.</param>
     /// <exception cref="ArgumentNullException"><paramref name="workspace"/> is null.</exception>
     /// <exception cref="ArgumentException">A tensor has another shape or type, lies on another device, is missing or not wanted by the
-    /// options, or does not fit the workspace; a target is out of range or a weight negative or not finite (CPU).</exception>
+    /// options, or does not fit the workspace; a target is out of range or a weight negative or not finite (CPU; on a CUDA device the loss is NaN then).</exception>
     public static void Forward(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs)
     {
         CheckInputs(workspace, inputs, outputs);
@@ -43,7 +44,7 @@ public static class SimilarityCrossEntropy
         }
 
         using OperationTimer timer = OperationTimer.Start(workspace.Device, ForwardName);
-        CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, default, backward: false);
+        Run(workspace, inputs, outputs, default, backward: false);
         workspace.Device.Operations?.AddArithmetic(ForwardName, workspace.OperationCount);
     }
 
@@ -65,8 +66,24 @@ public static class SimilarityCrossEntropy
         }
 
         using OperationTimer timer = OperationTimer.Start(workspace.Device, BackwardName);
-        CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, gradients, backward: true);
+        Run(workspace, inputs, outputs, gradients, backward: true);
         workspace.Device.Operations?.AddArithmetic(BackwardName, workspace.OperationCount);
+    }
+
+    private static void Run(
+        SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs, in SimilarityCrossEntropyGradients gradients, bool backward)
+    {
+        switch (workspace.Device.Kind)
+        {
+            case DeviceKind.Cpu:
+                CpuSimilarityCrossEntropy.Run(workspace, inputs, outputs, gradients, backward);
+                break;
+            case DeviceKind.Cuda:
+                CudaSimilarityCrossEntropy.Run(workspace, inputs, outputs, gradients, backward);
+                break;
+            default:
+                throw Check.NoBackend(workspace.Device);
+        }
     }
 
     private static void CheckInputs(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs)

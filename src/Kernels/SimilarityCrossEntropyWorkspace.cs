@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu.Similarity;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels;
@@ -10,6 +11,8 @@ namespace CrossAlign.Kernels;
 public sealed class SimilarityCrossEntropyWorkspace : IDisposable
 {
     private readonly DeviceMemory _memory;
+    private double _discrepancy = double.NaN;
+    private Tensor _numbers;
 
     /// <summary>Takes the memory.</summary>
     /// <param name="device">Where the loss will run.</param>
@@ -26,10 +29,18 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     public SimilarityCrossEntropyWorkspace(Device device, SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0)
     {
         ArgumentNullException.ThrowIfNull(device);
-        Plan = Planned(options, rows, columns, width, extraNegatives);
-        if (device.Kind is not (DeviceKind.Cpu or DeviceKind.Plan))
+        Check(options, rows, columns, width, extraNegatives);
+        if (device.Kind == DeviceKind.Cuda)
         {
-            throw Check.NoBackend(device, nameof(SimilarityCrossEntropy));
+            CudaPlan = new CudaSimilarityPlan(options, rows, columns, extraNegatives, width);
+        }
+        else if (device.Kind is not (DeviceKind.Cpu or DeviceKind.Plan))
+        {
+            throw Kernels.Check.NoBackend(device, nameof(SimilarityCrossEntropy));
+        }
+        else
+        {
+            Plan = new CpuSimilarityPlan(options, rows, columns, extraNegatives);
         }
 
         Device = device;
@@ -39,7 +50,7 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
         Width = width;
         ExtraNegatives = extraNegatives;
         Prefixes = options.Prefixes.Count > 0 ? [.. options.Prefixes] : [new SimilarityCrossEntropyPrefix(width, 1)];
-        _memory = device.Allocate(Plan.ByteCount);
+        _memory = device.Allocate(CudaPlan?.ByteCount ?? Plan.ByteCount);
     }
 
     /// <summary>Where the loss runs.</summary>
@@ -64,20 +75,30 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     public long ByteCount => _memory.ByteCount;
 
     /// <summary>Whether the budget was enough to keep the similarities: one product of 2 B K E less.</summary>
-    public bool KeepsSimilarities => Plan.KeepsTiles;
+    public bool KeepsSimilarities => CudaPlan?.KeepsTiles ?? Plan.KeepsTiles;
 
     /// <summary>
     /// After a <see cref="SimilarityCrossEntropy.ForwardBackward"/> with both towers' gradients: the relative difference of the scale's gradient as
     /// the captions and as the columns give it, which are equal but for rounding, relative to the terms that it is the sum of. A large value means that a gradient is wrong. NaN where it does not apply.
+    /// On a CUDA device reading it waits for the call to end.
     /// </summary>
-    public double ScaleGradientDiscrepancy { get; internal set; } = double.NaN;
+    public double ScaleGradientDiscrepancy
+    {
+        get => _numbers.IsPresent ? CudaSimilarityCrossEntropy.Discrepancy(_numbers) : _discrepancy;
+        internal set => _discrepancy = value;
+    }
 
     /// <summary>Additions and multiplications of the matrix products of the last call: what a rate in FLOP/s refers to.</summary>
     public long OperationCount { get; internal set; }
 
     internal CpuSimilarityPlan Plan { get; }
 
+    /// <summary>The plan on a CUDA device, in place of <see cref="Plan"/>.</summary>
+    internal CudaSimilarityPlan? CudaPlan { get; }
+
     internal SimilarityCrossEntropyPrefix[] Prefixes { get; }
+
+    internal DeviceMemory Memory => _memory;
 
     internal nint Address => _memory.Address;
 
@@ -88,15 +109,29 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// <param name="columns">The most images.</param>
     /// <param name="width">E.</param>
     /// <param name="extraNegatives">The most extra negatives.</param>
+    /// <param name="kind">Where the loss will run.</param>
     /// <returns>Bytes.</returns>
     /// <exception cref="ArgumentException">As for the constructor.</exception>
-    public static long PredictByteCount(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0) =>
-        Planned(options, rows, columns, width, extraNegatives).ByteCount + CpuSimilarityProducts.ScratchByteCount;
+    public static long PredictByteCount(
+        SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0, DeviceKind kind = DeviceKind.Cpu)
+    {
+        Check(options, rows, columns, width, extraNegatives);
+        return kind == DeviceKind.Cuda
+            ? new CudaSimilarityPlan(options, rows, columns, extraNegatives, width).ByteCount + CudaSimilarityPlan.ScratchByteCount
+            : new CpuSimilarityPlan(options, rows, columns, extraNegatives).ByteCount + CpuSimilarityProducts.ScratchByteCount;
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _memory.Dispose();
 
-    private static CpuSimilarityPlan Planned(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives)
+    /// <summary>Says that the last call's doubles lie in the workspace, where the discrepancy is read when it is asked for.</summary>
+    /// <param name="applies">Whether both towers have a gradient.</param>
+    internal void ReadDiscrepancyFromDevice(bool applies) =>
+        _numbers = applies
+            ? new Tensor(_memory, CudaPlan!.Numbers, DType.UInt8, new Shape(CudaSimilarityPlan.NumberCount * sizeof(double)))
+            : default;
+
+    private static void Check(SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
@@ -118,7 +153,5 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
                 "Extra negatives are columns, which only rows look at: with Direction ImageToCaption nothing uses them. Choose another direction, or none of them.",
                 nameof(extraNegatives));
         }
-
-        return new CpuSimilarityPlan(options, rows, columns, extraNegatives);
     }
 }

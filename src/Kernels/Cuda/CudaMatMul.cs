@@ -79,14 +79,14 @@ internal static class CudaMatMul
         nint b = product.B;
         if (plan.PacksA)
         {
-            Pack(device, product.AType, plan.ElementType, a, scratch, product.LiveRows, product.AExtents, plan.AStride);
+            Pack(device, product.AType, plan.ElementType, a, scratch, product.LiveRows, product.AExtents, product.AStride, plan.AStride);
             a = scratch;
         }
 
         if (plan.PacksB)
         {
             nint live = product.Layout == MatMulLayout.TN ? product.LiveRows : 0;
-            Pack(device, product.BType, plan.ElementType, b, scratch + (nint)plan.BOffset, live, product.BExtents, plan.BStride);
+            Pack(device, product.BType, plan.ElementType, b, scratch + (nint)plan.BOffset, live, product.BExtents, product.BStride, plan.BStride);
             b = scratch + (nint)plan.BOffset;
         }
 
@@ -111,6 +111,7 @@ internal static class CudaMatMul
         arguments.Add(product.K);
         arguments.Add(plan.AStride);
         arguments.Add(plan.BStride);
+        arguments.Add(plan.OutputStride);
         arguments.Add(product.Alpha);
         arguments.Add(Flags(product));
         device.Launch(
@@ -120,7 +121,7 @@ internal static class CudaMatMul
             ref arguments);
         if (partials != 0)
         {
-            Merge(device, product, partials, product.Bias, plan.PartialsCount, plan.StepDepth, product.Accumulate);
+            Merge(device, product, plan, partials, plan.PartialsCount, plan.StepDepth);
         }
     }
 
@@ -144,7 +145,7 @@ internal static class CudaMatMul
         if (partials == 0 && product.Bias != 0)
         {
             // The bias lies in every row before the product is added to it.
-            Merge(device, product, 0, product.Bias, 0, 1, product.Accumulate);
+            Merge(device, product, plan, 0, 0, 1);
         }
 
         int type = plan.ElementType == DType.BFloat16 ? ICublas.BFloat16 : ICublas.Float32;
@@ -167,31 +168,32 @@ internal static class CudaMatMul
             &beta,
             (ulong)(partials != 0 ? partials : product.Output),
             outputType,
-            product.N,
+            partials != 0 ? product.N : plan.OutputStride,
             plan.Unit == Unit.Tf32 ? ICublas.ComputeTf32 : ICublas.ComputeFloat32,
             ICublas.DefaultAlgorithm));
         if (partials != 0)
         {
-            Merge(device, product, partials, product.Bias, 1, Math.Max(1, product.K), product.Accumulate);
+            Merge(device, product, plan, partials, 1, Math.Max(1, product.K));
         }
     }
 
-    private static void Merge(CudaDevice device, in CudaProduct product, nint partials, nint bias, int splits, int stepDepth, bool accumulate)
+    private static void Merge(CudaDevice device, in CudaProduct product, in Plan plan, nint partials, int splits, int stepDepth)
     {
         bool transposed = product.Layout == MatMulLayout.TN;
         KernelArguments arguments = default;
         arguments.AddAddress(partials);
         arguments.AddAddress(product.Output);
-        arguments.AddAddress(bias);
+        arguments.AddAddress(product.Bias);
         arguments.AddAddress(transposed ? 0 : product.LiveRows);
         arguments.AddAddress(transposed ? product.LiveRows : 0);
         arguments.Add(product.M);
         arguments.Add(product.N);
         arguments.Add(product.K);
+        arguments.Add(plan.OutputStride);
         arguments.Add(stepDepth);
         arguments.Add(splits);
         arguments.Add(product.Alpha);
-        arguments.Add(Flags(product with { Accumulate = accumulate }));
+        arguments.Add(Flags(product));
         device.Launch(
             CudaKernels.Get(device, "matmul", "matmul_merge"),
             CudaKernels.Blocks((long)product.M * CudaKernels.Blocks(product.N, 4), ThreadsPerBlock),
@@ -199,8 +201,9 @@ internal static class CudaMatMul
             ref arguments);
     }
 
-    /// <summary>Copies rows to where they are a multiple of 16 bytes, with zeros behind their columns, rounding where the type changes.</summary>
-    public static void Pack(CudaDevice device, DType from, DType to, nint source, nint destination, nint live, (int Rows, int Columns) extents, int stride)
+    /// <summary>Copies rows to where they are a multiple of 16 bytes, with zeros behind their columns, rounding where the type changes; a source stride of 0 says dense.</summary>
+    public static void Pack(
+        CudaDevice device, DType from, DType to, nint source, nint destination, nint live, (int Rows, int Columns) extents, int sourceStride, int stride)
     {
         string name = (from, to) switch
         {
@@ -209,13 +212,15 @@ internal static class CudaMatMul
             (_, DType.Float32) => "matmul_pack_bf16_f32",
             _ => "matmul_pack_bf16_bf16",
         };
+        sourceStride = sourceStride == 0 ? extents.Columns : sourceStride;
+        int size = from.ByteSize();
 
         // Rows go along y, which ends at 65535.
         const int MaxRows = 65535;
         for (int row = 0; row < extents.Rows; row += MaxRows)
         {
             int rows = Math.Min(MaxRows, extents.Rows - row);
-            nint at = source + (nint)((long)row * extents.Columns * from.ByteSize());
+            nint at = source + (nint)((long)row * sourceStride * size);
             KernelArguments arguments = default;
             arguments.AddAddress(at);
             arguments.AddAddress(destination + (nint)((long)row * stride * to.ByteSize()));
@@ -223,8 +228,9 @@ internal static class CudaMatMul
             arguments.Add(row);
             arguments.Add(rows);
             arguments.Add(extents.Columns);
+            arguments.Add(sourceStride);
             arguments.Add(stride);
-            arguments.Add(extents.Columns == stride && at % (4 * from.ByteSize()) == 0);
+            arguments.Add(extents.Columns == stride && sourceStride % 4 == 0 && at % (4 * size) == 0);
             device.Launch(
                 CudaKernels.Get(device, "matmul", name), new Dim3((uint)CudaKernels.Blocks(stride, 4 * ThreadsPerBlock), (uint)rows), ThreadsPerBlock, ref arguments);
         }
@@ -233,7 +239,7 @@ internal static class CudaMatMul
     private static int Flags(in CudaProduct product)
     {
         int size = product.OutputType.ByteSize();
-        bool wide = product.N % 4 == 0 && product.Output % (4 * size) == 0;
+        bool wide = product.N % 4 == 0 && product.OutputStride % 4 == 0 && product.Output % (4 * size) == 0;
         return (product.Accumulate ? FlagAccumulate : 0) | (size == 2 ? FlagBFloat16Output : 0) | (wide ? FlagWideOutput : 0);
     }
 
@@ -259,6 +265,7 @@ internal static class CudaMatMul
             PacksB = product.BType != ElementType || (!UsesCublas && !IsAligned(product.B, bStride));
             AStride = PacksA ? Padded(aColumns) : aStride;
             BStride = PacksB ? Padded(bColumns) : bStride;
+            OutputStride = product.OutputStride == 0 ? product.N : product.OutputStride;
             BOffset = PacksA ? Aligned((long)aRows * AStride * ElementType.ByteSize()) : 0;
             PartialsOffset = BOffset + (PacksB ? Aligned((long)bRows * BStride * ElementType.ByteSize()) : 0);
             if (UsesCublas)
@@ -292,6 +299,8 @@ internal static class CudaMatMul
         public int AStride { get; }
 
         public int BStride { get; }
+
+        public int OutputStride { get; }
 
         public long BOffset { get; }
 

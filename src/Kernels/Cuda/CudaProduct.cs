@@ -11,12 +11,15 @@ internal struct CudaProduct
     public nint B;
     public DType BType;
 
-    /// <summary>Elements from row to row of <c>a</c>, behind whose columns there are zeros: a multiple of 16 bytes, in the type that is multiplied; 0 where it is dense.</summary>
+    /// <summary>Elements from row to row of <c>a</c>; 0 where it is dense. Where the columns of a row-wise operand are no multiple of 16 bytes, zeros must follow them.</summary>
     public int AStride;
 
     /// <summary>The same of <c>b</c>.</summary>
     public int BStride;
     public nint Output;
+
+    /// <summary>The same of the output.</summary>
+    public int OutputStride;
     public DType OutputType;
 
     /// <summary>(N) float32, added to each row, or 0.</summary>

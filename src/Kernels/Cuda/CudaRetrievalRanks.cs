@@ -154,7 +154,7 @@ internal static class CudaRetrievalRanks
         }
 
         CudaMatMul.Pack(
-            device, rows.DType, rows.DType, rows.Address, packed, 0, (rows.Shape[0], rows.Shape[1]), (int)(rowByteCount / rows.DType.ByteSize()));
+            device, rows.DType, rows.DType, rows.Address, packed, 0, (rows.Shape[0], rows.Shape[1]), 0, (int)(rowByteCount / rows.DType.ByteSize()));
         return packed;
     }
 

@@ -119,6 +119,19 @@ public sealed unsafe partial class CudaDevice
         }
     }
 
+    /// <summary>In the stream's order: what a piece of memory holds is no operation's result any more. The emulated device then reports who reads
+    /// it before it is written; elsewhere nothing is done.</summary>
+    /// <param name="memory">Working memory of this device, whole.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="memory"/> is null.</exception>
+    public void ForgetContent(DeviceMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(memory);
+        if (memory.ByteCount > 0)
+        {
+            Emulation?.ForgetContent(Stream.Handle, (ulong)memory.Address, memory.ByteCount);
+        }
+    }
+
     /// <summary>The cuBLAS handle, made when first asked for and bound to <see cref="Stream"/>; behind the call the device's context is current.</summary>
     /// <returns>The handle.</returns>
     /// <exception cref="InvalidOperationException">There is no cuBLAS.</exception>

@@ -1,0 +1,189 @@
+// What the kernels of the fused loss know: the problem, the variant, where the statistics of each row and column lie, and how a
+// logit is made of a dot product. Both passes make it by the same function, so that what takes part is decided alike to the bit.
+#pragma once
+#include "prelude.cuh"
+
+namespace
+{
+
+// The variant (see CudaSimilarityState.cs).
+constexpr int kRowsActive = 1;
+constexpr int kColumnsActive = 2;
+constexpr int kSigmoid = 4;
+constexpr int kNormalize = 8;
+constexpr int kMaskedGroups = 16;
+constexpr int kSharedGroups = 32;
+constexpr int kSmoothing = 64;
+constexpr int kMargin = 128;
+constexpr int kDivideByRowCount = 256;
+constexpr int kLogarithm = 512;
+constexpr int kRoundToBFloat16 = 1024;
+constexpr int kStoreGradients = 2048;
+
+// A side keeps an array each, `stride` apart. The first three are statistics until the lines are merged, then coefficients.
+constexpr int kMax = 0;          // running maximum of the participants; sigmoid: running sum of the row's gradients
+constexpr int kSum = 1;          // running sum of exp(z - max), then w / (W sum); sigmoid: running loss of the row
+constexpr int kPositive = 2;     // sum of the positives' logits, then the weight of a positive; sigmoid: w / W
+constexpr int kRstd = 3;         // 1 / max(norm, epsilon)
+constexpr int kCount = 4;        // how many positives
+constexpr int kWeight = 5;       // columns: sum of the weights of the positives
+constexpr int kThreshold = 6;    // the logit above which a negative is dropped
+constexpr int kLogits = 7;       // smoothing: running sum of the participants' logits, then e w / (W participants)
+constexpr int kParticipants = 8; // smoothing: how many
+
+// A tile leaves a partial of these of each line; sigmoid: kMax and kSum alone.
+constexpr int kPartials = 7;
+constexpr int kPartialMax = 0;
+constexpr int kPartialSum = 1;
+constexpr int kPartialPositive = 2;
+constexpr int kPartialCount = 3;
+constexpr int kPartialWeight = 4;
+constexpr int kPartialLogits = 5;
+constexpr int kPartialParticipants = 6;
+
+constexpr int kIgnored = -100;
+constexpr float kLowest = -3.402823466e38f;
+#define CROSSALIGN_NOTHING __uint_as_float(0xff800000u) // minus infinity: takes no part
+
+// Floats of the call, on the device: the scale and the bias.
+constexpr int kScaleScalar = 0;
+constexpr int kBiasScalar = 1;
+
+struct Similarity
+{
+    int flags;
+    int row_count;   // of the whole matrix
+    int image_count; // columns from here on are extra negatives
+    const float* scalars;
+    const int* targets;
+    const float* row_weights;
+    const int* caption_groups;
+    const int* image_groups;
+    float* row_side;
+    int row_stride;
+    float* column_side;
+    int column_stride;
+};
+
+__device__ __forceinline__ bool has(const Similarity& s, int flag) { return (s.flags & flag) != 0; }
+
+__device__ __forceinline__ float* of_rows(const Similarity& s, int array) { return s.row_side + (long long)array * s.row_stride; }
+
+__device__ __forceinline__ float* of_columns(const Similarity& s, int array) { return s.column_side + (long long)array * s.column_stride; }
+
+__device__ __forceinline__ bool is_ignored(const Similarity& s, int row) { return s.targets != nullptr && s.targets[row] == kIgnored; }
+
+// The column that is a row's positive; -1 for an ignored row and where groups decide.
+__device__ __forceinline__ int target_of(const Similarity& s, int row)
+{
+    if (has(s, kSharedGroups))
+    {
+        return -1;
+    }
+
+    return s.targets == nullptr ? row : max(s.targets[row], -1);
+}
+
+__device__ __forceinline__ float weight_of(const Similarity& s, int row)
+{
+    return is_ignored(s, row) ? 0.0f : s.row_weights == nullptr ? 1.0f : s.row_weights[row];
+}
+
+// What both passes know of a row.
+struct SimilarityRow
+{
+    float factor; // scale and 1 / norm
+    float rstd;
+    float threshold;
+    int target;
+    int group;
+    int is_grouped; // has a group whose members are its positives, or masked
+};
+
+__device__ __forceinline__ SimilarityRow load_row(const Similarity& s, int row)
+{
+    SimilarityRow r;
+    r.rstd = has(s, kNormalize) ? of_rows(s, kRstd)[row] : 1.0f;
+    r.factor = s.scalars[kScaleScalar] * r.rstd;
+    r.threshold = has(s, kMargin) ? of_rows(s, kThreshold)[row] : -CROSSALIGN_NOTHING;
+    r.target = target_of(s, row);
+    r.group = 0;
+    r.is_grouped = 0;
+    if (has(s, kMaskedGroups | kSharedGroups))
+    {
+        r.group = s.caption_groups[row];
+        r.is_grouped = has(s, kMaskedGroups) || !is_ignored(s, row) ? 1 : 0;
+    }
+
+    return r;
+}
+
+// A lane's four columns of a tile: lane, lane + 32, lane + 64 and lane + 96, so that each access of the warp is 128 bytes.
+constexpr int kLaneColumns = 4;
+
+struct LaneColumns
+{
+    int first; // in the whole matrix
+    int end;   // of the super-tile's columns, likewise
+    float rstd[kLaneColumns];
+    int group[kLaneColumns];
+};
+
+__device__ __forceinline__ int column_at(const LaneColumns& c, int k) { return c.first + k * kWarpSize; }
+
+__device__ __forceinline__ bool is_inside(const LaneColumns& c, int k) { return column_at(c, k) < c.end; }
+
+__device__ __forceinline__ void load_columns(LaneColumns& c, const Similarity& s, int first_column, int left)
+{
+    c.first = first_column + lane_index();
+    c.end = first_column + left;
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        c.rstd[k] = has(s, kNormalize) && is_inside(c, k) ? of_columns(s, kRstd)[column_at(c, k)] : 1.0f;
+        c.group[k] = has(s, kMaskedGroups | kSharedGroups) && is_inside(c, k) && column_at(c, k) < s.image_count ? s.image_groups[column_at(c, k)] : 0;
+    }
+}
+
+__device__ __forceinline__ bool same_group(const Similarity& s, const SimilarityRow& r, const LaneColumns& c, int k)
+{
+    return r.is_grouped != 0 && is_inside(c, k) && column_at(c, k) < s.image_count && c.group[k] == r.group;
+}
+
+__device__ __forceinline__ bool is_positive(const Similarity& s, const SimilarityRow& r, const LaneColumns& c, int k)
+{
+    return has(s, kSharedGroups) ? same_group(s, r, c, k) : is_inside(c, k) && column_at(c, k) == r.target;
+}
+
+// Dot products become logits; what takes no part is minus infinity.
+__device__ __forceinline__ void make_logits(const Similarity& s, const SimilarityRow& r, const LaneColumns& c, float (&z)[kLaneColumns])
+{
+    float bias = s.scalars[kBiasScalar];
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        float x = z[k] * r.factor * c.rstd[k] + bias;
+        bool masked = has(s, kMaskedGroups) && same_group(s, r, c, k) && column_at(c, k) != r.target;
+        z[k] = masked || !is_inside(c, k) ? CROSSALIGN_NOTHING : x;
+    }
+}
+
+// (max, sum) and another pair: the running pair of both.
+__device__ __forceinline__ void merge_pair(float& max, float& sum, float more_max, float more_sum)
+{
+    float larger = more_max > max ? more_max : max;
+    sum = sum * fast_exp(max - larger) + more_sum * fast_exp(more_max - larger);
+    max = larger;
+}
+
+} // namespace
+
+#define CROSSALIGN_SIMILARITY_PARAMETERS                                                                                             \
+    int flags, int row_count, int image_count, const float *scalars, const int *targets, const float *row_weights,                   \
+        const int *caption_groups, const int *image_groups, float *row_side, int row_stride, float *column_side, int column_stride
+
+#define CROSSALIGN_SIMILARITY                                                                                                        \
+    {                                                                                                                                \
+        flags, row_count, image_count, scalars, targets, row_weights, caption_groups, image_groups, row_side, row_stride,            \
+            column_side, column_stride                                                                                               \
+    }

@@ -1,0 +1,361 @@
+// The fused contrastive loss, tile by tile: one product of similarities feeds an epilogue that keeps no similarity.
+//
+//   stats      logits of a tile -> (maximum, sum of exponentials) of each of its rows and columns, one partial a tile; then merge:
+//              one thread a line adds the tiles' partials to the line's running pair, in the tiles' order.
+//   gradients  the logits again, to the same bits -> gradients with respect to them, with the norms folded in, into the workspace,
+//              where two products of matmul.cu read them. The sigmoid has this pass alone and leaves its rows' losses on the way.
+//   kept       the same of logits that stats has kept (a larger memory budget): 3 products instead of 4.
+//
+// Sources: A. Radford et al. 2021 (CLIP), figure 3; X. Zhai et al. 2023 (SigLIP), algorithm 1; M. Milakov, N. Gimelshein 2018 (online
+// softmax), algorithm 3. No atomics: every number has one writer, and what is merged is merged in a fixed order.
+//
+// The epilogue lays 64 rows of sums in shared memory; a warp then takes a row at a time, a lane four columns of it, and a thread
+// half of a column down the rows: few registers for any variant, and whole sectors in every access.
+// Bytes a tile of depth E: 2 * 128 * E elements read; stats write 2 * 128 * 8 bytes, gradients 128 * 128 elements. Exponentials: one an
+// element and active direction in each pass.
+#include "similarity.cuh"
+#include "tile_product.cuh"
+
+namespace
+{
+
+// Behind the staged rows, in the same shared memory.
+constexpr int kStagedBytes = kStagedRows * kTile * 4;
+constexpr int kWarps = kTileThreads / kWarpSize;
+
+struct Tile
+{
+    int rows; // of the super-tile
+    int columns;
+    int first_row; // of the super-tile in the whole matrix
+    int first_column;
+    float* row_partials;
+    float* column_partials;
+    int partial_stride;
+};
+
+__device__ __forceinline__ float* staged(unsigned char* tiles, int row, int column)
+{
+    return reinterpret_cast<float*>(tiles + staged_place(row, column >> 2) + (column & 3) * 4);
+}
+
+// Partial `kind` of tile `tile`, of all lines.
+__device__ __forceinline__ float* partial(float* partials, int stride, int tiles, int kind, int tile)
+{
+    return partials + ((long long)kind * tiles + tile) * stride;
+}
+
+// The statistics of one column over some rows.
+struct ColumnStats
+{
+    float max, sum, positive, count, weight, logits, participants;
+};
+
+// One row's part: its partials to `row_stats` (one a row and kind), its logits back to the staged rows.
+__device__ __forceinline__ void row_stats(
+    const Similarity& s, const LaneColumns& c, unsigned char* tiles, float* stats, int staged_row, int row, float* kept)
+{
+    SimilarityRow r = load_row(s, row);
+    float z[kLaneColumns];
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        z[k] = *staged(tiles, staged_row, k * kWarpSize + lane_index());
+    }
+
+    make_logits(s, r, c, z);
+    float max = kLowest;
+    float positive = 0.0f;
+    float count = 0.0f;
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        *staged(tiles, staged_row, k * kWarpSize + lane_index()) = z[k];
+        if (kept != nullptr && is_inside(c, k))
+        {
+            kept[k * kWarpSize + lane_index()] = z[k];
+        }
+
+        bool is_target = is_positive(s, r, c, k);
+        positive += is_target ? z[k] : 0.0f;
+        count += is_target ? 1.0f : 0.0f;
+
+        // The positive is never dropped, however its threshold was rounded.
+        z[k] = z[k] > r.threshold && !is_target ? CROSSALIGN_NOTHING : z[k];
+        max = z[k] > max ? z[k] : max;
+    }
+
+    max = warp_max(max);
+    float sum = 0.0f;
+    float logits = 0.0f;
+    float participants = 0.0f;
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        sum += fast_exp(z[k] - max);
+        bool takes_part = z[k] > CROSSALIGN_NOTHING;
+        logits += takes_part ? z[k] : 0.0f;
+        participants += takes_part ? 1.0f : 0.0f;
+    }
+
+    sum = warp_sum(sum);
+    positive = warp_sum(positive);
+    count = warp_sum(count);
+    if (has(s, kSmoothing))
+    {
+        logits = warp_sum(logits);
+        participants = warp_sum(participants);
+    }
+
+    if (lane_index() == 0)
+    {
+        stats[kPartialMax * kStagedRows + staged_row] = max;
+        stats[kPartialSum * kStagedRows + staged_row] = sum;
+        stats[kPartialPositive * kStagedRows + staged_row] = positive;
+        stats[kPartialCount * kStagedRows + staged_row] = count;
+        stats[kPartialWeight * kStagedRows + staged_row] = 0.0f;
+        stats[kPartialLogits * kStagedRows + staged_row] = logits;
+        stats[kPartialParticipants * kStagedRows + staged_row] = participants;
+    }
+}
+
+// Adds `rows` staged rows to a column's statistics.
+__device__ __forceinline__ void column_stats(
+    const Similarity& s, ColumnStats& t, unsigned char* tiles, int column, int at, int staged_row, int row, int rows)
+{
+    float threshold = has(s, kMargin) ? of_columns(s, kThreshold)[at] : -CROSSALIGN_NOTHING;
+    bool shared = has(s, kSharedGroups) && at < s.image_count;
+    int group = shared ? s.image_groups[at] : 0;
+    float max = kLowest;
+    for (int i = 0; i < rows; i++)
+    {
+        float z = *staged(tiles, staged_row + i, column);
+        bool is_target = shared ? s.caption_groups[row + i] == group && !is_ignored(s, row + i) : target_of(s, row + i) == at;
+        if (is_target)
+        {
+            t.positive += z;
+            t.count += 1.0f;
+            t.weight += weight_of(s, row + i);
+        }
+
+        bool dropped = z > threshold && !is_target;
+        max = !dropped && z > max ? z : max;
+    }
+
+    float sum = 0.0f;
+    for (int i = 0; i < rows; i++)
+    {
+        float z = *staged(tiles, staged_row + i, column);
+        bool dropped = z > threshold && target_of(s, row + i) != at;
+        if (!dropped)
+        {
+            sum += fast_exp(z - max);
+            bool takes_part = z > CROSSALIGN_NOTHING;
+            t.logits += takes_part ? z : 0.0f;
+            t.participants += takes_part ? 1.0f : 0.0f;
+        }
+    }
+
+    merge_pair(t.max, t.sum, max, sum);
+}
+
+// The epilogue of the first pass. row_tiles and column_tiles: tiles of the super-tile; row_tile and column_tile: this one.
+template <int Unit>
+__device__ __forceinline__ void stats_tile(
+    const Similarity& s, const Tile& t, unsigned char* tiles, const float (&sum)[kSums][kSums], int row_tile, int column_tile,
+    int row_tiles, int column_tiles, float* kept, int kept_stride)
+{
+    int first_row = row_tile * kTile;
+    int first_column = column_tile * kTile;
+    float* stats = reinterpret_cast<float*>(tiles + kStagedBytes);
+    LaneColumns c;
+    load_columns(c, s, t.first_column + first_column, t.columns - first_column);
+    ColumnStats own = {kLowest, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    int column = (int)threadIdx.x & (kTile - 1);
+    int part = (int)threadIdx.x / kTile;
+    bool has_column = has(s, kColumnsActive) && first_column + column < t.columns;
+    for (int half = 0; half < kTile / kStagedRows; half++)
+    {
+        stage_rows<Unit>(tiles, sum, half);
+        __syncthreads();
+        int first = first_row + half * kStagedRows;
+        int rows = min(kStagedRows, t.rows - first);
+        for (int i = warp_index(); i < rows; i += kWarps)
+        {
+            float* keep = kept == nullptr ? nullptr : kept + (long long)(first + i) * kept_stride + first_column;
+            row_stats(s, c, tiles, stats, i, t.first_row + first + i, keep);
+        }
+
+        // Logits and rows' statistics are there, of all warps.
+        __syncthreads();
+        if (has(s, kRowsActive))
+        {
+            int kinds = has(s, kSmoothing) ? kPartials : kPartialCount + 1;
+            for (int i = (int)threadIdx.x; i < kinds * kStagedRows; i += kTileThreads)
+            {
+                int kind = i / kStagedRows;
+                int row = i % kStagedRows;
+                if (row < rows)
+                {
+                    partial(t.row_partials, t.partial_stride, column_tiles, kind, column_tile)[first + row] = stats[i];
+                }
+            }
+        }
+
+        if (has_column)
+        {
+            int from = part * (kStagedRows / 2);
+            int count = min(kStagedRows / 2, rows - from);
+            if (count > 0)
+            {
+                column_stats(s, own, tiles, column, t.first_column + first_column + column, from, t.first_row + first + from, count);
+            }
+        }
+
+        // All have read before the next rows are laid down.
+        __syncthreads();
+    }
+
+    if (part == 1)
+    {
+        stats[kPartialMax * kTile + column] = own.max;
+        stats[kPartialSum * kTile + column] = own.sum;
+        stats[kPartialPositive * kTile + column] = own.positive;
+        stats[kPartialCount * kTile + column] = own.count;
+        stats[kPartialWeight * kTile + column] = own.weight;
+        stats[kPartialLogits * kTile + column] = own.logits;
+        stats[kPartialParticipants * kTile + column] = own.participants;
+    }
+
+    // The upper threads' halves are there.
+    __syncthreads();
+    if (part == 0 && has_column)
+    {
+        merge_pair(own.max, own.sum, stats[kPartialMax * kTile + column], stats[kPartialSum * kTile + column]);
+        int at = first_column + column;
+        partial(t.column_partials, t.partial_stride, row_tiles, kPartialMax, row_tile)[at] = own.max;
+        partial(t.column_partials, t.partial_stride, row_tiles, kPartialSum, row_tile)[at] = own.sum;
+        partial(t.column_partials, t.partial_stride, row_tiles, kPartialPositive, row_tile)[at] =
+            own.positive + stats[kPartialPositive * kTile + column];
+        partial(t.column_partials, t.partial_stride, row_tiles, kPartialCount, row_tile)[at] =
+            own.count + stats[kPartialCount * kTile + column];
+        partial(t.column_partials, t.partial_stride, row_tiles, kPartialWeight, row_tile)[at] =
+            own.weight + stats[kPartialWeight * kTile + column];
+        if (has(s, kSmoothing))
+        {
+            partial(t.column_partials, t.partial_stride, row_tiles, kPartialLogits, row_tile)[at] =
+                own.logits + stats[kPartialLogits * kTile + column];
+            partial(t.column_partials, t.partial_stride, row_tiles, kPartialParticipants, row_tile)[at] =
+                own.participants + stats[kPartialParticipants * kTile + column];
+        }
+    }
+}
+
+template <int Unit>
+__device__ __forceinline__ void stats(
+    const Similarity& s, const Tile& t, unsigned char* tiles, const unsigned char* captions, const unsigned char* images, int depth,
+    int caption_stride, int image_stride, float* kept, int kept_stride)
+{
+    int row_tiles = (t.rows + kTile - 1) / kTile;
+    int column_tiles = (t.columns + kTile - 1) / kTile;
+    int row_tile = (int)blockIdx.x / column_tiles;
+    int column_tile = (int)blockIdx.x % column_tiles;
+    TileOperand left = {captions, (long long)caption_stride * kElementBytes<Unit>, t.rows, depth};
+    TileOperand right = {images, (long long)image_stride * kElementBytes<Unit>, t.columns, depth};
+    float sum[kSums][kSums];
+    tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, column_tile * kTile, 0, 1, depth_steps<Unit>(depth));
+    stats_tile<Unit>(s, t, tiles, sum, row_tile, column_tile, row_tiles, column_tiles, kept, kept_stride);
+}
+
+} // namespace
+
+// One block a tile of the super-tile; images may be extra negatives. kept (rows, kept_stride) may be null.
+#define CROSSALIGN_STATS(NAME, UNIT)                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
+        CROSSALIGN_SIMILARITY_PARAMETERS, const unsigned char* captions, const unsigned char* images, int depth, int caption_stride, \
+        int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, float* column_partials,       \
+        int partial_stride, float* kept, int kept_stride)                                                                            \
+    {                                                                                                                                \
+        __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
+        Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
+        Tile t = {rows, columns, first_row, first_column, row_partials, column_partials, partial_stride};                            \
+        stats<UNIT>(s, t, tiles, captions, images, depth, caption_stride, image_stride, kept, kept_stride);                          \
+    }
+
+CROSSALIGN_STATS(similarity_stats_bf16, kBFloat16)
+CROSSALIGN_STATS(similarity_stats_tf32, kTf32)
+CROSSALIGN_STATS(similarity_stats_f32, kFloat32)
+
+// Adds the tiles' partials to the running statistics: one thread a line; rows (blockIdx.y = 0) by their column tiles, columns by their
+// row tiles, in order.
+extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
+    CROSSALIGN_SIMILARITY_PARAMETERS, int rows, int columns, int first_row, int first_column, const float* row_partials,
+    const float* column_partials, int partial_stride)
+{
+    Similarity s = CROSSALIGN_SIMILARITY;
+    bool by_rows = blockIdx.y == 0;
+    int line = (int)blockIdx.x * kTileThreads + (int)threadIdx.x;
+    if (line >= (by_rows ? rows : columns) || !has(s, by_rows ? kRowsActive | kSigmoid : kColumnsActive))
+    {
+        return;
+    }
+
+    const float* partials = by_rows ? row_partials : column_partials;
+    int tiles = ((by_rows ? columns : rows) + kTile - 1) / kTile;
+    float* side = by_rows ? row_side + first_row + line : column_side + first_column + line;
+    long long stride = by_rows ? row_stride : column_stride;
+    long long step = partial_stride;
+    float max = side[kMax * stride];
+    float sum = side[kSum * stride];
+    if (has(s, kSigmoid))
+    {
+        for (int t = 0; t < tiles; t++)
+        {
+            max += partials[((long long)kPartialMax * tiles + t) * step + line];
+            sum += partials[((long long)kPartialSum * tiles + t) * step + line];
+        }
+
+        side[kMax * stride] = max;
+        side[kSum * stride] = sum;
+        return;
+    }
+
+    float positive = side[kPositive * stride];
+    float count = side[kCount * stride];
+    for (int t = 0; t < tiles; t++)
+    {
+        const float* p = partials + t * step + line;
+        merge_pair(max, sum, p[kPartialMax * tiles * step], p[kPartialSum * tiles * step]);
+        positive += p[kPartialPositive * tiles * step];
+        count += p[kPartialCount * tiles * step];
+    }
+
+    side[kMax * stride] = max;
+    side[kSum * stride] = sum;
+    side[kPositive * stride] = positive;
+    side[kCount * stride] = count;
+    if (!by_rows)
+    {
+        float weight = side[kWeight * stride];
+        for (int t = 0; t < tiles; t++)
+        {
+            weight += partials[((long long)kPartialWeight * tiles + t) * step + line];
+        }
+
+        side[kWeight * stride] = weight;
+    }
+
+    if (has(s, kSmoothing))
+    {
+        float logits = side[kLogits * stride];
+        float participants = side[kParticipants * stride];
+        for (int t = 0; t < tiles; t++)
+        {
+            logits += partials[((long long)kPartialLogits * tiles + t) * step + line];
+            participants += partials[((long long)kPartialParticipants * tiles + t) * step + line];
+        }
+
+        side[kLogits * stride] = logits;
+        side[kParticipants * stride] = participants;
+    }
+}

@@ -1,0 +1,176 @@
+// What the fused contrastive loss does with each embedding before and behind the tiles (see similarity_cross_entropy.cu): norms,
+// thresholds, the norm's part of the gradients, and the inner products whose sum is the scale's gradient. Sums in double, in one order.
+//
+// A warp a line. Bytes: norms read both sides' embeddings once; finish reads them twice (the second time from the cache) and reads and
+// writes the gradients.
+#include "doubles.cuh"
+#include "similarity.cuh"
+
+namespace
+{
+
+constexpr int kThreadsPerBlock = 256;
+constexpr int kWarps = kThreadsPerBlock / kWarpSize;
+
+// torch.nn.functional.normalize
+constexpr double kNormEpsilon = 1e-12;
+
+__device__ __forceinline__ float load_element(const void* data, long long at, int is_bf16, bool rounds)
+{
+    if (is_bf16 != 0)
+    {
+        return to_float(static_cast<const bf16*>(data)[at]);
+    }
+
+    float x = static_cast<const float*>(data)[at];
+    return rounds ? to_float(from_float<bf16>(x)) : x;
+}
+
+__device__ __forceinline__ double dot(
+    const void* left, long long left_at, const void* right, long long right_at, int width, int is_bf16, bool rounds)
+{
+    double sum = 0.0;
+    for (int e = lane_index(); e < width; e += kWarpSize)
+    {
+        sum += (double)load_element(left, left_at + e, is_bf16, rounds) * (double)load_element(right, right_at + e, is_bf16, rounds);
+    }
+
+    return warp_sum_double(sum);
+}
+
+} // namespace
+
+// rstd (lines) = 1 / max(|x|, epsilon) over the first `width` of the rows of x, `stride` apart. A warp a line.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
+    const void* x, float* rstd, int lines, int width, int stride, int is_bf16, int flags)
+{
+    int line = (int)blockIdx.x * kWarps + warp_index();
+    if (line >= lines)
+    {
+        return;
+    }
+
+    long long at = (long long)line * stride;
+    double norm = square_root(dot(x, at, x, at, width, is_bf16, (flags & kRoundToBFloat16) != 0));
+    if (lane_index() == 0)
+    {
+        rstd[line] = (float)(1.0 / (norm < kNormEpsilon ? kNormEpsilon : norm));
+    }
+}
+
+// Rows' thresholds: (similarity with the target + margin) scale; infinite where there is none. A warp a row.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresholds(
+    CROSSALIGN_SIMILARITY_PARAMETERS, const void* captions, const void* images, int width, int stride, int is_bf16, float margin)
+{
+    int row = (int)blockIdx.x * kWarps + warp_index();
+    if (row >= row_count)
+    {
+        return;
+    }
+
+    Similarity s = CROSSALIGN_SIMILARITY;
+    int target = target_of(s, row);
+    float threshold = -CROSSALIGN_NOTHING;
+    if (target >= 0 && target < image_count)
+    {
+        double similarity =
+            dot(captions, (long long)row * stride, images, (long long)target * stride, width, is_bf16, has(s, kRoundToBFloat16));
+        if (has(s, kNormalize))
+        {
+            similarity *= (double)of_rows(s, kRstd)[row] * (double)of_columns(s, kRstd)[target];
+        }
+
+        threshold = (float)((similarity + (double)margin) * (double)scalars[kScaleScalar]);
+    }
+
+    if (lane_index() == 0)
+    {
+        of_rows(s, kThreshold)[row] = threshold;
+    }
+}
+
+// A column compares with the highest of its positives; one without a positive drops nothing. A thread a column goes through all rows: a
+// fixed order needs no atomics, and the rows' targets are read by all threads at once.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column_thresholds(CROSSALIGN_SIMILARITY_PARAMETERS, int columns)
+{
+    Similarity s = CROSSALIGN_SIMILARITY;
+    int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
+    if (column >= columns)
+    {
+        return;
+    }
+
+    const float* thresholds = of_rows(s, kThreshold);
+    float highest = CROSSALIGN_NOTHING;
+    for (int row = 0; row < row_count; row++)
+    {
+        if (target_of(s, row) == column)
+        {
+            highest = thresholds[row] > highest ? thresholds[row] : highest;
+        }
+    }
+
+    of_columns(s, kThreshold)[column] = highest > CROSSALIGN_NOTHING && column < image_count ? highest : -CROSSALIGN_NOTHING;
+}
+
+// Before a further prefix: inner (lines) = the inner product of a line with its gradient as it is already. A warp a line.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_keep(
+    const void* x, const float* dx, double* inner, int lines, int width, int stride, int is_bf16, int flags)
+{
+    int line = (int)blockIdx.x * kWarps + warp_index();
+    if (line >= lines)
+    {
+        return;
+    }
+
+    long long at = (long long)line * stride;
+    double sum = 0.0;
+    for (int e = lane_index(); e < width; e += kWarpSize)
+    {
+        sum += (double)load_element(x, at + e, is_bf16, (flags & kRoundToBFloat16) != 0) * (double)dx[at + e];
+    }
+
+    sum = warp_sum_double(sum);
+    if (lane_index() == 0)
+    {
+        inner[line] = sum;
+    }
+}
+
+// After a prefix: terms (lines) = what it added to the inner products (before: as similarity_keep says, or null for zeros); the norm's
+// part of the gradient, dx -= x (x . dx) rstd^2 with rstd folded into dx already; and on the last prefix dx *= scale. A warp a line.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_finish(
+    const void* x, float* dx, const double* before, double* terms, const float* rstd, const float* scalars, int lines, int width,
+    int stride, int is_bf16, int flags, int is_last)
+{
+    int line = (int)blockIdx.x * kWarps + warp_index();
+    if (line >= lines)
+    {
+        return;
+    }
+
+    bool rounds = (flags & kRoundToBFloat16) != 0;
+    long long at = (long long)line * stride;
+    double sum = 0.0;
+    for (int e = lane_index(); e < width; e += kWarpSize)
+    {
+        sum += (double)load_element(x, at + e, is_bf16, rounds) * (double)dx[at + e];
+    }
+
+    double inner = warp_sum_double(sum) - (before == nullptr ? 0.0 : before[line]);
+    if (lane_index() == 0)
+    {
+        terms[line] = inner;
+    }
+
+    // A row shorter than epsilon was divided by a constant.
+    float r = rstd == nullptr ? 0.0f : rstd[line];
+    float along = r < 1e12f ? (float)(-inner * (double)r * (double)r) : 0.0f;
+    float factor = is_last != 0 ? scalars[kScaleScalar] : 1.0f;
+    for (int e = lane_index(); e < stride; e += kWarpSize)
+    {
+        float g = dx[at + e];
+        g = e < width ? fmaf(load_element(x, at + e, is_bf16, rounds), along, g) : g;
+        dx[at + e] = g * factor;
+    }
+}

@@ -1,0 +1,259 @@
+// The second pass of the fused contrastive loss (see similarity_cross_entropy.cu): gradients with respect to the logits, a super-tile of
+// them in the workspace, where two products of matmul.cu read them. A variant is a few lines of softmax_gradient or sigmoid_gradient.
+#include "similarity.cuh"
+#include "tile_product.cuh"
+
+namespace
+{
+
+constexpr int kStagedBytes = kStagedRows * kTile * 4;
+constexpr int kWarps = kTileThreads / kWarpSize;
+
+// The super-tile of gradients: float32 or bfloat16, rows `stride` apart, zeros behind the columns.
+struct GradientTile
+{
+    void* data;
+    int stride;
+    int is_bf16;
+};
+
+// The coefficients of a lane's columns.
+struct ColumnCoefficients
+{
+    float max[kLaneColumns], factor[kLaneColumns], positive[kLaneColumns], smoothing[kLaneColumns], threshold[kLaneColumns];
+};
+
+__device__ __forceinline__ void load_coefficients(ColumnCoefficients& b, const Similarity& s, const LaneColumns& c)
+{
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        bool used = has(s, kColumnsActive) && is_inside(c, k);
+        b.max[k] = used ? of_columns(s, kMax)[column_at(c, k)] : 0.0f;
+        b.factor[k] = used ? of_columns(s, kSum)[column_at(c, k)] : 0.0f;
+        b.positive[k] = used ? of_columns(s, kPositive)[column_at(c, k)] : 0.0f;
+        b.smoothing[k] = used && has(s, kSmoothing) ? of_columns(s, kLogits)[column_at(c, k)] : 0.0f;
+        b.threshold[k] = used && has(s, kMargin) ? of_columns(s, kThreshold)[column_at(c, k)] : -CROSSALIGN_NOTHING;
+    }
+}
+
+// a exp(z - max) + b_j exp(z - max_j), less what smoothing and the positives take off.
+__device__ __forceinline__ void softmax_gradient(
+    const Similarity& s, const SimilarityRow& r, const LaneColumns& c, const ColumnCoefficients& b, int row, float (&z)[kLaneColumns])
+{
+    bool rows = has(s, kRowsActive);
+    float max = rows ? of_rows(s, kMax)[row] : 0.0f;
+    float factor = rows ? of_rows(s, kSum)[row] : 0.0f;
+    float positive = rows ? of_rows(s, kPositive)[row] : 0.0f;
+    float smoothing = rows && has(s, kSmoothing) ? of_rows(s, kLogits)[row] : 0.0f;
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        bool is_target = is_positive(s, r, c, k);
+        float g = 0.0f;
+        if (rows)
+        {
+            float x = z[k] > r.threshold && !is_target ? CROSSALIGN_NOTHING : z[k];
+            g = factor * fast_exp(x - max);
+            g -= x > CROSSALIGN_NOTHING ? smoothing : 0.0f;
+        }
+
+        if (has(s, kColumnsActive))
+        {
+            float x = z[k] > b.threshold[k] && !is_target ? CROSSALIGN_NOTHING : z[k];
+            g = fmaf(b.factor[k], fast_exp(x - b.max[k]), g);
+            g -= x > CROSSALIGN_NOTHING ? b.smoothing[k] : 0.0f;
+        }
+
+        z[k] = is_target ? g - (positive + b.positive[k]) : g;
+    }
+}
+
+// ln(1 + t) for t in [0, 1]: 2 artanh(t / (2 + t)), exact to a few units in the last place also for tiny t.
+__device__ __forceinline__ float log_one_plus(float t)
+{
+    float s = t * reciprocal(2.0f + t);
+    float s2 = s * s;
+    float series = 1.0f / 17.0f;
+    series = fmaf(series, s2, 1.0f / 15.0f);
+    series = fmaf(series, s2, 1.0f / 13.0f);
+    series = fmaf(series, s2, 1.0f / 11.0f);
+    series = fmaf(series, s2, 1.0f / 9.0f);
+    series = fmaf(series, s2, 1.0f / 7.0f);
+    series = fmaf(series, s2, 1.0f / 5.0f);
+    series = fmaf(series, s2, 1.0f / 3.0f);
+    return 2.0f * fmaf(s * s2, series, s);
+}
+
+// A positive's loss is softplus(-z), its gradient -sigmoid(-z): a negative's but for two changes of sign.
+__device__ __forceinline__ void sigmoid_gradient(
+    const Similarity& s, const SimilarityRow& r, const LaneColumns& c, int row, float (&z)[kLaneColumns], float& loss, float& sum)
+{
+    float factor = of_rows(s, kPositive)[row];
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        bool is_target = is_positive(s, r, c, k);
+        float x = is_target ? -z[k] : z[k];
+        float t = fast_exp(-fabsf(x));
+        float larger = reciprocal(1.0f + t);
+        loss += (x > 0.0f ? x : 0.0f) + log_one_plus(t);
+        float g = factor * (x < 0.0f ? t * larger : larger);
+        z[k] = is_target ? -g : g;
+        sum += is_inside(c, k) ? z[k] : 0.0f;
+    }
+}
+
+// One row: logits to gradients, which are written; the sigmoid's loss and sum of gradients go to `stats`.
+__device__ __forceinline__ void gradient_row(
+    const Similarity& s, const LaneColumns& c, const ColumnCoefficients& b, const GradientTile& tile, int row, int tile_row,
+    int first_column, const SimilarityRow& r, float (&z)[kLaneColumns], float* stats, int staged_row)
+{
+    if (has(s, kSigmoid))
+    {
+        float loss = 0.0f;
+        float sum = 0.0f;
+        sigmoid_gradient(s, r, c, row, z, loss, sum);
+        loss = warp_sum(loss);
+        sum = warp_sum(sum);
+        if (lane_index() == 0)
+        {
+            stats[kPartialMax * kStagedRows + staged_row] = sum;
+            stats[kPartialSum * kStagedRows + staged_row] = loss;
+        }
+    }
+    else
+    {
+        softmax_gradient(s, r, c, b, row, z);
+    }
+
+    if (!has(s, kStoreGradients))
+    {
+        return;
+    }
+
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        int column = first_column + k * kWarpSize + lane_index();
+        float g = is_inside(c, k) ? z[k] * r.rstd * c.rstd[k] : 0.0f;
+        long long at = (long long)tile_row * tile.stride + column;
+        if (column < tile.stride)
+        {
+            if (tile.is_bf16 != 0)
+            {
+                static_cast<bf16*>(tile.data)[at] = from_float<bf16>(g);
+            }
+            else
+            {
+                static_cast<float*>(tile.data)[at] = g;
+            }
+        }
+    }
+}
+
+// A column without a loss in this pass takes no part: a masked pair's logit is minus infinity, whose softplus is zero.
+template <int Unit>
+__device__ __forceinline__ void gradients(
+    const Similarity& s, unsigned char* tiles, const TileOperand& left, const TileOperand& right, int first_row, int first_column,
+    const GradientTile& tile, float* row_partials, int partial_stride)
+{
+    int column_tiles = (right.lines + kTile - 1) / kTile;
+    int row_tile = (int)blockIdx.x / column_tiles;
+    int column_tile = (int)blockIdx.x % column_tiles;
+    int tile_column = column_tile * kTile;
+    float sum[kSums][kSums];
+    tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, tile_column, 0, 1, depth_steps<Unit>(left.depth));
+    LaneColumns c;
+    ColumnCoefficients b;
+    load_columns(c, s, first_column + tile_column, right.lines - tile_column);
+    load_coefficients(b, s, c);
+    float* stats = reinterpret_cast<float*>(tiles + kStagedBytes);
+    for (int half = 0; half < kTile / kStagedRows; half++)
+    {
+        stage_rows<Unit>(tiles, sum, half);
+        __syncthreads();
+        int first = row_tile * kTile + half * kStagedRows;
+        int rows = min(kStagedRows, left.lines - first);
+        for (int i = warp_index(); i < rows; i += kWarps)
+        {
+            int row = first_row + first + i;
+            SimilarityRow r = load_row(s, row);
+            float z[kLaneColumns];
+#pragma unroll
+            for (int k = 0; k < kLaneColumns; k++)
+            {
+                int column = k * kWarpSize + lane_index();
+                z[k] = *reinterpret_cast<const float*>(tiles + staged_place(i, column >> 2) + (column & 3) * 4);
+            }
+
+            make_logits(s, r, c, z);
+            gradient_row(s, c, b, tile, row, first + i, tile_column, r, z, stats, i);
+        }
+
+        // The rows' sums are there, and all are done with the staged rows.
+        __syncthreads();
+        if (has(s, kSigmoid))
+        {
+            int kind = (int)threadIdx.x / kStagedRows;
+            int row = (int)threadIdx.x % kStagedRows;
+            if (kind <= kPartialSum && row < rows)
+            {
+                row_partials[((long long)kind * column_tiles + column_tile) * partial_stride + first + row] = stats[threadIdx.x];
+            }
+
+            // Read before the next rows' sums take their place.
+            __syncthreads();
+        }
+    }
+}
+
+} // namespace
+
+// One block a tile of the super-tile. tile (rows, tile_stride): tile_stride at least the columns, a multiple of 16 bytes.
+#define CROSSALIGN_GRADIENTS(NAME, UNIT)                                                                                             \
+    extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
+        CROSSALIGN_SIMILARITY_PARAMETERS, const unsigned char* captions, const unsigned char* images, int depth, int caption_stride, \
+        int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, int partial_stride,           \
+        void* tile, int tile_stride, int tile_is_bf16)                                                                               \
+    {                                                                                                                                \
+        __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
+        Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
+        TileOperand left = {captions, (long long)caption_stride * kElementBytes<UNIT>, rows, depth};                                 \
+        TileOperand right = {images, (long long)image_stride * kElementBytes<UNIT>, columns, depth};                                 \
+        GradientTile target = {tile, tile_stride, tile_is_bf16};                                                                \
+        gradients<UNIT>(s, tiles, left, right, first_row, first_column, target, row_partials, partial_stride);                       \
+    }
+
+CROSSALIGN_GRADIENTS(similarity_gradients_bf16, kBFloat16)
+CROSSALIGN_GRADIENTS(similarity_gradients_tf32, kTf32)
+CROSSALIGN_GRADIENTS(similarity_gradients_f32, kFloat32)
+
+// The same of logits that the first pass has kept (softmax only). One block 128 columns (x) of kWarps rows (y).
+extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_kept(
+    CROSSALIGN_SIMILARITY_PARAMETERS, const float* kept, int kept_stride, int rows, int columns, int first_row, int first_column,
+    void* tile, int tile_stride, int tile_is_bf16)
+{
+    int tile_row = (int)blockIdx.y * kWarps + warp_index();
+    int tile_column = (int)blockIdx.x * kTile;
+    if (tile_row >= rows)
+    {
+        return;
+    }
+
+    Similarity s = CROSSALIGN_SIMILARITY;
+    GradientTile target = {tile, tile_stride, tile_is_bf16};
+    LaneColumns c;
+    ColumnCoefficients b;
+    load_columns(c, s, first_column + tile_column, columns - tile_column);
+    load_coefficients(b, s, c);
+    SimilarityRow r = load_row(s, first_row + tile_row);
+    float z[kLaneColumns];
+#pragma unroll
+    for (int k = 0; k < kLaneColumns; k++)
+    {
+        z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : CROSSALIGN_NOTHING;
+    }
+
+    gradient_row(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, nullptr, 0);
+}

@@ -1,0 +1,155 @@
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>One call of the fused loss on a CUDA device: the variant, and where everything lies; see <c>similarity.cuh</c>.</summary>
+internal readonly ref struct CudaSimilarityCall
+{
+    // As in similarity.cuh.
+    public const int RowsActive = 1;
+    public const int ColumnsActive = 2;
+    public const int Sigmoid = 4;
+    public const int Normalize = 8;
+    public const int MaskedGroups = 16;
+    public const int SharedGroups = 32;
+    public const int Smoothing = 64;
+    public const int Margin = 128;
+    public const int DivideByRowCount = 256;
+    public const int Logarithm = 512;
+    public const int RoundToBFloat16 = 1024;
+    public const int StoreGradients = 2048;
+    private const int RstdArray = 3;
+
+    private readonly nint _address;
+    private readonly Tensor _targets;
+    private readonly Tensor _rowWeights;
+    private readonly Tensor _captionGroups;
+    private readonly Tensor _imageGroups;
+
+    public CudaSimilarityCall(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, bool backward)
+    {
+        SimilarityCrossEntropyOptions options = workspace.Options;
+        Device = (CudaDevice)workspace.Device;
+        Plan = workspace.CudaPlan!;
+        _address = workspace.Address;
+        _targets = inputs.Targets;
+        _rowWeights = inputs.RowWeights;
+        _captionGroups = inputs.CaptionGroups;
+        _imageGroups = inputs.ImageGroups;
+        DType = inputs.Captions.DType;
+        E = workspace.Width;
+        RowCount = inputs.Captions.Shape[0];
+        ImageCount = inputs.Images.Shape[0];
+        ColumnCount = ImageCount + (inputs.ExtraNegatives.IsPresent ? inputs.ExtraNegatives.Shape[0] : 0);
+        bool sigmoid = options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
+        bool rounds = Device.MatMulPrecision == MatMulPrecision.BFloat16;
+        ElementType = rounds ? DType.BFloat16 : DType.Float32;
+        Flags = (!sigmoid && options.Direction != SimilarityCrossEntropyDirection.ImageToCaption ? RowsActive : 0)
+            | (!sigmoid && options.Direction != SimilarityCrossEntropyDirection.CaptionToImage ? ColumnsActive : 0)
+            | (sigmoid ? Sigmoid : 0)
+            | (options.Normalize ? Normalize : 0)
+            | (options.Groups == SimilarityCrossEntropyGroups.Masked ? MaskedGroups : 0)
+            | (options.Groups == SimilarityCrossEntropyGroups.Shared ? SharedGroups : 0)
+            | (options.LabelSmoothing > 0 ? Smoothing : 0)
+            | (options.FalseNegativeMargin is not null ? Margin : 0)
+            | (options.DivideByRowCount ? DivideByRowCount : 0)
+            | (options.Scale == SimilarityCrossEntropyScale.Logarithm ? Logarithm : 0)
+            | (rounds ? RoundToBFloat16 : 0)
+            | (backward ? StoreGradients : 0);
+    }
+
+    public CudaDevice Device { get; }
+
+    public CudaSimilarityPlan Plan { get; }
+
+    public DType DType { get; }
+
+    /// <summary>What the products multiply: bfloat16 where the device rounds to it, else float32 (which TF32 rounds on the way).</summary>
+    public DType ElementType { get; }
+
+    public int E { get; }
+
+    public int RowCount { get; }
+
+    public int ImageCount { get; }
+
+    public int ColumnCount { get; }
+
+    public int Flags { get; }
+
+    public nint Values => _address + (nint)Plan.Values;
+
+    public nint Numbers => _address + (nint)Plan.Numbers;
+
+    public nint RowTerms => _address + (nint)Plan.RowTerms;
+
+    public nint ColumnTerms => _address + (nint)Plan.ColumnTerms;
+
+    public nint RowInner => _address + (nint)Plan.RowInner;
+
+    public nint ColumnInner => _address + (nint)Plan.ColumnInner;
+
+    public nint RowPartials => _address + (nint)Plan.RowPartialsOffset;
+
+    public nint ColumnPartials => _address + (nint)Plan.ColumnPartialsOffset;
+
+    public nint Tile => _address + (nint)Plan.Tile;
+
+    public nint RowRstd => _address + (nint)Plan.RowSide + (nint)((long)RstdArray * Plan.RowStride * sizeof(float));
+
+    public nint ColumnRstd => _address + (nint)Plan.ColumnSide + (nint)((long)RstdArray * Plan.ColumnStride * sizeof(float));
+
+    /// <summary>The kernels of the tiles, by the device's precision.</summary>
+    public CudaKernel TileKernel(bool gradients) => (Device.MatMulPrecision, gradients) switch
+    {
+        (MatMulPrecision.BFloat16, false) => CudaKernels.Get(Device, "similarity_cross_entropy", "similarity_stats_bf16"),
+        (MatMulPrecision.Tf32, false) => CudaKernels.Get(Device, "similarity_cross_entropy", "similarity_stats_tf32"),
+        (_, false) => CudaKernels.Get(Device, "similarity_cross_entropy", "similarity_stats_f32"),
+        (MatMulPrecision.BFloat16, true) => CudaKernels.Get(Device, "similarity_cross_entropy_gradients", "similarity_gradients_bf16"),
+        (MatMulPrecision.Tf32, true) => CudaKernels.Get(Device, "similarity_cross_entropy_gradients", "similarity_gradients_tf32"),
+        _ => CudaKernels.Get(Device, "similarity_cross_entropy_gradients", "similarity_gradients_f32"),
+    };
+
+    /// <summary>Adds CROSSALIGN_SIMILARITY_PARAMETERS.</summary>
+    public void AddProblem(ref KernelArguments arguments)
+    {
+        arguments.Add(Flags);
+        arguments.Add(RowCount);
+        arguments.Add(ImageCount);
+        arguments.AddAddress(Values);
+        arguments.Add(_targets);
+        arguments.Add(_rowWeights);
+        arguments.Add(_captionGroups);
+        arguments.Add(_imageGroups);
+        arguments.AddAddress(_address + (nint)Plan.RowSide);
+        arguments.Add(Plan.RowStride);
+        arguments.AddAddress(_address + (nint)Plan.ColumnSide);
+        arguments.Add(Plan.ColumnStride);
+    }
+
+    /// <summary>The kept logits of a super-tile, or 0.</summary>
+    public nint Kept(int firstRow, int firstColumn) => !Plan.KeepsTiles ? 0
+        : _address + (nint)(Plan.Kept + ((((long)firstRow * ColumnCount) + firstColumn) * sizeof(float)));
+
+    /// <summary>Some lines of a side as the products take them: as they lie, or packed into the workspace.</summary>
+    /// <param name="source">The side's embeddings.</param>
+    /// <param name="first">First line.</param>
+    /// <param name="count">Lines.</param>
+    /// <param name="width">Of the prefix.</param>
+    /// <param name="isImages">Which side: each has a place of its own.</param>
+    public CudaSimilarityOperand Operand(in Tensor source, int first, int count, int width, bool isImages)
+    {
+        nint address = source.Address + (nint)((long)first * E * DType.ByteSize());
+        int size = ElementType.ByteSize();
+        if (DType == ElementType && address % 16 == 0 && (long)E * size % 16 == 0 && (long)width * size % 16 == 0)
+        {
+            return new CudaSimilarityOperand(address, E);
+        }
+
+        nint packed = _address + (nint)(isImages ? Plan.Images : Plan.Captions);
+        int stride = CudaSimilarityPlan.PackedStride(width);
+        CudaMatMul.Pack(Device, DType, ElementType, address, packed, 0, (count, width), E, stride);
+        return new CudaSimilarityOperand(packed, stride);
+    }
+}

@@ -1,0 +1,166 @@
+namespace CrossAlign.Kernels.Cuda;
+
+/// <summary>
+/// How a fused loss is cut up on a CUDA device: the super-tile's extent, whether logits are kept, and where everything lies in the
+/// workspace (offsets in bytes). The products' partial sums lie in the device's scratch and are part of the budget.
+/// </summary>
+internal sealed class CudaSimilarityPlan
+{
+    /// <summary>What the products take of the device's scratch at most: the partial sums of <see cref="CudaMatMul"/>'s splits (14 MiB).</summary>
+    public const long ScratchByteCount = 16L << 20;
+
+    /// <summary>Rows and columns of a block's tile, as in tile_product.cuh.</summary>
+    public const int BlockTile = 128;
+
+    /// <summary>How many doubles the kernels keep of a call, as in similarity_cross_entropy_lines.cu.</summary>
+    public const int NumberCount = 8;
+
+    // 32 x 32 blocks: nine waves and a half on an A100. The step is half a block's tile, so that small budgets are used up, too.
+    private const int MaxTile = 4096;
+    private const int TileStep = 64;
+    private const long Alignment = 256;
+
+    // As in similarity.cuh: arrays of a side, and kinds of partials of a tile's lines.
+    private const int PlainArrays = 6;
+    private const int ArraysWithThreshold = 7;
+    private const int AllArrays = 9;
+    private const int AllPartials = 7;
+    private const int SigmoidPartials = 2;
+    private const int RowPartials = 4;
+    private const int ColumnPartials = 5;
+
+    private readonly SimilarityCrossEntropyOptions _options;
+    private readonly int _rows;
+    private readonly int _columns;
+    private readonly int _width;
+
+    /// <summary>Plans for at most these sizes.</summary>
+    /// <exception cref="ArgumentException">The budget is too small.</exception>
+    public CudaSimilarityPlan(SimilarityCrossEntropyOptions options, int rows, int images, int extras, int width)
+    {
+        _options = options;
+        _rows = rows;
+        _columns = images + extras;
+        _width = width;
+        long budget = checked(options.MemoryBudgetBytes + (32L * Math.Max(rows, _columns))) - ScratchByteCount;
+        TileCapacity = MaxTile;
+        while (TileCapacity > TileStep && Lay() > budget)
+        {
+            TileCapacity -= TileStep;
+        }
+
+        // Forward and backward of a softmax need the similarities twice; where all of them fit they are kept.
+        KeepsTiles = options.Objective == SimilarityCrossEntropyObjective.Softmax;
+        KeepsTiles = KeepsTiles && Lay() <= budget;
+        ByteCount = Lay();
+        if (ByteCount > budget)
+        {
+            throw new ArgumentException(
+                $"MemoryBudgetBytes is {options.MemoryBudgetBytes}; {rows} rows and {_columns} columns need {ByteCount - budget + options.MemoryBudgetBytes} at least.",
+                nameof(options));
+        }
+    }
+
+    /// <summary>The most rows and columns of a super-tile.</summary>
+    public int TileCapacity { get; private set; }
+
+    /// <summary>Whether the logits of all super-tiles are kept between the two passes.</summary>
+    public bool KeepsTiles { get; }
+
+    /// <summary>Bytes of the workspace.</summary>
+    public long ByteCount { get; }
+
+    /// <summary>Floats from one array of the rows' side to the next.</summary>
+    public int RowStride { get; private set; }
+
+    /// <summary>Floats from one array of the columns' side to the next.</summary>
+    public int ColumnStride { get; private set; }
+
+    public long Values { get; private set; }
+
+    public long Numbers { get; private set; }
+
+    public long RowSide { get; private set; }
+
+    public long ColumnSide { get; private set; }
+
+    public long RowTerms { get; private set; }
+
+    public long ColumnTerms { get; private set; }
+
+    public long RowInner { get; private set; }
+
+    public long ColumnInner { get; private set; }
+
+    public long RowPartialsOffset { get; private set; }
+
+    public long ColumnPartialsOffset { get; private set; }
+
+    public long Captions { get; private set; }
+
+    public long Images { get; private set; }
+
+    public long Tile { get; private set; }
+
+    public long Kept { get; private set; }
+
+    /// <summary>The first row or column of a piece of a side; pieces are as even as half tiles allow.</summary>
+    /// <param name="count">Rows or columns of the side.</param>
+    /// <param name="piece">0 to <see cref="Pieces"/>.</param>
+    /// <returns>Where it starts.</returns>
+    public int PieceStart(int count, int piece)
+    {
+        int pieces = Math.Max(1, Pieces(count));
+        int length = (((count + pieces - 1) / pieces) + TileStep - 1) / TileStep * TileStep;
+        return (int)Math.Min(count, (long)length * piece);
+    }
+
+    /// <summary>Into how many pieces a side is cut.</summary>
+    /// <param name="count">Rows or columns of the side.</param>
+    /// <returns>The number.</returns>
+    public int Pieces(int count) => (count + TileCapacity - 1) / TileCapacity;
+
+    /// <summary>Elements from row to row of packed embeddings: whole 16-byte pieces in either type.</summary>
+    /// <param name="width">Of the prefix.</param>
+    /// <returns>The stride.</returns>
+    public static int PackedStride(int width) => (width + 7) / 8 * 8;
+
+    private long Lay()
+    {
+        bool sigmoid = _options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
+        bool smoothing = _options.LabelSmoothing > 0;
+        int arrays = smoothing ? AllArrays : _options.FalseNegativeMargin is not null ? ArraysWithThreshold : PlainArrays;
+        int tileRows = Math.Min(TileCapacity, (_rows + TileStep - 1) / TileStep * TileStep);
+        int tileColumns = Math.Min(TileCapacity, (_columns + TileStep - 1) / TileStep * TileStep);
+        long rowPartials = sigmoid ? SigmoidPartials : smoothing ? AllPartials : RowPartials;
+        long columnPartials = sigmoid ? 0 : smoothing ? AllPartials : ColumnPartials;
+        bool severalPrefixes = _options.Prefixes.Count > 1;
+        RowStride = (_rows + 7) / 8 * 8;
+        ColumnStride = (_columns + 7) / 8 * 8;
+        long offset = 0;
+        Values = Take(16 * sizeof(float), ref offset);
+        Numbers = Take(NumberCount * sizeof(double), ref offset);
+        RowSide = Take((long)arrays * RowStride * sizeof(float), ref offset);
+        ColumnSide = Take((long)arrays * ColumnStride * sizeof(float), ref offset);
+        RowTerms = Take((long)_rows * sizeof(double), ref offset);
+
+        // The sigmoid's terms of the bias's gradient are the rows', too.
+        ColumnTerms = Take((long)(sigmoid ? Math.Max(_rows, _columns) : _columns) * sizeof(double), ref offset);
+        RowInner = Take(severalPrefixes ? (long)_rows * sizeof(double) : 0, ref offset);
+        ColumnInner = Take(severalPrefixes ? (long)_columns * sizeof(double) : 0, ref offset);
+        RowPartialsOffset = Take(rowPartials * CudaKernels.Blocks(tileColumns, BlockTile) * TileCapacity * sizeof(float), ref offset);
+        ColumnPartialsOffset = Take(columnPartials * CudaKernels.Blocks(tileRows, BlockTile) * TileCapacity * sizeof(float), ref offset);
+        Captions = Take((long)tileRows * PackedStride(_width) * sizeof(float), ref offset);
+        Images = Take((long)tileColumns * PackedStride(_width) * sizeof(float), ref offset);
+        Tile = Take((long)tileRows * tileColumns * sizeof(float), ref offset);
+        Kept = Take(KeepsTiles ? (long)_rows * _columns * sizeof(float) : 0, ref offset);
+        return offset;
+    }
+
+    private static long Take(long byteCount, ref long offset)
+    {
+        long taken = offset;
+        offset = checked(offset + ((byteCount + Alignment - 1) / Alignment * Alignment));
+        return taken;
+    }
+}
