@@ -1,4 +1,5 @@
 using CrossAlign.Kernels.Cpu;
+using CrossAlign.Kernels.Cpu.Products;
 using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
 
@@ -12,6 +13,12 @@ namespace CrossAlign.Kernels;
 /// <remarks>Source of the blocking: K. Goto, R. van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008.</remarks>
 public static class MatMul
 {
+    /// <summary>
+    /// Why <see cref="MatMulPrecision.BFloat16"/> is formed as float32 products of rounded operands on the processor: it has no AVX512_BF16, or
+    /// the kernel could not be used. Null where the processor's own bfloat16 products are used.
+    /// </summary>
+    public static string? BFloat16UnavailableReason => BFloat16Products.UnavailableReason;
+
     /// <summary>Multiplies. No rows or columns are allowed; then nothing is done. K = 0 gives zeros (or leaves the output as it is with <paramref name="accumulate"/>).</summary>
     /// <param name="a">(M, K), or (K, M) with <see cref="MatMulLayout.TN"/>; float32 or bfloat16.</param>
     /// <param name="b">(K, N), or (N, K) with <see cref="MatMulLayout.NT"/>; float32 or bfloat16.</param>

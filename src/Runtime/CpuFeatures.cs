@@ -18,4 +18,7 @@ public static class CpuFeatures
     /// <param name="tier">The tier.</param>
     /// <returns>True for the tier in use and all below it.</returns>
     public static bool Supports(SimdTier tier) => tier <= Tier;
+
+    /// <summary>Whether the processor multiplies pairs of bfloat16 (AVX512_BF16) and 512-bit vectors are in use.</summary>
+    public static bool HasBFloat16Products { get; } = Avx512F.IsSupported && X86Base.CpuId(7, 0).Eax >= 1 && (X86Base.CpuId(7, 1).Eax & (1 << 5)) != 0;
 }

@@ -9,6 +9,6 @@ public enum MatMulPrecision
     /// <summary>Rounded to TF32 (10 bits of fraction) by the tensor cores of a CUDA device; the processor refuses it.</summary>
     Tf32,
 
-    /// <summary>Rounded to bfloat16 (7 bits of fraction). On the processor their products are formed in float32.</summary>
+    /// <summary>Rounded to bfloat16 (7 bits of fraction). On the processor their products are formed by AVX512_BF16 where it is there, else in float32.</summary>
     BFloat16,
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using CrossAlign.Kernels.Cpu.Products;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels.Tests.Harness;
@@ -34,29 +35,45 @@ public sealed partial class SimdTierTests
 
     [Theory(SkipTestWithoutData = true)]
     [MemberData(nameof(LowerTiers))]
-    public async Task EveryCpuOperationPassesItsTestsAtALowerTier(SimdTier tier, string variable)
+    public Task EveryCpuOperationPassesItsTestsAtALowerTier(SimdTier tier, string variable)
     {
-        string assembly = typeof(SimdTierTests).Assembly.Location;
         int classes = typeof(SimdTierTests).Assembly.GetTypes().Count(
             t => t.Name.StartsWith("Cpu", StringComparison.Ordinal) && t.Name.EndsWith("Tests", StringComparison.Ordinal) && !t.IsAbstract);
+        return RunChildAsync(tier.ToString(), ["*.Cpu*"], classes, new() { [variable] = "0", [ExpectedTierVariable] = tier.ToString() });
+    }
+
+    /// <summary>Products of bfloat16 pairs as the processor's own instruction forms them, done in C#: the same path on any processor.</summary>
+    [Fact]
+    public Task ProductsPassTheirTestsWithPairsOfBFloat16() => RunChildAsync(
+        BFloat16Products.Variable,
+        ["*.CpuMatMulTests", "*.CpuLinearTests", "*.CpuPatchEmbeddingTests", "*.BFloat16TileTests"],
+        4,
+        new() { [BFloat16Products.Variable] = "software" });
+
+    private static async Task RunChildAsync(string name, string[] filters, int classes, Dictionary<string, string> environment)
+    {
         string program = Environment.ProcessPath!;
         ProcessStartInfo start = new(program) { RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         if (Path.GetFileNameWithoutExtension(program) == "dotnet")
         {
-            start.ArgumentList.Add(assembly);
+            start.ArgumentList.Add(typeof(SimdTierTests).Assembly.Location);
         }
 
         foreach (string argument in (string[])
             [
-                "--filter-class", "*.Cpu*", "--filter-not-trait", "Speed=Slow", "--minimum-expected-tests", classes.ToString(CultureInfo.InvariantCulture),
-                "--no-ansi", "--no-progress", "--auto-reporters", "off", "--results-directory", Path.Combine(Path.GetTempPath(), $"crossalign-{tier}-{Environment.ProcessId}"),
+                .. filters.SelectMany(f => (string[])["--filter-class", f]),
+                "--filter-not-trait", "Speed=Slow", "--minimum-expected-tests", classes.ToString(CultureInfo.InvariantCulture),
+                "--no-ansi", "--no-progress", "--auto-reporters", "off", "--results-directory", Path.Combine(Path.GetTempPath(), $"crossalign-{name}-{Environment.ProcessId}"),
             ])
         {
             start.ArgumentList.Add(argument);
         }
 
-        start.Environment[variable] = "0";
-        start.Environment[ExpectedTierVariable] = tier.ToString();
+        foreach ((string variable, string value) in environment)
+        {
+            start.Environment[variable] = value;
+        }
+
         using Process child = Process.Start(start)!;
         using CancellationTokenSource limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(s_limit);
@@ -73,11 +90,11 @@ public sealed partial class SimdTierTests
         }
 
         string said = await output + await errors;
-        Assert.True(child.ExitCode == 0, $"Tier {tier} ({variable}=0) failed with exit code {child.ExitCode}:{Environment.NewLine}{said}");
+        Assert.True(child.ExitCode == 0, $"{name} failed with exit code {child.ExitCode}:{Environment.NewLine}{said}");
         Match succeeded = SucceededLine().Match(said);
         Assert.True(
             succeeded.Success && int.Parse(succeeded.Groups[1].ValueSpan, CultureInfo.InvariantCulture) >= classes,
-            $"Tier {tier} ran too few tests:{Environment.NewLine}{said}");
+            $"{name} ran too few tests:{Environment.NewLine}{said}");
     }
 
     [GeneratedRegex(@"succeeded: (\d+)")]

@@ -41,6 +41,7 @@ internal static unsafe class BlockedProduct
         state.RightPanels = (float*)scratch;
         state.Slots = new ScratchSlots(state.RightPanels + state.RightFloats, state.SlotFloats, device.Workers.ThreadCount);
         delegate*<int, void*, void> pack = SimdKernel.For<PackKernel>(DType.Float32);
+        delegate*<int, void*, void> pair = SimdKernel.For<PairKernel>(DType.Float32);
         delegate*<int, void*, void> multiply = SimdKernel.For<MultiplyKernel>(DType.Float32);
         for (int column = 0; column < product.Columns; column += state.ChunkColumns)
         {
@@ -48,13 +49,18 @@ internal static unsafe class BlockedProduct
             state.Columns = Math.Min(state.ChunkColumns, product.Columns - column);
             int packTasks = product.RightTransposed ? Panels.Blocks(product.Depth, state.PackDepth) : Panels.Blocks(state.Columns, state.PackColumns);
             device.Workers.Run(packTasks, pack, &state);
+            if (state.Pairs)
+            {
+                device.Workers.Run(state.DepthBlocks * Panels.Blocks(state.Columns, state.PairColumns), pair, &state);
+            }
+
             device.Workers.Run(state.RowBlocks * Panels.Blocks(state.Columns, state.TaskColumns), multiply, &state);
         }
     }
 
     private static State Plan(in Product product)
     {
-        State state = new() { Product = product };
+        State state = new() { Product = product, Pairs = product.Round && BFloat16Products.Mode != BFloat16Mode.None };
         SimdKernel.For<PlanKernel>(DType.Float32)(0, &state);
         return state;
     }
@@ -74,6 +80,10 @@ internal static unsafe class BlockedProduct
         public int RowBlocks;
         public int DepthBlocks;
         public bool PackLeft;
+
+        // Whether the panels hold pairs of bfloat16; how many columns a task pairs up.
+        public bool Pairs;
+        public int PairColumns;
 
         // An odd multiple of 16, so that the panels do not compete for the same places in the first-level cache while they are filled.
         public int LeftPanelDepth;
@@ -103,6 +113,7 @@ internal static unsafe class BlockedProduct
             s->RightFloats = ((long)s->ChunkColumns * depth + 15) / 16 * 16;
             s->PackColumns = width * Panels.Blocks(PackFloats, (long)depth * width);
             s->PackDepth = Panels.Blocks(PackFloats, s->ChunkColumns);
+            s->PairColumns = width * Panels.Blocks(PackFloats, (long)Panels.Blocks(depth, s->DepthBlocks) * width);
 
             // Rows of a task: fewer where the packed columns stay in the second-level cache anyway, else as many as a sweep of them
             // from further away is worth; then fewer columns where that leaves few tasks.
@@ -167,6 +178,26 @@ internal static unsafe class BlockedProduct
         }
     }
 
+    private readonly struct PairKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            State* s = (State*)state;
+            int depth = s->Product.Depth;
+            int block = task % s->DepthBlocks;
+            int first = task / s->DepthBlocks * s->PairColumns;
+            int last = Math.Min(first + s->PairColumns, s->Columns);
+            int start = (int)((long)depth * block / s->DepthBlocks);
+            int end = (int)((long)depth * (block + 1) / s->DepthBlocks);
+            for (int column = first; column < last; column += Panels<TVector>.RightWidth)
+            {
+                PairPanels<TVector>.Pair(s->RightPanels + ((nint)column * depth) + ((nint)start * Panels<TVector>.RightWidth), Panels<TVector>.RightWidth, end - start);
+            }
+        }
+    }
+
     private readonly struct MultiplyKernel : ISimdKernel
     {
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -222,6 +253,10 @@ internal static unsafe class BlockedProduct
                     leftRowStride = 1;
                     leftDepthStride = Panels<TVector>.LeftWidth;
                     leftPanelStride = s->LeftPanelDepth;
+                    for (int row = 0; s->Pairs && row < rows; row += Panels<TVector>.LeftWidth)
+                    {
+                        PairPanels<TVector>.Pair(left + (row * leftPanelStride), Panels<TVector>.LeftWidth, depth);
+                    }
                 }
 
                 // A group of panels of the right operand stays in the second-level cache, a panel of the left one in the first.
@@ -234,19 +269,20 @@ internal static unsafe class BlockedProduct
                         int tileRows = Math.Min(Panels<TVector>.LeftWidth, rows - row);
                         for (int column = groupStart; column < groupEnd; column += Panels<TVector>.RightWidth)
                         {
-                            MicroKernel<TVector>.Run(
-                                left + (row * leftPanelStride),
-                                leftRowStride,
-                                leftDepthStride,
-                                s->RightPanels + ((nint)(firstColumn + column) * p.Depth) + ((nint)start * Panels<TVector>.RightWidth),
-                                depth,
-                                c + (row * columnCount) + column,
-                                columnCount,
-                                tileRows,
-                                Math.Min(Panels<TVector>.RightWidth, columns - column),
-                                p.Alpha,
-                                accumulate,
-                                bias == null ? null : bias + column);
+                            float* leftPanel = left + (row * leftPanelStride);
+                            float* rightPanel = s->RightPanels + ((nint)(firstColumn + column) * p.Depth) + ((nint)start * Panels<TVector>.RightWidth);
+                            float* tile = c + (row * columnCount) + column;
+                            float* tileBias = bias == null ? null : bias + column;
+                            int tileColumns = Math.Min(Panels<TVector>.RightWidth, columns - column);
+                            if (s->Pairs)
+                            {
+                                PairPanels<TVector>.MultiplyTile(leftPanel, rightPanel, depth, tile, columnCount, tileRows, tileColumns, p.Alpha, accumulate, tileBias);
+                            }
+                            else
+                            {
+                                MicroKernel<TVector>.Run(
+                                    leftPanel, leftRowStride, leftDepthStride, rightPanel, depth, tile, columnCount, tileRows, tileColumns, p.Alpha, accumulate, tileBias);
+                            }
                         }
                     }
                 }

@@ -43,7 +43,7 @@ internal static unsafe class SplitDepthProduct
 
     private static State Plan(CpuDevice device, in Product product)
     {
-        State state = new() { Product = product };
+        State state = new() { Product = product, Pairs = product.Round && BFloat16Products.Mode != BFloat16Mode.None };
         SimdKernel.For<PlanKernel>(DType.Float32)(0, &state);
         state.PartialFloats = (nint)(((long)product.Rows * product.Columns + 15) / 16 * 16);
         state.MergeRows = Math.Max(1, MergeFloats / product.Columns);
@@ -60,6 +60,9 @@ internal static unsafe class SplitDepthProduct
         public nint SlotFloats;
         public int BlockDepth;
         public int MergeRows;
+
+        // Whether the panels hold pairs of bfloat16.
+        public bool Pairs;
     }
 
     private readonly struct PlanKernel : ISimdKernel
@@ -103,10 +106,28 @@ internal static unsafe class SplitDepthProduct
                     (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, 1, left, depth, p.Round);
                 Panels<TVector>.PackRightPart(
                     (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, 1, right, depth, p.Round);
-                Panels<TVector>.Multiply(left, right, p.Rows, p.Columns, depth, partial, p.Columns, accumulate: k > first);
+                if (s->Pairs)
+                {
+                    PairAll<TVector>(left, Panels<TVector>.LeftWidth, p.Rows, depth);
+                    PairAll<TVector>(right, Panels<TVector>.RightWidth, p.Columns, depth);
+                    PairPanels<TVector>.Multiply(left, right, p.Rows, p.Columns, depth, partial, p.Columns, accumulate: k > first);
+                }
+                else
+                {
+                    Panels<TVector>.Multiply(left, right, p.Rows, p.Columns, depth, partial, p.Columns, accumulate: k > first);
+                }
             }
 
             s->Slots.GiveBack(slot);
+        }
+
+        private static void PairAll<TVector>(float* panels, int width, int lanes, int depth)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            for (int lane = 0; lane < lanes; lane += width)
+            {
+                PairPanels<TVector>.Pair(panels + ((nint)lane * depth), width, depth);
+            }
         }
     }
 
