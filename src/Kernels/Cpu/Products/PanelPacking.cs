@@ -15,6 +15,9 @@ internal static unsafe class PanelPacking<TVector>
     // So many k of eight lanes are turned before the next eight: what a panel gets stays in the first-level cache meanwhile.
     private const int TransposedDepth = 64;
 
+    // How many k ahead a copied row is asked for.
+    private const int PrefetchedRows = 4;
+
     /// <summary>Packs lanes into panels.</summary>
     /// <param name="source">Element (lane, k) lies at <c>source[lane * stride + k]</c>, or at <c>source[k * stride + lane]</c> if <paramref name="lanesContiguous"/>.</param>
     /// <param name="dtype">Float32 or BFloat16.</param>
@@ -120,6 +123,12 @@ internal static unsafe class PanelPacking<TVector>
             float* destination = panels + ((nint)k * 6);
             while (index < end)
             {
+                // A row of k is far from the next, often on another page, where the processor does not look ahead by itself.
+                if (Sse.IsSupported)
+                {
+                    Sse.Prefetch0((byte*)source + ((index + (PrefetchedRows * stride)) * TElement.ByteSize));
+                }
+
                 // Lanes 0 to 3 and 2 to 5: the middle two are written twice.
                 (TElement.Load<Float128>(source, index).Value * factors).Store(destination);
                 (TElement.Load<Float128>(source, index + 2).Value * factors).Store(destination + 2);

@@ -19,7 +19,7 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            TVector.Store(a * SimdMath.Exp(TVector.SelectLess(threshold, x, masked, x) - max), row + j);
+            TVector.Store(a * SimdMath.ExpNonPositive(TVector.SelectLess(threshold, x, masked, x) - max), row + j);
         }
     }
 
@@ -35,7 +35,7 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         {
             TVector x = TVector.Load(row + j);
             x = TVector.SelectLess(TVector.Load(thresholds + j), x, masked, x);
-            TVector.Store(TVector.Load(b + j) * SimdMath.Exp(x - TVector.Load(max + j)), row + j);
+            TVector.Store(TVector.Load(b + j) * SimdMath.ExpNonPositive(x - TVector.Load(max + j)), row + j);
         }
     }
 
@@ -55,8 +55,8 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
             TVector x = TVector.Load(row + j);
             TVector forRow = TVector.SelectLess(threshold, x, masked, x);
             TVector forColumn = TVector.SelectLess(TVector.Load(thresholds + j), x, masked, x);
-            TVector g = TVector.Load(b + j) * SimdMath.Exp(forColumn - TVector.Load(columnMax + j));
-            TVector.Store(TVector.MultiplyAdd(a, SimdMath.Exp(forRow - max), g), row + j);
+            TVector g = TVector.Load(b + j) * SimdMath.ExpNonPositive(forColumn - TVector.Load(columnMax + j));
+            TVector.Store(TVector.MultiplyAdd(a, SimdMath.ExpNonPositive(forRow - max), g), row + j);
         }
     }
 
@@ -121,7 +121,7 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            TVector t = SimdMath.Exp(TVector.Zero - TVector.Abs(x));
+            TVector t = SimdMath.ExpNonPositive(TVector.Zero - TVector.Abs(x));
             TVector larger = one / (one + t);
             TVector sigmoid = TVector.SelectLess(x, TVector.Zero, t * larger, larger);
             losses += TVector.SelectLess(TVector.Zero, x, x, TVector.Zero) + SimdMath.LogOnePlus(t);

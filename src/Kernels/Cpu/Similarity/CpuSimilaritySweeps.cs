@@ -6,6 +6,7 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 /// <summary>
 /// The epilogue of a super-tile: short sweeps over a part of one row of it, which lies in the first-level cache. A variant of the loss is
 /// a sweep or a line of one. Whatever decides what takes part is computed the same way, to the bit, in both passes.
+/// So a maximum is never below a participant, and no exponential has a positive argument.
 /// </summary>
 /// <typeparam name="TVector">The vector width; <see cref="FloatScalar"/> for the columns that fill no vector.</typeparam>
 internal static unsafe class CpuSimilaritySweeps<TVector>
@@ -93,7 +94,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         {
             TVector x = TVector.Load(row + j);
             x = TVector.SelectLess(thresholds, x, masked, x);
-            sum += SimdMath.Exp(x - maxima);
+            sum += SimdMath.ExpNonPositive(x - maxima);
         }
 
         return TVector.Sum(sum);
@@ -146,7 +147,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             {
                 TVector x = TVector.Load(at);
                 x = TVector.SelectLess(threshold, x, masked, x);
-                sums += SimdMath.Exp(x - maxima);
+                sums += SimdMath.ExpNonPositive(x - maxima);
             }
 
             TVector.Store(maxima, max + j);
@@ -210,8 +211,8 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             TVector a = TVector.Load(max + j);
             TVector b = TVector.Load(moreMax + j);
             TVector m = TVector.SelectLess(a, b, b, a);
-            TVector total = TVector.Load(sum + j) * SimdMath.Exp(a - m);
-            total = TVector.MultiplyAdd(TVector.Load(moreSum + j), SimdMath.Exp(b - m), total);
+            TVector total = TVector.Load(sum + j) * SimdMath.ExpNonPositive(a - m);
+            total = TVector.MultiplyAdd(TVector.Load(moreSum + j), SimdMath.ExpNonPositive(b - m), total);
             TVector.Store(m, max + j);
             TVector.Store(total, sum + j);
         }
