@@ -1,6 +1,8 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using Spectre.Console;
 
@@ -15,9 +17,17 @@ internal static class DataCommand
         album.SetAction((parsed, cancellation) => Task.FromResult(PrepareAlbum(parsed, cancellation)));
         Command shapes = new("shapes", "Drawn scenes with composed captions in five languages. Needs nothing.");
         shapes.SetAction((parsed, _) => Task.FromResult(ShowShapes(parsed)));
+        Argument<string> name = new("name") { Description = "ORGANISATION/NAME, such as intfloat/multilingual-e5-small; @REVISION behind it for a branch, tag or commit." };
+        Command model = new(
+            "model",
+            "A checkpoint of the public model hub: safetensors, tokenizer, preprocessor. Kept in the cache and named ORGANISATION/NAME wherever a model is taken. HF_ENDPOINT, HF_TOKEN.")
+        {
+            name,
+        };
+        model.SetAction((parsed, cancellation) => FetchModelAsync(parsed, parsed.GetValue(name)!, cancellation));
         Command list = new("list", "What there is, and whether it is prepared.");
         list.SetAction((parsed, _) => Task.FromResult(List(parsed)));
-        return new Command("data", "Fetch, check and prepare data.") { album, shapes, list };
+        return new Command("data", "Fetch, check and prepare data.") { album, shapes, model, list };
     }
 
     /// <summary>Shows how far a preparation has come.</summary>
@@ -108,12 +118,52 @@ internal static class DataCommand
         return CommandLine.Success;
     }
 
+    private static async Task<int> FetchModelAsync(ParseResult parsed, string name, CancellationToken cancellation)
+    {
+        Terminal terminal = Terminal.Of(parsed);
+        HubModelName parsedName = WrongInvocationException.Guard(() => HubModelName.Parse(name));
+        HubOptions options = WrongInvocationException.Guard(HubOptions.FromEnvironment);
+        Stopwatch watch = Stopwatch.StartNew();
+        HubModel model = await HubModels.FetchAsync(parsedName, parsed.GetValue(GlobalOptions.Cache)?.FullName, options, Progress(terminal), cancellation).ConfigureAwait(false);
+        terminal.ClearLive();
+        if (model.Warning.Length > 0)
+        {
+            terminal.Say($"warning: {model.Warning}");
+        }
+
+        if (terminal.IsJson)
+        {
+            WriteJson(terminal, json => WriteModel(json, model));
+            return CommandLine.Success;
+        }
+
+        double seconds = Math.Max(watch.Elapsed.TotalSeconds, 1e-3);
+        string how = model.FetchedByteCount == 0
+            ? "all of it was in the cache"
+            : string.Create(CultureInfo.InvariantCulture, $"{model.FetchedByteCount / 1e6:F1} MB fetched in {seconds:F1} s ({model.FetchedByteCount / 1e6 / seconds:F1} MB/s), sizes and checksums as the hub says");
+        terminal.Say($"{model.Name} at commit {model.Commit}: {how}");
+        terminal.Say($"licence: {(model.Licence.Length == 0 ? "not stated" : model.Licence)}");
+        terminal.Say(string.Create(CultureInfo.InvariantCulture, $"in {model.Folder} ({model.ByteCount / 1e6:F1} MB)"));
+        return CommandLine.Success;
+    }
+
+    private static void WriteModel(Utf8JsonWriter json, HubModel model)
+    {
+        json.WriteString("name", model.Name.ToString());
+        json.WriteString("commit", model.Commit);
+        json.WriteString("folder", model.Folder);
+        json.WriteNumber("byteCount", model.ByteCount);
+        json.WriteNumber("fetchedByteCount", model.FetchedByteCount);
+        json.WriteString("licence", model.Licence);
+    }
+
     private static int List(ParseResult parsed)
     {
         Terminal terminal = Terminal.Of(parsed);
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         bool prepared = PhotoAlbum.IsPrepared(cache);
         string folder = PhotoAlbum.Folder(cache);
+        IReadOnlyList<HubModel> models = HubModels.List(cache);
         if (terminal.IsJson)
         {
             WriteJson(terminal, json =>
@@ -129,13 +179,28 @@ internal static class DataCommand
                 json.WriteBoolean("prepared", true);
                 json.WriteEndObject();
                 json.WriteEndArray();
+                json.WriteStartArray("models");
+                foreach (HubModel model in models)
+                {
+                    json.WriteStartObject();
+                    WriteModel(json, model);
+                    json.WriteEndObject();
+                }
+
+                json.WriteEndArray();
             });
             return CommandLine.Success;
         }
 
-        terminal.Write(new Table().Border(TableBorder.Simple).AddColumns("name", "state", "where")
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("name", "state", "where")
             .AddRow(PhotoAlbum.Name, prepared ? "prepared" : "not prepared: crossalign data photo-album", Markup.Escape(folder))
-            .AddRow(ShapesDataSet.Name, "built in", "drawn when it is used"));
+            .AddRow(ShapesDataSet.Name, "built in", "drawn when it is used");
+        foreach (HubModel model in models)
+        {
+            table.AddRow(Markup.Escape(model.Name.ToString()), string.Create(CultureInfo.InvariantCulture, $"model, {model.ByteCount / 1e6:F1} MB"), Markup.Escape(model.Folder));
+        }
+
+        terminal.Write(table);
         return CommandLine.Success;
     }
 

@@ -1,4 +1,5 @@
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
@@ -11,8 +12,8 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Models.Experiments;
 
 /// <summary>
-/// A model as a person names it: a published checkpoint folder, an exported folder, a run, or one checkpoint of a run. Knows what
-/// the folder declares about texts.
+/// A model as a person names it: a published checkpoint folder, an exported folder, a run, one checkpoint of a run, or
+/// <c>ORGANISATION/NAME</c> of the public hub, fetched before. Knows what the folder declares about texts and pictures.
 /// </summary>
 public sealed class ModelSource
 {
@@ -49,7 +50,7 @@ public sealed class ModelSource
     public int? MaxTokens => Config?.Tokenizer.MaxTokens;
 
     /// <summary>Looks at a folder; weights are not read yet.</summary>
-    /// <param name="path">A run, a checkpoint of one, an exported folder or a published checkpoint.</param>
+    /// <param name="path">A run, a checkpoint of one, an exported folder, a published checkpoint, or the name of a model that was fetched.</param>
     /// <param name="cache">The value of <c>--cache</c>, or null.</param>
     /// <returns>What it is.</returns>
     /// <exception cref="UserErrorException">There is no such folder, or the run has no checkpoint.</exception>
@@ -59,7 +60,10 @@ public sealed class ModelSource
         string folder = Path.GetFullPath(path);
         if (!Directory.Exists(folder))
         {
-            throw new UserErrorException($"there is no model folder '{path}'", "give a folder that train or export wrote, or a published checkpoint");
+            folder = !HubModelName.TryParse(path, out HubModelName? name)
+                ? throw new UserErrorException($"there is no model folder '{path}'", "give a folder that train or export wrote, or a published checkpoint")
+                : HubModels.Find(name, cache)?.Folder
+                ?? throw new UserErrorException($"there is no model folder '{path}', and no model of that name was fetched", $"give a folder, or fetch it: crossalign data model {path}");
         }
 
         RunFolder run = new(folder);
