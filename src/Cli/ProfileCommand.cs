@@ -29,16 +29,25 @@ internal static class ProfileCommand
         Option<double> seconds = new("--seconds") { Description = "How long to time one size and form; at least one call.", DefaultValueFactory = _ => 2 };
         Option<bool> noNaive = new("--no-naive") { Description = "Leave the naive loss out." };
         Option<DirectoryInfo> output = new("--out") { Description = "Where profile.html, .json and .csv go.", DefaultValueFactory = _ => new DirectoryInfo("profile") };
+        Option<bool> kernels = new("--kernels") { Description = "Instead, count what each CUDA kernel costs on the emulated device, and what follows for an A100 and an H100." };
+        Option<int> tokens = new("--kernel-tokens") { Description = "Rows of activations for --kernels.", DefaultValueFactory = _ => KernelProfileCases.DefaultTokens };
+        Option<FileInfo?> markdown = new("--markdown") { Description = "A document whose table of kernels --kernels replaces, as docs/kernels.md." };
+        Validate(tokens, v => v is >= 1 and <= 65_536, "--kernel-tokens takes 1 to 65536");
         Validate(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
         Validate(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
         Command command = new("profile", "Measure the loss at several sizes, and take a training step apart.")
         {
-            batchSizes, widths, precisions, variants, ops, steps, seconds, noNaive, output,
+            batchSizes, widths, precisions, variants, ops, steps, seconds, noNaive, output, kernels, tokens, markdown,
         };
         config.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.Run(
             () =>
             {
+                if (parsed.GetValue(kernels))
+                {
+                    return KernelProfileView.Run(Terminal.Of(parsed), parsed.GetValue(tokens), parsed.GetValue(markdown), cancellation);
+                }
+
                 LossProfileCase[] cases = WrongInvocationException.Guard(
                     () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!));
                 RunConfig? run = parsed.GetValue(steps) == 0 ? null : config.Read(parsed);

@@ -75,4 +75,29 @@ public sealed class ProfileCommandTests : IDisposable
         Assert.Contains(message, run.ErrorLines[0], StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.File("p")));
     }
+
+    [Fact]
+    public async Task KernelsAreCountedOnTheEmulatedDevice()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--kernels", "--kernel-tokens", "8", "--json");
+        Assert.Equal(0, run.ExitCode);
+        JsonElement report = JsonElement.Parse(run.Output);
+        Assert.Equal("crossalign/kernels/1", report.GetProperty("schema").GetString());
+        Assert.Contains("Nothing here was measured on a GPU", report.GetProperty("note").GetString(), StringComparison.Ordinal);
+        JsonElement norm = Assert.Single(
+            report.GetProperty("kernels").EnumerateArray(), k => k.GetProperty("kernel").GetString() == "layernorm_fwd_f32");
+        Assert.Equal(2, norm.GetProperty("blocks").GetInt64());
+        Assert.Equal(["A100", "H100"], norm.GetProperty("bounds").EnumerateArray().Select(b => b.GetProperty("gpu").GetString()));
+        Assert.All(norm.GetProperty("bounds").EnumerateArray(), b => Assert.True(b.GetProperty("lowerBoundMicroseconds").GetDouble() > 0));
+    }
+
+    [Theory]
+    [InlineData("--kernel-tokens", "0")]
+    [InlineData("--markdown", "no-such.md")]
+    public async Task AWrongInvocationOfKernelsExitsWithTwo(params string[] options)
+    {
+        Invocation run = await Invocation.RunAsync(["profile", "--kernels", .. options]);
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("error: ", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+    }
 }

@@ -144,6 +144,32 @@ internal sealed unsafe class Allocation : IDisposable
         IsAllInitialised = true;
     }
 
+    /// <summary>How many sectors of 32 bytes a launch that has ended, and was the last to touch this, has read or written.</summary>
+    public long TouchedSectorCount(int launch)
+    {
+        if (_preparedLaunch != launch)
+        {
+            return 0;
+        }
+
+        ulong tag = RaceTag.Launch(launch, 0);
+        int cells = 32 >> _cellShift;
+        long sectors = 0;
+        for (long first = 0; first < ByteCount >> _cellShift; first += cells)
+        {
+            long end = Math.Min(first + cells, (ByteCount >> _cellShift) + 1);
+            bool touched = false;
+            for (long i = first; i < end && !touched; i++)
+            {
+                touched = !RaceTag.IsStale(Writers[i], tag) || !RaceTag.IsStale(Readers[i], tag);
+            }
+
+            sectors += touched ? 1 : 0;
+        }
+
+        return sectors;
+    }
+
     public void Dispose()
     {
         NativeMemory.AlignedFree(Data);

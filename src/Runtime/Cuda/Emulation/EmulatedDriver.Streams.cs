@@ -517,6 +517,7 @@ public sealed unsafe partial class EmulatedDriver
             MaxInstructionsPerBlock = Options.MaxInstructionsPerBlock,
             Interleaving = Options.Interleaving,
             Arithmetic = Options.Arithmetic,
+            CountsFootprint = Options.CountsFootprint,
             WorkerCount = Options.WorkerCount == 0 ? Environment.ProcessorCount : Options.WorkerCount,
         };
         KernelCounters counters = launch.Run();

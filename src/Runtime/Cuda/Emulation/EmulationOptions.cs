@@ -53,6 +53,9 @@ public sealed record EmulationOptions
     /// <summary>Threads of the host that execute blocks; 0 for one a processor.</summary>
     public int WorkerCount { get; init; }
 
+    /// <summary>Whether <see cref="KernelCounters.FootprintSectorCount"/> is counted: a pass over the touched allocations after each launch.</summary>
+    public bool CountsFootprint { get; init; }
+
     /// <summary>Warp instructions after which a block is taken to be endless (error 702).</summary>
     public long MaxInstructionsPerBlock { get; init; } = 1L << 29;
 

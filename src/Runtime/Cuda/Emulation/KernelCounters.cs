@@ -45,6 +45,12 @@ public sealed class KernelCounters
     /// <summary>Multiplications and additions of the tensor cores, two a product.</summary>
     public long MmaOperationCount { get; set; }
 
+    /// <summary>Different sectors that a launch touches, over all launches: what memory must move where caches keep everything. 0 unless <see cref="EmulationOptions.CountsFootprint"/> is set.</summary>
+    public long FootprintSectorCount { get; set; }
+
+    /// <summary>The most shared memory that a block had, declared and asked for, in bytes.</summary>
+    public int SharedByteCount { get; set; }
+
     /// <summary>All warp instructions.</summary>
     public long InstructionCount => Instructions.Sum();
 
@@ -71,5 +77,7 @@ public sealed class KernelCounters
         SharedWavefrontCount += other.SharedWavefrontCount;
         MinSharedWavefrontCount += other.MinSharedWavefrontCount;
         MmaOperationCount += other.MmaOperationCount;
+        FootprintSectorCount += other.FootprintSectorCount;
+        SharedByteCount = Math.Max(SharedByteCount, other.SharedByteCount);
     }
 }

@@ -30,6 +30,8 @@ internal sealed class Launch
 
     public required int WorkerCount { get; init; }
 
+    public bool CountsFootprint { get; init; }
+
     public required long MaxInstructionsPerBlock { get; init; }
 
     public int ThreadsPerBlock => (int)(Block.X * Block.Y * Block.Z);
@@ -127,9 +129,11 @@ internal sealed class Launch
         foreach (Allocation allocation in Heap.Live)
         {
             allocation.Refresh();
+            total.FootprintSectorCount += CountsFootprint ? allocation.TouchedSectorCount(Number) : 0;
         }
 
         total.LaunchCount = 1;
+        total.SharedByteCount = SharedByteCount;
         total.ThreadCount = (long)order.Length * ThreadsPerBlock;
         return total;
     }

@@ -1,0 +1,223 @@
+using System.Globalization;
+using CrossAlign.Kernels;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Profiling;
+
+/// <summary>
+/// The cases of <c>profile --kernels</c>: each operation with a CUDA backend, at the widths of a base-size tower and as many tokens as are
+/// asked for. Counts grow with the tokens; the shape of the picture does not change.
+/// </summary>
+public static class KernelProfileCases
+{
+    /// <summary>The tokens of the documentation's table.</summary>
+    public const int DefaultTokens = 256;
+
+    private const int C = 768;
+    private const int FeedForward = 3072;
+    private const int HeadSize = 64;
+    private const int E = 512;
+    private const int Vocabulary = 4096;
+    private const int SequenceLength = 128;
+    private const int ImageSize = 64;
+    private const int PatchSize = 16;
+
+    /// <summary>Makes the cases.</summary>
+    /// <param name="tokens">Rows of activations, at least 1.</param>
+    /// <returns>A case an operation and storage, in the order of the operations' names.</returns>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="tokens"/> is below 1.</exception>
+    public static IReadOnlyList<KernelProfileCase> For(int tokens)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 1);
+        List<KernelProfileCase> cases = [];
+        Both(nameof(Attention), $"{Tokens(tokens)}, {C / HeadSize} heads of {HeadSize}, sequences of {SequenceLength}", (device, dtype) => RunAttention(device, dtype, tokens));
+        Add(nameof(AdamW), $"{FeedForward} x {C} weights", DType.Float32, RunAdamW);
+        Both(nameof(Cast), $"{Tokens(tokens)} x {C}", (device, dtype) => Kernels.Cast.Run(
+            device.NewTensor(dtype, new Shape(tokens, C)), device.NewTensor(dtype == DType.Float32 ? DType.BFloat16 : DType.Float32, new Shape(tokens, C))));
+        Both(nameof(Dropout), $"{Tokens(tokens)} x {C}", (device, dtype) => RunDropout(device, dtype, tokens));
+        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, {Vocabulary} words", (device, dtype) => RunEmbedding(device, dtype, tokens));
+        Both(nameof(Gelu), $"{Tokens(tokens)} x {FeedForward}", (device, dtype) => RunGelu(device, dtype, tokens));
+        Add(nameof(GradientNorm), $"{FeedForward} x {C} weights", DType.Float32, RunGradientNorm);
+        Both(nameof(L2Norm), $"{Tokens(tokens)} x {E}", (device, dtype) => RunL2Norm(device, dtype, tokens));
+        Both(nameof(LayerNorm), $"{Tokens(tokens)} x {C}", (device, dtype) => RunLayerNorm(device, dtype, tokens));
+        Both(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}", (device, dtype) => RunLinear(device, dtype, tokens));
+        Both(nameof(PatchEmbedding), $"4 pictures of {ImageSize}, patches of {PatchSize}, {C} columns", RunPatchEmbedding);
+        Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}", (device, dtype) => RunPooling(device, dtype, tokens));
+        Both(nameof(Residual), $"{Tokens(tokens)} x {C}", (device, dtype) => RunResidual(device, dtype, tokens));
+        Both(nameof(RetrievalRanks), $"{Tokens(tokens)} queries, as many in the pool, {E} columns", (device, dtype) => RunRetrievalRanks(device, dtype, tokens));
+        Both(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", (device, dtype) => RunLoss(device, dtype, tokens));
+        return [.. cases.Where(c => KernelCatalog.Operations.Any(o => o.Operation == c.Operation && o.HasCuda)).OrderBy(c => c.Operation, StringComparer.Ordinal)];
+
+        void Both(string operation, string shape, Action<Device, DType> run)
+        {
+            foreach (DType dtype in (DType[])[DType.BFloat16, DType.Float32])
+            {
+                Add(operation, shape, dtype, device => run(device, dtype));
+            }
+        }
+
+        void Add(string operation, string shape, DType dtype, Action<Device> run) => cases.Add(new KernelProfileCase(operation, shape, dtype, run));
+    }
+
+    private static string Tokens(int tokens) => tokens.ToString(CultureInfo.InvariantCulture);
+
+    private static Tensor New(Device device, DType dtype, int d0) => device.NewTensor(dtype, new Shape(d0));
+
+    private static Tensor New(Device device, DType dtype, int d0, int d1) => device.NewTensor(dtype, new Shape(d0, d1));
+
+    // Sequences of 128 tokens; the last has what is left.
+    private static Tensor Ends(Device device, int tokens)
+    {
+        int sequences = (tokens + SequenceLength - 1) / SequenceLength;
+        int[] ends = [.. Enumerable.Range(0, sequences + 1).Select(s => Math.Min(s * SequenceLength, tokens))];
+        Tensor tensor = New(device, DType.Int32, ends.Length);
+        tensor.CopyFrom<int>(ends);
+        return tensor;
+    }
+
+    private static Tensor Numbers(Device device, int count, int below)
+    {
+        Tensor tensor = New(device, DType.Int32, count);
+        tensor.CopyFrom<int>([.. Enumerable.Range(0, count).Select(i => i * 7 % below)]);
+        return tensor;
+    }
+
+    private static void RunAttention(Device device, DType dtype, int tokens)
+    {
+        Tensor qkv = New(device, dtype, tokens, 3 * C);
+        Tensor output = New(device, dtype, tokens, C);
+        Tensor lse = New(device, DType.Float32, tokens, C / HeadSize);
+        Tensor ends = Ends(device, tokens);
+        Attention.Forward(qkv, ends, output, lse, C / HeadSize);
+        Attention.Backward(output, qkv, ends, output, lse, New(device, dtype, tokens, 3 * C), C / HeadSize);
+    }
+
+    private static AdamWParameters Parameters(Device device)
+    {
+        Tensor Table() => New(device, DType.Float32, FeedForward, C);
+        return new AdamWParameters(device, new AdamWParameter(Table(), Table(), Table(), Table(), New(device, DType.BFloat16, FeedForward, C)));
+    }
+
+    private static void RunAdamW(Device device)
+    {
+        using AdamWParameters parameters = Parameters(device);
+        AdamW.Step(parameters, new AdamWSettings(1e-3, 1));
+        device.Synchronize();
+    }
+
+    private static void RunGradientNorm(Device device)
+    {
+        using AdamWParameters parameters = Parameters(device);
+        GradientNorm.Run(parameters, 1, New(device, DType.Float32, GradientNorm.ResultLength));
+        device.Synchronize();
+    }
+
+    private static void RunDropout(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, C);
+        Dropout.Forward(x, x, new DropoutSite(0.1f, 1, 2, New(device, DType.Int32, tokens, 2)));
+    }
+
+    private static void RunEmbedding(Device device, DType dtype, int tokens)
+    {
+        Tensor ids = Numbers(device, tokens, Vocabulary);
+        Tensor positions = Numbers(device, tokens, SequenceLength);
+        Tensor word = New(device, DType.Float32, Vocabulary, C);
+        Tensor position = New(device, DType.Float32, SequenceLength, C);
+        Tensor output = New(device, dtype, tokens, C);
+        Embedding.Forward(ids, positions, default, word, position, default, output);
+        Embedding.Backward(output, ids, positions, default, word, position, default);
+    }
+
+    private static void RunGelu(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, FeedForward);
+        Tensor y = New(device, dtype, tokens, FeedForward);
+        Tensor bias = New(device, DType.Float32, FeedForward);
+        Gelu.Forward(GeluKind.Erf, x, bias, y);
+        Gelu.Backward(GeluKind.Erf, y, x, bias, y, bias);
+    }
+
+    private static void RunL2Norm(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, E);
+        Tensor y = New(device, dtype, tokens, E);
+        Tensor norm = New(device, DType.Float32, tokens);
+        L2Norm.Forward(x, y, norm);
+        L2Norm.Backward(x, y, norm, x);
+    }
+
+    private static void RunLayerNorm(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, C);
+        Tensor y = New(device, dtype, tokens, C);
+        Tensor weight = New(device, DType.Float32, C);
+        Tensor bias = New(device, DType.Float32, C);
+        Tensor mean = New(device, DType.Float32, tokens);
+        Tensor rstd = New(device, DType.Float32, tokens);
+        LayerNorm.Forward(x, weight, bias, y, mean, rstd, 1e-5f);
+        LayerNorm.Backward(y, x, weight, mean, rstd, x, weight, bias);
+    }
+
+    private static void RunLinear(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, C);
+        Tensor y = New(device, dtype, tokens, C);
+        Tensor weight = New(device, dtype, C, C);
+        Tensor bias = New(device, DType.Float32, C);
+        Linear.Forward(x, weight, bias, y);
+        Linear.Backward(y, x, weight, New(device, dtype, tokens, C), New(device, DType.Float32, C, C), bias);
+    }
+
+    private static void RunPatchEmbedding(Device device, DType dtype)
+    {
+        const int Pictures = 4;
+        const int Patches = ImageSize / PatchSize * (ImageSize / PatchSize);
+        Tensor pixels = device.NewTensor(DType.Float32, new Shape(Pictures, 3, ImageSize, ImageSize));
+        Tensor weight = New(device, DType.Float32, C, 3 * PatchSize * PatchSize);
+        Tensor bias = New(device, DType.Float32, C);
+        Tensor position = New(device, DType.Float32, 1 + Patches, C);
+        Tensor output = New(device, dtype, Pictures * (1 + Patches), C);
+        PatchEmbedding.Forward(pixels, weight, bias, bias, position, output, PatchSize);
+        PatchEmbedding.Backward(output, pixels, weight, bias, New(device, DType.Float32, C), position, PatchSize);
+    }
+
+    private static void RunPooling(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, C);
+        Tensor ends = Ends(device, tokens);
+        Tensor pooled = New(device, dtype, ends.Shape[0] - 1, C);
+        Pooling.Forward(PoolingKind.Mean, x, ends, pooled);
+        Pooling.Backward(PoolingKind.Mean, pooled, ends, x);
+    }
+
+    private static void RunResidual(Device device, DType dtype, int tokens)
+    {
+        Tensor x = New(device, dtype, tokens, C);
+        Residual.Add(x, New(device, dtype, tokens, C), x);
+    }
+
+    private static void RunRetrievalRanks(Device device, DType dtype, int tokens)
+    {
+        Tensor queries = New(device, dtype, tokens, E);
+        Tensor pool = New(device, dtype, tokens, E);
+        RetrievalRanks.Run(queries, pool, Numbers(device, tokens, tokens), New(device, DType.Int32, tokens));
+        RetrievalRanks.TopK(queries, pool, New(device, DType.Int32, tokens, Math.Min(tokens, 10)));
+    }
+
+    private static void RunLoss(Device device, DType dtype, int tokens)
+    {
+        using SimilarityCrossEntropyWorkspace workspace = new(device, new SimilarityCrossEntropyOptions(), tokens, tokens, E);
+        Tensor One() => New(device, DType.Float32, 1);
+        SimilarityCrossEntropyInputs inputs = new() { Captions = New(device, dtype, tokens, E), Images = New(device, dtype, tokens, E), Scale = One() };
+        SimilarityCrossEntropyOutputs outputs = new() { Loss = One() };
+        SimilarityCrossEntropyGradients gradients = new()
+        {
+            DCaptions = New(device, DType.Float32, tokens, E),
+            DImages = New(device, DType.Float32, tokens, E),
+            DScale = One(),
+        };
+        SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients);
+        device.Synchronize();
+    }
+}

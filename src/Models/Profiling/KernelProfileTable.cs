@@ -1,0 +1,100 @@
+using System.Globalization;
+using System.Text;
+
+namespace CrossAlign.Models.Profiling;
+
+/// <summary>The kernels' costs as a table: on a terminal and, the same, in the documentation.</summary>
+public static class KernelProfileTable
+{
+    private const string Begin = "<!-- kernels: begin -->";
+    private const string End = "<!-- kernels: end -->";
+
+    /// <summary>The columns' titles.</summary>
+    public static IReadOnlyList<string> Columns { get; } =
+    [
+        "kernel", "blocks x threads", "shared KiB", "k instr.", "sectors", "/ least", "wavefronts", "/ least", "M mma op", "op/byte",
+        .. Gpus().SelectMany(g => (string[])[$"{g} blocks/SM", $"{g} least us", "by"]),
+    ];
+
+    /// <summary>The cells of a row, in the order of <see cref="Columns"/>.</summary>
+    /// <param name="row">The row.</param>
+    /// <returns>Texts.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="row"/> is null.</exception>
+    public static IReadOnlyList<string> Cells(KernelProfileRow row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        return
+        [
+            row.Launches == 1 ? row.Kernel : string.Create(CultureInfo.InvariantCulture, $"{row.Kernel} ({row.Launches} launches)"),
+            string.Create(CultureInfo.InvariantCulture, $"{row.Blocks} x {row.Threads}"),
+            Number(row.SharedBytes / 1024.0, "0.#"),
+            Number(row.Instructions / 1e3, row.Instructions < 10_000 ? "0.#" : "0"),
+            Number(row.Sectors, "0"),
+            Ratio(row.Sectors, row.MinSectors),
+            Number(row.Wavefronts, "0"),
+            Ratio(row.Wavefronts, row.MinWavefronts),
+            Number(row.TensorOperations / 1e6, "0"),
+            Number(row.Intensity, "0.#"),
+            .. row.Bounds.SelectMany(b => (string[])
+            [
+                string.Create(CultureInfo.InvariantCulture, $"{b.ResidentBlocks} ({b.OccupancyLimit})"),
+                Number(b.LowerBoundMicroseconds, b.LowerBoundMicroseconds < 1 ? "0.000" : "0.00"),
+                b.BoundBy,
+            ]),
+        ];
+    }
+
+    /// <summary>The title of a case: its operation, shape and storage.</summary>
+    /// <param name="row">A row of it.</param>
+    /// <returns>The text.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="row"/> is null.</exception>
+    public static string Title(KernelProfileRow row)
+    {
+        ArgumentNullException.ThrowIfNull(row);
+        return $"{row.Operation}, {row.DType}, {row.Shape}";
+    }
+
+    /// <summary>One Markdown table for each operation.</summary>
+    /// <param name="report">The report.</param>
+    /// <returns>The text, ending in a line feed.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="report"/> is null.</exception>
+    public static string ToMarkdown(KernelProfileReport report)
+    {
+        ArgumentNullException.ThrowIfNull(report);
+        StringBuilder text = new();
+        foreach (IGrouping<string, KernelProfileRow> one in report.Kernels.GroupBy(Title, StringComparer.Ordinal))
+        {
+            text.Append(CultureInfo.InvariantCulture, $"### {one.Key}\n\n| {string.Join(" | ", Columns)} |\n|{string.Concat(Columns.Select((_, i) => i == 0 ? " --- |" : " ---: |"))}\n");
+            foreach (KernelProfileRow row in one)
+            {
+                text.Append(CultureInfo.InvariantCulture, $"| {string.Join(" | ", Cells(row))} |\n");
+            }
+
+            text.Append('\n');
+        }
+
+        return text.ToString().TrimEnd('\n') + "\n";
+    }
+
+    /// <summary>Replaces what stands between a document's marks.</summary>
+    /// <param name="document">A text with the marks <c>&lt;!-- kernels: begin --&gt;</c> and <c>end</c>.</param>
+    /// <param name="report">The report.</param>
+    /// <returns>The new text.</returns>
+    /// <exception cref="ArgumentNullException">An argument is null.</exception>
+    /// <exception cref="UserErrorException">The text has no such marks.</exception>
+    public static string Insert(string document, KernelProfileReport report)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        int begin = document.IndexOf(Begin, StringComparison.Ordinal);
+        int end = document.IndexOf(End, StringComparison.Ordinal);
+        return begin >= 0 && end > begin
+            ? $"{document[..(begin + Begin.Length)]}\n\n{ToMarkdown(report)}\n{document[end..]}"
+            : throw new UserErrorException("the document has no place for the kernels' table", $"write {Begin} and {End} on lines of their own");
+    }
+
+    private static string[] Gpus() => [GpuDataSheet.A100.Name, GpuDataSheet.H100.Name];
+
+    private static string Ratio(long count, long least) => least == 0 ? "-" : Number(count / (double)least, "0.00");
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+}

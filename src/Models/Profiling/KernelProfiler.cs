@@ -1,0 +1,82 @@
+using System.Globalization;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Models.Profiling;
+
+/// <summary>Runs operations on the emulated device and says what each of their kernels costs: exact counts, the same on every machine.</summary>
+public static class KernelProfiler
+{
+    private static readonly GpuDataSheet[] s_gpus = [GpuDataSheet.A100, GpuDataSheet.H100];
+
+    /// <summary>Runs the cases one after the other.</summary>
+    /// <param name="cases">What to run.</param>
+    /// <param name="progress">Told which case runs; may be null.</param>
+    /// <param name="cancellation">Stops between two cases.</param>
+    /// <returns>A row a kernel of a case.</returns>
+    /// <exception cref="ArgumentNullException"><paramref name="cases"/> is null.</exception>
+    /// <exception cref="OperationCanceledException">It was stopped.</exception>
+    public static KernelProfileReport Run(IReadOnlyList<KernelProfileCase> cases, IProgress<string>? progress = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(cases);
+        List<KernelProfileRow> rows = [];
+        for (int i = 0; i < cases.Count; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            KernelProfileCase profiled = cases[i];
+            progress?.Report(string.Create(CultureInfo.InvariantCulture, $"{i + 1}/{cases.Count}: {profiled.Operation}, {profiled.Shape}, {NameOf(profiled.DType)}"));
+            rows.AddRange(Count(profiled));
+        }
+
+        return new KernelProfileReport { Kernels = rows };
+    }
+
+    private static IEnumerable<KernelProfileRow> Count(KernelProfileCase profiled)
+    {
+        // Without cuBLAS: its products are not among the kernels that can be counted.
+        EmulatedDriver driver = new(new EmulationOptions { CountsFootprint = true });
+        using CudaDevice device = new(driver, null, 0, "cuda-emulated:sm_80", poolsMemory: false);
+        profiled.Run(device);
+        device.Synchronize();
+        return [.. driver.ReadCounters().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => Row(profiled, pair.Key, pair.Value))];
+    }
+
+    private static KernelProfileRow Row(KernelProfileCase profiled, string kernel, KernelCounters counters)
+    {
+        int threads = (int)(counters.ThreadCount / Math.Max(counters.BlockCount, 1));
+        long operations = counters.MmaOperationCount + (32 * counters.Instructions[(int)InstructionClass.Float]);
+        return new KernelProfileRow
+        {
+            Operation = profiled.Operation,
+            Shape = profiled.Shape,
+            DType = NameOf(profiled.DType),
+            Kernel = kernel,
+            Launches = counters.LaunchCount,
+            Blocks = counters.BlockCount / counters.LaunchCount,
+            Threads = threads,
+            SharedBytes = counters.SharedByteCount,
+            Instructions = counters.InstructionCount,
+            InstructionsByClass = Enum.GetValues<InstructionClass>().ToDictionary(c => c.ToString(), c => counters.Instructions[(int)c], StringComparer.Ordinal),
+            DivergentBranches = counters.DivergentBranchCount,
+            Barriers = counters.BarrierCount,
+            Sectors = counters.GlobalSectorCount,
+            MinSectors = counters.MinGlobalSectorCount,
+            FootprintBytes = 32 * counters.FootprintSectorCount,
+            Wavefronts = counters.SharedWavefrontCount,
+            MinWavefronts = counters.MinSharedWavefrontCount,
+            TensorOperations = counters.MmaOperationCount,
+            Intensity = operations / (32.0 * Math.Max(counters.FootprintSectorCount, 1)),
+            Bounds = [.. s_gpus.Select(gpu => Bound(gpu, counters, threads, profiled.DType))],
+        };
+    }
+
+    private static KernelBound Bound(GpuDataSheet gpu, KernelCounters counters, int threads, DType dtype)
+    {
+        (string resource, double microseconds) = gpu.LowerBounds(counters, dtype == DType.BFloat16)[0];
+        (int blocks, string limit) = gpu.Occupancy(threads, counters.SharedByteCount);
+        return new KernelBound(gpu.Name, blocks, limit, microseconds / counters.LaunchCount, resource);
+    }
+
+    private static string NameOf(DType dtype) => dtype == DType.Float32 ? "f32" : "bf16";
+}
