@@ -13,7 +13,7 @@ internal static class GlobalOptions
 
     public static Option<string?> Device { get; } = new("--device")
     {
-        Description = "Where to compute: cpu, the only device that training and evaluation run on yet.",
+        Description = "Where to compute: auto (a GPU where there is one, else cpu), cpu, cuda, cuda:N, or cuda-emulated, which executes the kernels on the processor.",
         Recursive = true,
     };
 

@@ -37,7 +37,7 @@ public sealed record RunConfig
     public int Threads { get; init; }
 
     /// <summary>Where to compute.</summary>
-    [Description("auto or cpu; the CUDA devices do not have every operation yet.")]
+    [Description("auto (a GPU where there is one), cpu, cuda, cuda:N or cuda-emulated[:sm_80|:sm_86|:sm_90].")]
     public string Device { get; init; } = "auto";
 
     /// <summary>Precision of matrix products.</summary>

@@ -1,0 +1,72 @@
+using System.Text.Json.Nodes;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Cli.Tests;
+
+/// <summary>Training on the devices that <c>--device</c> names.</summary>
+public sealed class TrainOnCudaTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    [Fact]
+    public async Task TheEmulatedDeviceTrainsAsTheProcessorDoesAndGoesOnToTheSameBytes()
+    {
+        Invocation cuda = await Invocation.RunAsync(Train("whole", "cuda-emulated"));
+        Assert.True(cuda.ExitCode == 0, cuda.Error);
+        Assert.Contains("device: cuda-emulated:sm_80", cuda.Output, StringComparison.Ordinal);
+        Assert.Equal("cuda-emulated:sm_80", JsonNode.Parse(File.ReadAllText(Path.Combine(_folder.File("whole"), "run.json")))!["device"]!.GetValue<string>());
+        Invocation cpu = await Invocation.RunAsync(Train("cpu", "cpu"));
+        Assert.True(cpu.ExitCode == 0, cpu.Error);
+        double[] expected = Losses("cpu");
+        Assert.Equal(3, expected.Length);
+        Assert.All(expected.Zip(Losses("whole")), pair => Assert.Equal(pair.First, pair.Second, 1e-5 * pair.First));
+
+        // What was replayed from a graph before the stop is issued anew after it.
+        Invocation stopped = await Invocation.RunAsync([.. Train("pieces", "cuda-emulated"), "--stop-after", "2"]);
+        Assert.True(stopped.ExitCode == 0, stopped.Error);
+        Invocation resumed = await Invocation.RunAsync("train", "--resume", _folder.File("pieces"));
+        Assert.True(resumed.ExitCode == 0, resumed.Error);
+        foreach (string file in (string[])["optimizer.safetensors", Path.Combine("text", "model.safetensors"), Path.Combine("image", "model.safetensors")])
+        {
+            Assert.Equal(Checkpoint("whole", file), Checkpoint("pieces", file));
+        }
+    }
+
+    [Fact]
+    public async Task ADeviceThatIsNotThereIsAnErrorAndNeverAnotherDevice()
+    {
+        Assert.SkipWhen(CudaDevice.UnavailableReason is null, "There is a real GPU.");
+        Invocation run = await Invocation.RunAsync(Train("run", "cuda"));
+        Assert.Equal(1, run.ExitCode);
+        string error = Assert.Single(run.ErrorLines);
+        Assert.Contains("'cuda' cannot be opened", error, StringComparison.Ordinal);
+        Assert.Contains("--device cpu", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("gpu")]
+    [InlineData("cuda:x")]
+    [InlineData("cuda-emulated:sm_70")]
+    public async Task ADeviceThatNobodyKnowsIsAWrongInvocation(string device)
+    {
+        Invocation run = await Invocation.RunAsync(Train("run", device));
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains($"there is no device '{device}'", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private string[] Train(string name, string device) =>
+    [
+        "train", "--recipe", "album", "--setup", "multilingual", "--data", "shapes", "--out", _folder.File(name), "--threads", "1", "--device", device,
+        "--set", "steps=3", "--set", "batchSize=4", "--set", "captionsPerPicture=1", "--set", "evaluateEvery=0", "--set", "checkpointEvery=0",
+        "--set", "tokenizer.pieces=300", "--set", "textTower.width=16", "--set", "textTower.heads=1", "--set", "textTower.feedForward=24", "--set", "textTower.layers=1",
+        "--set", "imageTower.imageSize=16", "--set", "imageTower.width=16", "--set", "imageTower.heads=1", "--set", "imageTower.feedForward=24", "--set", "imageTower.layers=1",
+        "--set", "projection.width=16",
+    ];
+
+    private double[] Losses(string name) =>
+        [.. File.ReadLines(Path.Combine(_folder.File(name), "metrics.jsonl")).Select(l => JsonNode.Parse(l)!["loss"]!.GetValue<double>())];
+
+    private byte[] Checkpoint(string name, string file) => File.ReadAllBytes(Path.Combine(_folder.File(name), "checkpoints", "step-00000003", file));
+}
