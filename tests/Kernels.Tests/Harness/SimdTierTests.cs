@@ -46,8 +46,8 @@ public sealed partial class SimdTierTests
     [Fact]
     public Task ProductsPassTheirTestsWithPairsOfBFloat16() => RunChildAsync(
         BFloat16Products.Variable,
-        ["*.CpuMatMulTests", "*.CpuLinearTests", "*.CpuPatchEmbeddingTests", "*.BFloat16TileTests"],
-        4,
+        ["*.CpuMatMulTests", "*.CpuLinearTests", "*.CpuPatchEmbeddingTests", "*.CpuSimilarityBFloat16Tests", "*.BFloat16TileTests"],
+        5,
         new() { [BFloat16Products.Variable] = "software" });
 
     private static async Task RunChildAsync(string name, string[] filters, int classes, Dictionary<string, string> environment)
