@@ -1,7 +1,7 @@
 // What the kernels of the fused loss know: the problem, the variant, where the statistics of each row and column lie, and how a
 // logit is made of a dot product. Both passes make it by the same function, so that what takes part is decided alike to the bit.
 #pragma once
-#include "prelude.cuh"
+#include "tile_product.cuh"
 
 namespace
 {
@@ -100,11 +100,11 @@ struct SimilarityRow
     int is_grouped; // has a group whose members are its positives, or masked
 };
 
-__device__ __forceinline__ SimilarityRow load_row(const Similarity& s, int row)
+__device__ __forceinline__ SimilarityRow load_row(const Similarity& s, float scale, int row)
 {
     SimilarityRow r;
     r.rstd = has(s, kNormalize) ? of_rows(s, kRstd)[row] : 1.0f;
-    r.factor = s.scalars[kScaleScalar] * r.rstd;
+    r.factor = scale * r.rstd;
     r.threshold = has(s, kMargin) ? of_rows(s, kThreshold)[row] : -CROSSALIGN_NOTHING;
     r.target = target_of(s, row);
     r.group = 0;
@@ -123,6 +123,8 @@ constexpr int kLaneColumns = 4;
 
 struct LaneColumns
 {
+    float scale; // of all logits
+    float bias;
     int first; // in the whole matrix
     int end;   // of the super-tile's columns, likewise
     float rstd[kLaneColumns];
@@ -135,6 +137,8 @@ __device__ __forceinline__ bool is_inside(const LaneColumns& c, int k) { return 
 
 __device__ __forceinline__ void load_columns(LaneColumns& c, const Similarity& s, int first_column, int left)
 {
+    c.scale = s.scalars[kScaleScalar];
+    c.bias = s.scalars[kBiasScalar];
     c.first = first_column + lane_index();
     c.end = first_column + left;
 #pragma unroll
@@ -158,15 +162,22 @@ __device__ __forceinline__ bool is_positive(const Similarity& s, const Similarit
 // Dot products become logits; what takes no part is minus infinity.
 __device__ __forceinline__ void make_logits(const Similarity& s, const SimilarityRow& r, const LaneColumns& c, float (&z)[kLaneColumns])
 {
-    float bias = s.scalars[kBiasScalar];
 #pragma unroll
     for (int k = 0; k < kLaneColumns; k++)
     {
-        float x = z[k] * r.factor * c.rstd[k] + bias;
+        float x = z[k] * r.factor * c.rstd[k] + c.bias;
         bool masked = has(s, kMaskedGroups) && same_group(s, r, c, k) && column_at(c, k) != r.target;
         z[k] = masked || !is_inside(c, k) ? CROSSALIGN_NOTHING : x;
     }
 }
+
+// Shared memory of a block: the staged tile, and behind it a word a kind of partial and line.
+__device__ __forceinline__ unsigned staged_word(int row, int column)
+{
+    return (unsigned)(staged_place(row, column >> 2) + (column & 3) * 4);
+}
+
+__device__ __forceinline__ unsigned stats_word(int kind, int line) { return (unsigned)((kTile + kind) * kTile + line) * 4; }
 
 // (max, sum) and another pair: the running pair of both.
 __device__ __forceinline__ void merge_pair(float& max, float& sum, float more_max, float more_sum)

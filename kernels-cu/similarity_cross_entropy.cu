@@ -9,18 +9,16 @@
 // Sources: A. Radford et al. 2021 (CLIP), figure 3; X. Zhai et al. 2023 (SigLIP), algorithm 1; M. Milakov, N. Gimelshein 2018 (online
 // softmax), algorithm 3. No atomics: every number has one writer, and what is merged is merged in a fixed order.
 //
-// The epilogue lays 64 rows of sums in shared memory; a warp then takes a row at a time, a lane four columns of it, and a thread
-// half of a column down the rows: few registers for any variant, and whole sectors in every access.
-// Bytes a tile of depth E: 2 * 128 * E elements read; stats write 2 * 128 * 8 bytes, gradients 128 * 128 elements. Exponentials: one an
-// element and active direction in each pass.
+// The epilogue lays the sums in shared memory; a warp then takes a row at a time, a lane four columns of it, and a thread half of a
+// column down the rows: few registers for any variant, and whole sectors in every access.
+// Work a tile of depth E: 2 * 128 * 128 * E operations and one exponential an element and active direction, in each pass. Sectors of 32
+// bytes: its operands' 8 E an element's byte; for the plain symmetric loss, stats beside them 272 for norms and 144 of partials, gradients
+// 1040 for norms and coefficients, and 512 an element's byte for the tile that the two products read (a test counts them).
 #include "similarity.cuh"
-#include "tile_product.cuh"
 
 namespace
 {
 
-// Behind the staged rows, in the same shared memory.
-constexpr int kStagedBytes = kStagedRows * kTile * 4;
 constexpr int kWarps = kTileThreads / kWarpSize;
 
 struct Tile
@@ -34,11 +32,6 @@ struct Tile
     int partial_stride;
 };
 
-__device__ __forceinline__ float* staged(unsigned char* tiles, int row, int column)
-{
-    return reinterpret_cast<float*>(tiles + staged_place(row, column >> 2) + (column & 3) * 4);
-}
-
 // Partial `kind` of tile `tile`, of all lines.
 __device__ __forceinline__ float* partial(float* partials, int stride, int tiles, int kind, int tile)
 {
@@ -51,16 +44,16 @@ struct ColumnStats
     float max, sum, positive, count, weight, logits, participants;
 };
 
-// One row's part: its partials to `row_stats` (one a row and kind), its logits back to the staged rows.
+// One row's part: its partials to shared memory (one a row and kind), its logits back to the staged rows.
 __device__ __forceinline__ void row_stats(
-    const Similarity& s, const LaneColumns& c, unsigned char* tiles, float* stats, int staged_row, int row, float* kept)
+    const Similarity& s, const LaneColumns& c, unsigned tiles, int staged_row, int row, float* kept)
 {
-    SimilarityRow r = load_row(s, row);
+    SimilarityRow r = load_row(s, c.scale, row);
     float z[kLaneColumns];
 #pragma unroll
     for (int k = 0; k < kLaneColumns; k++)
     {
-        z[k] = *staged(tiles, staged_row, k * kWarpSize + lane_index());
+        z[k] = load_shared(tiles + staged_word(staged_row, k * kWarpSize + lane_index()));
     }
 
     make_logits(s, r, c, z);
@@ -70,7 +63,7 @@ __device__ __forceinline__ void row_stats(
 #pragma unroll
     for (int k = 0; k < kLaneColumns; k++)
     {
-        *staged(tiles, staged_row, k * kWarpSize + lane_index()) = z[k];
+        store_shared(tiles + staged_word(staged_row, k * kWarpSize + lane_index()), z[k]);
         if (kept != nullptr && is_inside(c, k))
         {
             kept[k * kWarpSize + lane_index()] = z[k];
@@ -109,19 +102,21 @@ __device__ __forceinline__ void row_stats(
 
     if (lane_index() == 0)
     {
-        stats[kPartialMax * kStagedRows + staged_row] = max;
-        stats[kPartialSum * kStagedRows + staged_row] = sum;
-        stats[kPartialPositive * kStagedRows + staged_row] = positive;
-        stats[kPartialCount * kStagedRows + staged_row] = count;
-        stats[kPartialWeight * kStagedRows + staged_row] = 0.0f;
-        stats[kPartialLogits * kStagedRows + staged_row] = logits;
-        stats[kPartialParticipants * kStagedRows + staged_row] = participants;
+        store_shared(tiles + stats_word(kPartialMax, staged_row), max);
+        store_shared(tiles + stats_word(kPartialSum, staged_row), sum);
+        store_shared(tiles + stats_word(kPartialPositive, staged_row), positive);
+        store_shared(tiles + stats_word(kPartialCount, staged_row), count);
+        if (has(s, kSmoothing))
+        {
+            store_shared(tiles + stats_word(kPartialLogits, staged_row), logits);
+            store_shared(tiles + stats_word(kPartialParticipants, staged_row), participants);
+        }
     }
 }
 
 // Adds `rows` staged rows to a column's statistics.
 __device__ __forceinline__ void column_stats(
-    const Similarity& s, ColumnStats& t, unsigned char* tiles, int column, int at, int staged_row, int row, int rows)
+    const Similarity& s, ColumnStats& t, unsigned tiles, int column, int at, int staged_row, int row, int rows)
 {
     float threshold = has(s, kMargin) ? of_columns(s, kThreshold)[at] : -CROSSALIGN_NOTHING;
     bool shared = has(s, kSharedGroups) && at < s.image_count;
@@ -129,7 +124,7 @@ __device__ __forceinline__ void column_stats(
     float max = kLowest;
     for (int i = 0; i < rows; i++)
     {
-        float z = *staged(tiles, staged_row + i, column);
+        float z = load_shared(tiles + staged_word(staged_row + i, column));
         bool is_target = shared ? s.caption_groups[row + i] == group && !is_ignored(s, row + i) : target_of(s, row + i) == at;
         if (is_target)
         {
@@ -145,7 +140,7 @@ __device__ __forceinline__ void column_stats(
     float sum = 0.0f;
     for (int i = 0; i < rows; i++)
     {
-        float z = *staged(tiles, staged_row + i, column);
+        float z = load_shared(tiles + staged_word(staged_row + i, column));
         bool dropped = z > threshold && target_of(s, row + i) != at;
         if (!dropped)
         {
@@ -167,86 +162,79 @@ __device__ __forceinline__ void stats_tile(
 {
     int first_row = row_tile * kTile;
     int first_column = column_tile * kTile;
-    float* stats = reinterpret_cast<float*>(tiles + kStagedBytes);
+    int rows = min(kTile, t.rows - first_row);
+    unsigned base = shared_address(tiles);
+    stage_tile<Unit>(tiles, sum);
+    __syncthreads();
     LaneColumns c;
     load_columns(c, s, t.first_column + first_column, t.columns - first_column);
+    for (int i = warp_index(); i < rows; i += kWarps)
+    {
+        float* keep = kept == nullptr ? nullptr : kept + (long long)(first_row + i) * kept_stride + first_column;
+        row_stats(s, c, base, i, t.first_row + first_row + i, keep);
+    }
+
+    // Logits and rows' statistics are there, of all warps.
+    __syncthreads();
+    if (has(s, kRowsActive))
+    {
+        for (int i = (int)threadIdx.x; i < kPartials * kTile; i += kTileThreads)
+        {
+            int kind = i / kTile;
+            int row = i % kTile;
+            if (row < rows && (kind <= kPartialCount || (has(s, kSmoothing) && kind >= kPartialLogits)))
+            {
+                partial(t.row_partials, t.partial_stride, column_tiles, kind, column_tile)[first_row + row] =
+                    load_shared(base + stats_word(kind, row));
+            }
+        }
+    }
+
+    if (!has(s, kColumnsActive))
+    {
+        return;
+    }
+
+    // All rows' statistics are read before the columns' take their place.
+    __syncthreads();
     ColumnStats own = {kLowest, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
     int column = (int)threadIdx.x & (kTile - 1);
-    int part = (int)threadIdx.x / kTile;
-    bool has_column = has(s, kColumnsActive) && first_column + column < t.columns;
-    for (int half = 0; half < kTile / kStagedRows; half++)
+    int from = (int)threadIdx.x / kTile * kStagedRows;
+    bool has_column = first_column + column < t.columns;
+    if (has_column && from < rows)
     {
-        stage_rows<Unit>(tiles, sum, half);
-        __syncthreads();
-        int first = first_row + half * kStagedRows;
-        int rows = min(kStagedRows, t.rows - first);
-        for (int i = warp_index(); i < rows; i += kWarps)
-        {
-            float* keep = kept == nullptr ? nullptr : kept + (long long)(first + i) * kept_stride + first_column;
-            row_stats(s, c, tiles, stats, i, t.first_row + first + i, keep);
-        }
-
-        // Logits and rows' statistics are there, of all warps.
-        __syncthreads();
-        if (has(s, kRowsActive))
-        {
-            int kinds = has(s, kSmoothing) ? kPartials : kPartialCount + 1;
-            for (int i = (int)threadIdx.x; i < kinds * kStagedRows; i += kTileThreads)
-            {
-                int kind = i / kStagedRows;
-                int row = i % kStagedRows;
-                if (row < rows)
-                {
-                    partial(t.row_partials, t.partial_stride, column_tiles, kind, column_tile)[first + row] = stats[i];
-                }
-            }
-        }
-
-        if (has_column)
-        {
-            int from = part * (kStagedRows / 2);
-            int count = min(kStagedRows / 2, rows - from);
-            if (count > 0)
-            {
-                column_stats(s, own, tiles, column, t.first_column + first_column + column, from, t.first_row + first + from, count);
-            }
-        }
-
-        // All have read before the next rows are laid down.
-        __syncthreads();
+        column_stats(
+            s, own, base, column, t.first_column + first_column + column, from, t.first_row + first_row + from,
+            min(kStagedRows, rows - from));
     }
 
-    if (part == 1)
+    if (from > 0)
     {
-        stats[kPartialMax * kTile + column] = own.max;
-        stats[kPartialSum * kTile + column] = own.sum;
-        stats[kPartialPositive * kTile + column] = own.positive;
-        stats[kPartialCount * kTile + column] = own.count;
-        stats[kPartialWeight * kTile + column] = own.weight;
-        stats[kPartialLogits * kTile + column] = own.logits;
-        stats[kPartialParticipants * kTile + column] = own.participants;
+        store_shared(base + stats_word(kPartialMax, column), own.max);
+        store_shared(base + stats_word(kPartialSum, column), own.sum);
+        store_shared(base + stats_word(kPartialPositive, column), own.positive);
+        store_shared(base + stats_word(kPartialCount, column), own.count);
+        store_shared(base + stats_word(kPartialWeight, column), own.weight);
+        store_shared(base + stats_word(kPartialLogits, column), own.logits);
+        store_shared(base + stats_word(kPartialParticipants, column), own.participants);
     }
 
-    // The upper threads' halves are there.
+    // The lower rows' part is there.
     __syncthreads();
-    if (part == 0 && has_column)
+    if (from == 0 && has_column)
     {
-        merge_pair(own.max, own.sum, stats[kPartialMax * kTile + column], stats[kPartialSum * kTile + column]);
+        merge_pair(own.max, own.sum, load_shared(base + stats_word(kPartialMax, column)), load_shared(base + stats_word(kPartialSum, column)));
+        float values[kPartials] = {own.max,    own.sum,    own.positive,    own.count,
+                                   own.weight, own.logits, own.participants};
         int at = first_column + column;
-        partial(t.column_partials, t.partial_stride, row_tiles, kPartialMax, row_tile)[at] = own.max;
-        partial(t.column_partials, t.partial_stride, row_tiles, kPartialSum, row_tile)[at] = own.sum;
-        partial(t.column_partials, t.partial_stride, row_tiles, kPartialPositive, row_tile)[at] =
-            own.positive + stats[kPartialPositive * kTile + column];
-        partial(t.column_partials, t.partial_stride, row_tiles, kPartialCount, row_tile)[at] =
-            own.count + stats[kPartialCount * kTile + column];
-        partial(t.column_partials, t.partial_stride, row_tiles, kPartialWeight, row_tile)[at] =
-            own.weight + stats[kPartialWeight * kTile + column];
-        if (has(s, kSmoothing))
+#pragma unroll
+        for (int kind = 0; kind < kPartials; kind++)
         {
-            partial(t.column_partials, t.partial_stride, row_tiles, kPartialLogits, row_tile)[at] =
-                own.logits + stats[kPartialLogits * kTile + column];
-            partial(t.column_partials, t.partial_stride, row_tiles, kPartialParticipants, row_tile)[at] =
-                own.participants + stats[kPartialParticipants * kTile + column];
+            if (kind < kPartialLogits || has(s, kSmoothing))
+            {
+                float more = kind <= kPartialSum ? 0.0f : load_shared(base + stats_word(kind, column));
+                partial(t.column_partials, t.partial_stride, row_tiles, kind, row_tile)[at] = values[kind] + more;
+            }
         }
     }
 }
@@ -276,7 +264,7 @@ __device__ __forceinline__ void stats(
         int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, float* column_partials,       \
         int partial_stride, float* kept, int kept_stride)                                                                            \
     {                                                                                                                                \
-        __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
+        CROSSALIGN_DYNAMIC_SHARED(tiles);                                                                                            \
         Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
         Tile t = {rows, columns, first_row, first_column, row_partials, column_partials, partial_stride};                            \
         stats<UNIT>(s, t, tiles, captions, images, depth, caption_stride, image_stride, kept, kept_stride);                          \

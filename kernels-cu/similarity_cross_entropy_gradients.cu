@@ -1,12 +1,10 @@
 // The second pass of the fused contrastive loss (see similarity_cross_entropy.cu): gradients with respect to the logits, a super-tile of
 // them in the workspace, where two products of matmul.cu read them. A variant is a few lines of softmax_gradient or sigmoid_gradient.
 #include "similarity.cuh"
-#include "tile_product.cuh"
 
 namespace
 {
 
-constexpr int kStagedBytes = kStagedRows * kTile * 4;
 constexpr int kWarps = kTileThreads / kWarpSize;
 
 // The super-tile of gradients: float32 or bfloat16, rows `stride` apart, zeros behind the columns.
@@ -107,7 +105,7 @@ __device__ __forceinline__ void sigmoid_gradient(
 // One row: logits to gradients, which are written; the sigmoid's loss and sum of gradients go to `stats`.
 __device__ __forceinline__ void gradient_row(
     const Similarity& s, const LaneColumns& c, const ColumnCoefficients& b, const GradientTile& tile, int row, int tile_row,
-    int first_column, const SimilarityRow& r, float (&z)[kLaneColumns], float* stats, int staged_row)
+    int first_column, const SimilarityRow& r, float (&z)[kLaneColumns], unsigned stats)
 {
     if (has(s, kSigmoid))
     {
@@ -118,8 +116,8 @@ __device__ __forceinline__ void gradient_row(
         sum = warp_sum(sum);
         if (lane_index() == 0)
         {
-            stats[kPartialMax * kStagedRows + staged_row] = sum;
-            stats[kPartialSum * kStagedRows + staged_row] = loss;
+            store_shared(stats + stats_word(kPartialMax, 0), sum);
+            store_shared(stats + stats_word(kPartialSum, 0), loss);
         }
     }
     else
@@ -164,47 +162,42 @@ __device__ __forceinline__ void gradients(
     int tile_column = column_tile * kTile;
     float sum[kSums][kSums];
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, tile_column, 0, 1, depth_steps<Unit>(left.depth));
+    unsigned base = shared_address(tiles);
+    stage_tile<Unit>(tiles, sum);
+    __syncthreads();
     LaneColumns c;
     ColumnCoefficients b;
     load_columns(c, s, first_column + tile_column, right.lines - tile_column);
     load_coefficients(b, s, c);
-    float* stats = reinterpret_cast<float*>(tiles + kStagedBytes);
-    for (int half = 0; half < kTile / kStagedRows; half++)
+    int first = row_tile * kTile;
+    int rows = min(kTile, left.lines - first);
+    for (int i = warp_index(); i < rows; i += kWarps)
     {
-        stage_rows<Unit>(tiles, sum, half);
-        __syncthreads();
-        int first = row_tile * kTile + half * kStagedRows;
-        int rows = min(kStagedRows, left.lines - first);
-        for (int i = warp_index(); i < rows; i += kWarps)
-        {
-            int row = first_row + first + i;
-            SimilarityRow r = load_row(s, row);
-            float z[kLaneColumns];
+        int row = first_row + first + i;
+        SimilarityRow r = load_row(s, c.scale, row);
+        float z[kLaneColumns];
 #pragma unroll
-            for (int k = 0; k < kLaneColumns; k++)
-            {
-                int column = k * kWarpSize + lane_index();
-                z[k] = *reinterpret_cast<const float*>(tiles + staged_place(i, column >> 2) + (column & 3) * 4);
-            }
-
-            make_logits(s, r, c, z);
-            gradient_row(s, c, b, tile, row, first + i, tile_column, r, z, stats, i);
-        }
-
-        // The rows' sums are there, and all are done with the staged rows.
-        __syncthreads();
-        if (has(s, kSigmoid))
+        for (int k = 0; k < kLaneColumns; k++)
         {
-            int kind = (int)threadIdx.x / kStagedRows;
-            int row = (int)threadIdx.x % kStagedRows;
-            if (kind <= kPartialSum && row < rows)
-            {
-                row_partials[((long long)kind * column_tiles + column_tile) * partial_stride + first + row] = stats[threadIdx.x];
-            }
-
-            // Read before the next rows' sums take their place.
-            __syncthreads();
+            z[k] = load_shared(base + staged_word(i, k * kWarpSize + lane_index()));
         }
+
+        make_logits(s, r, c, z);
+        gradient_row(s, c, b, tile, row, first + i, tile_column, r, z, base + stats_word(0, i) - stats_word(0, 0));
+    }
+
+    if (!has(s, kSigmoid))
+    {
+        return;
+    }
+
+    // The rows' sums are there, of all warps.
+    __syncthreads();
+    int kind = (int)threadIdx.x / kTile;
+    int row = (int)threadIdx.x % kTile;
+    if (row < rows)
+    {
+        row_partials[((long long)kind * column_tiles + column_tile) * partial_stride + first + row] = load_shared(base + stats_word(kind, row));
     }
 }
 
@@ -217,7 +210,7 @@ __device__ __forceinline__ void gradients(
         int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, int partial_stride,           \
         void* tile, int tile_stride, int tile_is_bf16)                                                                               \
     {                                                                                                                                \
-        __shared__ __align__(128) unsigned char tiles[kTileSharedBytes];                                                             \
+        CROSSALIGN_DYNAMIC_SHARED(tiles);                                                                                            \
         Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
         TileOperand left = {captions, (long long)caption_stride * kElementBytes<UNIT>, rows, depth};                                 \
         TileOperand right = {images, (long long)image_stride * kElementBytes<UNIT>, columns, depth};                                 \
@@ -247,7 +240,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_
     ColumnCoefficients b;
     load_columns(c, s, first_column + tile_column, columns - tile_column);
     load_coefficients(b, s, c);
-    SimilarityRow r = load_row(s, first_row + tile_row);
+    SimilarityRow r = load_row(s, c.scale, first_row + tile_row);
     float z[kLaneColumns];
 #pragma unroll
     for (int k = 0; k < kLaneColumns; k++)
@@ -255,5 +248,5 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_
         z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : CROSSALIGN_NOTHING;
     }
 
-    gradient_row(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, nullptr, 0);
+    gradient_row(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, 0);
 }

@@ -78,6 +78,36 @@ __device__ __forceinline__ int lines_place(int depth, int piece)
     return depth * (kTile * kElementBytes<Unit>) + ((piece ^ turn) << 4);
 }
 
+// Shared memory by 32-bit addresses: one base and offsets. Through pointers, the compiler keeps dozens of 64-bit addresses in registers.
+__device__ __forceinline__ unsigned load_shared_word(unsigned address)
+{
+    unsigned x;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");
+    return x;
+}
+
+__device__ __forceinline__ float load_shared(unsigned address) { return __uint_as_float(load_shared_word(address)); }
+
+__device__ __forceinline__ void load_shared(unsigned address, float (&v)[4])
+{
+    asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];" : "=f"(v[0]), "=f"(v[1]), "=f"(v[2]), "=f"(v[3]) : "r"(address) : "memory");
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, float x)
+{
+    asm volatile("st.shared.f32 [%0], %1;" ::"r"(address), "f"(x) : "memory");
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, float x, float y)
+{
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(x), "f"(y) : "memory");
+}
+
+__device__ __forceinline__ void store_shared(unsigned address, float x, float y, float z, float w)
+{
+    asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(x), "f"(y), "f"(z), "f"(w) : "memory");
+}
+
 template <int Unit, bool ByDepth>
 __device__ __forceinline__ void load_step(unsigned to, const TileOperand& x, int first_line, int step)
 {

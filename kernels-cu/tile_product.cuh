@@ -23,7 +23,7 @@ namespace
 
 // A fragment of a: 16 rows from `row` on, 32 bytes of depth, the k-th of a step.
 template <int Unit, bool ByDepth>
-__device__ __forceinline__ void load_left(unsigned (&f)[4], const unsigned char* tiles, unsigned base, int offset, int row, int k)
+__device__ __forceinline__ void load_left(unsigned (&f)[4], unsigned base, int offset, int row, int k)
 {
     int lane = lane_index();
     if constexpr (ByDepth)
@@ -42,7 +42,7 @@ __device__ __forceinline__ void load_left(unsigned (&f)[4], const unsigned char*
         {
             int line = row + (r & 1) * 8 + (lane >> 2);
             int depth = k * 8 + (r >> 1) * 4 + (lane & 3);
-            f[r] = *reinterpret_cast<const unsigned*>(tiles + offset + lines_place<Unit>(depth, line >> 2) + (line & 3) * 4);
+            f[r] = load_shared_word(base + (unsigned)(offset + lines_place<Unit>(depth, line >> 2) + (line & 3) * 4));
         }
     }
 
@@ -58,7 +58,7 @@ __device__ __forceinline__ void load_left(unsigned (&f)[4], const unsigned char*
 
 // Two fragments of b: eight columns from `column` on (f[0], f[1]) and the eight after them (f[2], f[3]).
 template <int Unit, bool ByDepth>
-__device__ __forceinline__ void load_right(unsigned (&f)[4], const unsigned char* tiles, unsigned base, int offset, int column, int k)
+__device__ __forceinline__ void load_right(unsigned (&f)[4], unsigned base, int offset, int column, int k)
 {
     int lane = lane_index();
     if constexpr (ByDepth)
@@ -78,7 +78,7 @@ __device__ __forceinline__ void load_right(unsigned (&f)[4], const unsigned char
         {
             int line = column + (r >> 1) * 8 + (lane >> 2);
             int depth = k * 8 + (r & 1) * 4 + (lane & 3);
-            f[r] = *reinterpret_cast<const unsigned*>(tiles + offset + lines_place<Unit>(depth, line >> 2) + (line & 3) * 4);
+            f[r] = load_shared_word(base + (unsigned)(offset + lines_place<Unit>(depth, line >> 2) + (line & 3) * 4));
         }
     }
 
@@ -93,7 +93,7 @@ __device__ __forceinline__ void load_right(unsigned (&f)[4], const unsigned char
 }
 
 template <int Unit, bool LeftByDepth, bool RightByDepth>
-__device__ __forceinline__ void multiply_step(float (&chain)[4][4][4], const unsigned char* tiles, unsigned base, int offset)
+__device__ __forceinline__ void multiply_step(float (&chain)[4][4][4], unsigned base, int offset)
 {
     int row = (warp_index() >> 2) << 6;
     int column = (warp_index() & 3) << 5;
@@ -104,13 +104,13 @@ __device__ __forceinline__ void multiply_step(float (&chain)[4][4][4], const uns
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
-            load_left<Unit, LeftByDepth>(left[i], tiles, base, offset, row + i * 16, k);
+            load_left<Unit, LeftByDepth>(left[i], base, offset, row + i * 16, k);
         }
 
 #pragma unroll
         for (int j = 0; j < 2; j++)
         {
-            load_right<Unit, RightByDepth>(right[j], tiles, base, offset + kOperandBytes, column + j * 16, k);
+            load_right<Unit, RightByDepth>(right[j], base, offset + kOperandBytes, column + j * 16, k);
         }
 
 #pragma unroll
@@ -153,7 +153,7 @@ __device__ __forceinline__ void end_chains(float (&sum)[kSums][kSums], float (&c
 
 // One step of the plain cores, four of depth at a time.
 template <bool LeftByDepth, bool RightByDepth>
-__device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums], const unsigned char* tiles, int offset)
+__device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums], unsigned base, int offset)
 {
     for (int piece = 0; piece < kStepBytes / kPiece; piece++)
     {
@@ -163,7 +163,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
 #pragma unroll
             for (int i = 0; i < kSums; i++)
             {
-                load_floats(reinterpret_cast<const float*>(tiles + offset + depth_place(sum_row(i), piece)), left[i]);
+                load_shared(base + (unsigned)(offset + depth_place(sum_row(i), piece)), left[i]);
             }
         }
         else
@@ -175,8 +175,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
                 for (int k = 0; k < 4; k++)
                 {
                     int line = sum_row(i);
-                    left[i][k] = *reinterpret_cast<const float*>(
-                        tiles + offset + lines_place<kFloat32>(4 * piece + k, line >> 2) + (line & 3) * 4);
+                    left[i][k] = load_shared(base + (unsigned)(offset + lines_place<kFloat32>(4 * piece + k, line >> 2) + (line & 3) * 4));
                 }
             }
         }
@@ -186,7 +185,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
 #pragma unroll
             for (int j = 0; j < kSums; j++)
             {
-                load_floats(reinterpret_cast<const float*>(tiles + offset + kOperandBytes + depth_place(sum_column<kFloat32>(j), piece)), right[j]);
+                load_shared(base + (unsigned)(offset + kOperandBytes + depth_place(sum_column<kFloat32>(j), piece)), right[j]);
             }
         }
         else
@@ -198,10 +197,8 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
                 for (int k = 0; k < 4; k++)
                 {
                     float v[4];
-                    load_floats(
-                        reinterpret_cast<const float*>(
-                            tiles + offset + kOperandBytes + lines_place<kFloat32>(4 * piece + k, sum_column<kFloat32>(j) >> 2)),
-                        v);
+                    load_shared(
+                        base + (unsigned)(offset + kOperandBytes + lines_place<kFloat32>(4 * piece + k, sum_column<kFloat32>(j) >> 2)), v);
 #pragma unroll
                     for (int e = 0; e < 4; e++)
                     {
@@ -292,11 +289,11 @@ __device__ __forceinline__ void tile_product(
         load += stride;
         if constexpr (Unit == kFloat32)
         {
-            multiply_step_float32<LeftByDepth, RightByDepth>(sum, tiles, from);
+            multiply_step_float32<LeftByDepth, RightByDepth>(sum, base, from);
         }
         else
         {
-            multiply_step<Unit, LeftByDepth, RightByDepth>(chain, tiles, base, from);
+            multiply_step<Unit, LeftByDepth, RightByDepth>(chain, base, from);
             if (++links == kChainSteps<Unit>)
             {
                 end_chains(sum, chain);
@@ -316,7 +313,7 @@ __device__ __forceinline__ void tile_product(
     }
 }
 
-// Rows 64 half ... 64 half + 63 of the tile as float32 in shared memory, so that they can be read row by row; see staged_place. The
+// Sums as float32 in shared memory, so that they can be read row by row: rows 64 half ... 64 half + 63, or all 128; see staged_place. The
 // barriers around it are the caller's.
 constexpr int kStagedRows = 64;
 constexpr int kStagedPieces = kTile * 4 / kPiece;
@@ -326,25 +323,21 @@ __device__ __forceinline__ int staged_place(int row, int piece)
     return row * (kTile * 4) + ((piece ^ ((row & 1) * 6) ^ (row & 2)) << 4);
 }
 
+// The rows that this thread has sums of, from shared row sum_row(i) - first on.
 template <int Unit>
-__device__ __forceinline__ void stage_rows(unsigned char* tiles, const float (&sum)[kSums][kSums], int half)
+__device__ __forceinline__ void stage_sums(unsigned base, const float (&sum)[kSums][kSums], int first)
 {
-    if ((warp_index() >> 2) != half)
-    {
-        return;
-    }
-
 #pragma unroll
     for (int i = 0; i < kSums; i++)
     {
-        int row = sum_row(i) & (kStagedRows - 1);
+        int row = sum_row(i) - first;
         if constexpr (Unit == kFloat32)
         {
 #pragma unroll
             for (int j = 0; j < kSums; j += 4)
             {
-                *reinterpret_cast<float4*>(tiles + staged_place(row, sum_column<Unit>(j) >> 2)) =
-                    make_float4(sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
+                store_shared(
+                    base + (unsigned)staged_place(row, sum_column<Unit>(j) >> 2), sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
             }
         }
         else
@@ -353,10 +346,27 @@ __device__ __forceinline__ void stage_rows(unsigned char* tiles, const float (&s
             for (int j = 0; j < kSums; j += 2)
             {
                 int column = sum_column<Unit>(j);
-                *reinterpret_cast<float2*>(tiles + staged_place(row, column >> 2) + (column & 2) * 4) = make_float2(sum[i][j], sum[i][j + 1]);
+                store_shared(base + (unsigned)(staged_place(row, column >> 2) + (column & 2) * 4), sum[i][j], sum[i][j + 1]);
             }
         }
     }
+}
+
+// 32 KiB: half of the tile at a time.
+template <int Unit>
+__device__ __forceinline__ void stage_rows(unsigned char* tiles, const float (&sum)[kSums][kSums], int half)
+{
+    if ((warp_index() >> 2) == half)
+    {
+        stage_sums<Unit>(shared_address(tiles), sum, half * kStagedRows);
+    }
+}
+
+// 64 KiB: the whole tile, so that the sums' registers are free behind it.
+template <int Unit>
+__device__ __forceinline__ void stage_tile(unsigned char* tiles, const float (&sum)[kSums][kSums])
+{
+    stage_sums<Unit>(shared_address(tiles), sum, 0);
 }
 
 } // namespace

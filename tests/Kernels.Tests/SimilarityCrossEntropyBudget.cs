@@ -21,12 +21,17 @@ public static class SimilarityCrossEntropyBudget
     /// <param name="x">The problem.</param>
     /// <param name="expected">The reference's result.</param>
     /// <param name="actual">The operation's.</param>
-    /// <param name="precision">BFloat16: the twin rounds what enters its products, and a scalar, which is one draw of that rounding, has the last places of bfloat16.</param>
+    /// <param name="precision">BFloat16 or Tf32: the twin rounds what enters its products, and a scalar, which is one draw of that rounding, has the last places of that type.</param>
     public static string? Explain(
         SimilarityCrossEntropyCase x, SimilarityCrossEntropyResult<double> expected, SimilarityCrossEntropyResult<float> actual, MatMulPrecision precision = MatMulPrecision.Float32)
     {
-        Converter<float, float>? operand = precision == MatMulPrecision.BFloat16 ? v => BFloat16.FromSingle(v).ToSingle() : null;
-        DType scalar = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+        Converter<float, float>? operand = precision switch
+        {
+            MatMulPrecision.BFloat16 => v => BFloat16.FromSingle(v).ToSingle(),
+            MatMulPrecision.Tf32 => v => BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits(v) + 0x1000) & 0xFFFFE000),
+            _ => null,
+        };
+        int scalar = precision switch { MatMulPrecision.BFloat16 => 7, MatMulPrecision.Tf32 => 10, _ => 23 };
 
         // Prefixes are sets of coordinates: places are changed between one prefix's end and the next.
         int[] ends = [0, .. x.Options.Prefixes.Select(p => p.Width).Append(x.E).Distinct().Order()];
@@ -65,10 +70,18 @@ public static class SimilarityCrossEntropyBudget
         ErrorBudget.Explain(expected, twin, actual, DType.Float32, factor, what);
 
     /// <summary>A scalar is a sum of terms that may cancel: units in the last place are those of <paramref name="size"/>, the largest magnitude on the way.</summary>
-    private static string? Scalar(string what, double expected, float twin, float actual, double factor, DType dtype, double size = 0)
+    private static string? Scalar(string what, double expected, float twin, float actual, double factor, int fractionBits, double size = 0)
     {
         float sized = (float)Math.Max(Math.Abs(size), Math.Abs(expected));
-        return ErrorBudget.Explain([expected, sized], [twin, sized], [actual, sized], dtype, factor, what);
+        if (fractionBits is 23 or 7)
+        {
+            return ErrorBudget.Explain([expected, sized], [twin, sized], [actual, sized], fractionBits == 7 ? DType.BFloat16 : DType.Float32, factor, what);
+        }
+
+        double tolerance = (factor * Math.Abs(twin - expected)) + (4 * Math.ScaleB(1, Math.ILogB(sized) - fractionBits));
+        return Math.Abs(actual - expected) <= tolerance
+            ? null
+            : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{what} is {actual:G9}, expected {expected:G9} (tolerance {tolerance:G3}).");
     }
 
     private static float Worse(double expected, float a, float b) => Math.Abs(b - expected) > Math.Abs(a - expected) ? b : a;

@@ -12,6 +12,9 @@ internal static class CudaSimilarityCrossEntropy
     // As in tile_product.cuh and similarity_cross_entropy.cu.
     private const int TileThreads = 256;
     private const int KeptRowsPerBlock = 8;
+
+    // A tile of sums, and seven words of partials a line: one block a multiprocessor, also where 99 KiB are the most.
+    private const int SharedByteCount = (CudaSimilarityPlan.BlockTile + 7) * CudaSimilarityPlan.BlockTile * sizeof(float);
     private const string Stem = "similarity_cross_entropy";
 
     public static void Run(
@@ -41,8 +44,8 @@ internal static class CudaSimilarityCrossEntropy
         }
 
         bool hasExtras = call.ColumnCount > call.ImageCount;
-        Block images = new(inputs.Captions, inputs.Images, 0, gradients.DCaptions, gradients.DImages);
-        Block extras = new(inputs.Captions, inputs.ExtraNegatives, call.ImageCount, gradients.DCaptions, gradients.DExtraNegatives);
+        CudaSimilarityBlock images = new(inputs.Captions, inputs.Images, 0, gradients.DCaptions, gradients.DImages);
+        CudaSimilarityBlock extras = new(inputs.Captions, inputs.ExtraNegatives, call.ImageCount, gradients.DCaptions, gradients.DExtraNegatives);
         for (int p = 0; p < workspace.Prefixes.Length; p++)
         {
             int width = workspace.Prefixes[p].Width;
@@ -136,12 +139,12 @@ internal static class CudaSimilarityCrossEntropy
     }
 
     /// <summary>Phase 1: adds a block to the running statistics of its rows and columns.</summary>
-    private static void Stats(in CudaSimilarityCall call, in Block block, int width, SimilarityCrossEntropyWorkspace workspace)
+    private static void Stats(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, SimilarityCrossEntropyWorkspace workspace)
     {
         CudaSimilarityPlan plan = call.Plan;
         for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
         {
-            Piece columns = new(plan, block.ColumnCount, j);
+            CudaSimilarityPiece columns = new(plan, block.ColumnCount, j);
             if (columns.Count == 0)
             {
                 continue;
@@ -150,7 +153,7 @@ internal static class CudaSimilarityCrossEntropy
             CudaSimilarityOperand images = call.Operand(block.Images, columns.First, columns.Count, width, isImages: true);
             for (int i = 0; i < plan.Pieces(call.RowCount); i++)
             {
-                Piece rows = new(plan, call.RowCount, i);
+                CudaSimilarityPiece rows = new(plan, call.RowCount, i);
                 if (rows.Count == 0)
                 {
                     continue;
@@ -165,7 +168,7 @@ internal static class CudaSimilarityCrossEntropy
                 arguments.Add(plan.TileCapacity);
                 arguments.AddAddress(call.Kept(rows.First, block.FirstColumn + columns.First));
                 arguments.Add(call.ColumnCount);
-                call.Device.Launch(call.TileKernel(gradients: false), Tiles(rows, columns), TileThreads, ref arguments);
+                call.Device.Launch(call.TileKernel(gradients: false), Tiles(rows, columns), TileThreads, ref arguments, SharedByteCount);
                 workspace.OperationCount += 2L * rows.Count * columns.Count * width;
                 Merge(call, rows, columns, block.FirstColumn);
             }
@@ -173,12 +176,12 @@ internal static class CudaSimilarityCrossEntropy
     }
 
     /// <summary>Phase 3, after the statistics of all blocks are merged: adds a block's part to both sides' gradients.</summary>
-    private static void Gradients(in CudaSimilarityCall call, in Block block, int width, bool backward, SimilarityCrossEntropyWorkspace workspace)
+    private static void Gradients(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, bool backward, SimilarityCrossEntropyWorkspace workspace)
     {
         CudaSimilarityPlan plan = call.Plan;
         for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
         {
-            Piece columns = new(plan, block.ColumnCount, j);
+            CudaSimilarityPiece columns = new(plan, block.ColumnCount, j);
             if (columns.Count == 0)
             {
                 continue;
@@ -187,7 +190,7 @@ internal static class CudaSimilarityCrossEntropy
             CudaSimilarityOperand images = call.Operand(block.Images, columns.First, columns.Count, width, isImages: true);
             for (int i = 0; i < plan.Pieces(call.RowCount); i++)
             {
-                Piece rows = new(plan, call.RowCount, i);
+                CudaSimilarityPiece rows = new(plan, call.RowCount, i);
                 if (rows.Count == 0)
                 {
                     continue;
@@ -205,7 +208,7 @@ internal static class CudaSimilarityCrossEntropy
     }
 
     private static void TileGradients(
-        in CudaSimilarityCall call, in Block block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in Piece rows, in Piece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
+        in CudaSimilarityCall call, in CudaSimilarityBlock block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
     {
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
@@ -229,7 +232,7 @@ internal static class CudaSimilarityCrossEntropy
         arguments.AddAddress(call.RowPartials);
         arguments.Add(call.Plan.TileCapacity);
         AddTarget(call, ref arguments, stride);
-        call.Device.Launch(call.TileKernel(gradients: true), Tiles(rows, columns), TileThreads, ref arguments);
+        call.Device.Launch(call.TileKernel(gradients: true), Tiles(rows, columns), TileThreads, ref arguments, SharedByteCount);
         workspace.OperationCount += 2L * rows.Count * columns.Count * width;
         if ((call.Flags & CudaSimilarityCall.Sigmoid) != 0)
         {
@@ -239,7 +242,7 @@ internal static class CudaSimilarityCrossEntropy
 
     // dCaptions += tile images, dImages += tile^T captions, where they are wanted.
     private static void AddGradients(
-        in CudaSimilarityCall call, in Block block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in Piece rows, in Piece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
+        in CudaSimilarityCall call, in CudaSimilarityBlock block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
     {
         CudaProduct product = new()
         {
@@ -282,7 +285,7 @@ internal static class CudaSimilarityCrossEntropy
         workspace.OperationCount += 2L * product.M * product.N * product.K;
     }
 
-    private static void Merge(in CudaSimilarityCall call, in Piece rows, in Piece columns, int firstColumn)
+    private static void Merge(in CudaSimilarityCall call, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int firstColumn)
     {
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
@@ -298,7 +301,7 @@ internal static class CudaSimilarityCrossEntropy
     }
 
     private static void AddTile(
-        ref KernelArguments arguments, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in Piece rows, in Piece columns, int firstColumn)
+        ref KernelArguments arguments, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int firstColumn)
     {
         arguments.AddAddress(captions.Address);
         arguments.AddAddress(images.Address);
@@ -318,10 +321,10 @@ internal static class CudaSimilarityCrossEntropy
         arguments.Add(call.ElementType == DType.BFloat16);
     }
 
-    private static Dim3 Tiles(in Piece rows, in Piece columns) =>
+    private static Dim3 Tiles(in CudaSimilarityPiece rows, in CudaSimilarityPiece columns) =>
         new((uint)(CudaKernels.Blocks(rows.Count, CudaSimilarityPlan.BlockTile) * CudaKernels.Blocks(columns.Count, CudaSimilarityPlan.BlockTile)));
 
-    private static void KeepInner(in CudaSimilarityCall call, in Block block, int width)
+    private static void KeepInner(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width)
     {
         if (block.FirstColumn == 0 && block.DCaptions.IsPresent)
         {
@@ -334,7 +337,7 @@ internal static class CudaSimilarityCrossEntropy
         }
     }
 
-    private static void Finish(in CudaSimilarityCall call, in Block block, int width, bool isFurther, bool isLast, bool ofRows)
+    private static void Finish(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, bool isFurther, bool isLast, bool ofRows)
     {
         if (ofRows && block.DCaptions.IsPresent)
         {
@@ -373,29 +376,5 @@ internal static class CudaSimilarityCrossEntropy
         {
             device.Zero(tensor);
         }
-    }
-
-    /// <summary>Some columns of the matrix of logits, with all rows: the images, or the extra negatives.</summary>
-    private readonly struct Block(in Tensor captions, in Tensor images, int firstColumn, in Tensor dCaptions, in Tensor dImages)
-    {
-        public Tensor Captions { get; } = captions;
-
-        public Tensor Images { get; } = images;
-
-        public int FirstColumn { get; } = firstColumn;
-
-        public Tensor DCaptions { get; } = dCaptions;
-
-        public Tensor DImages { get; } = dImages;
-
-        public int ColumnCount => Images.Shape[0];
-    }
-
-    /// <summary>A piece of a side.</summary>
-    private readonly struct Piece(CudaSimilarityPlan plan, int count, int piece)
-    {
-        public int First { get; } = plan.PieceStart(count, piece);
-
-        public int Count { get; } = plan.PieceStart(count, piece + 1) - plan.PieceStart(count, piece);
     }
 }

@@ -1,0 +1,191 @@
+using CrossAlign.Kernels.Tests.Harness;
+using CrossAlign.Reference;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
+
+namespace CrossAlign.Kernels.Tests.Cuda;
+
+/// <summary>What only the kernels of the fused loss promise: precisions, counters, memory, replays.</summary>
+public sealed class CudaSimilarityKernelTests
+{
+    public static TheoryData<MatMulPrecision, ulong, string, int> Precisions()
+    {
+        TheoryData<MatMulPrecision, ulong, string, int> data = [];
+        ulong seed = 0;
+        foreach (MatMulPrecision precision in (MatMulPrecision[])[MatMulPrecision.BFloat16, MatMulPrecision.Tf32])
+        {
+            foreach ((string variant, int b) in ((string, int)[])[
+                ("symmetric", 203), ("paper", 64), ("raw symmetric", 33), ("image to caption", 64), ("sigmoid", 97), ("masked", 64), ("shared", 40),
+                ("smoothing", 64), ("weights", 64), ("ignored", 33), ("extra negatives", 64), ("prefixes", 64), ("locked captions", 64), ("locked images", 64)])
+            {
+                data.Add(precision, seed++ % 5, variant, b);
+            }
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(Precisions))]
+    public void EachPrecisionHasABudgetOfItsOwn(MatMulPrecision precision, ulong seed, string variant, int b)
+    {
+        using EmulatedCuda backend = new(seed);
+        backend.Device.MatMulPrecision = precision;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, b);
+        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out double discrepancy);
+        SimilarityCrossEntropyResult<double> expected = SimilarityCrossEntropyReference.Run(x.ToDouble());
+        string? wrong = SimilarityCrossEntropyBudget.Explain(x, expected, actual, precision);
+        Assert.True(wrong is null, wrong);
+
+        // In TF32 the inner products take the embeddings as they are, the products take them rounded.
+        double most = precision == MatMulPrecision.Tf32 ? 1e-3 : 3e-6;
+        Assert.True(x.LockCaptions || x.LockImages ? double.IsNaN(discrepancy) : discrepancy < most, $"{discrepancy}");
+
+        // The products are rounded at all: float32's budget is broken.
+        Assert.NotNull(SimilarityCrossEntropyBudget.Explain(x, expected, actual));
+        backend.CheckGuards();
+    }
+
+    [Theory]
+    [InlineData("symmetric")]
+    [InlineData("sigmoid")]
+    [InlineData("masked + smoothing + weights + ignored + extra + prefixes")]
+    public void CublasMayMultiplyTheGradients(string variant)
+    {
+        using EmulatedCudaCublas backend = new();
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 70);
+        string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), x.Run(backend, out _));
+        Assert.True(wrong is null, wrong);
+        Assert.Contains("cublas_gemm_f32", backend.Cuda.Emulation!.ReadCounters().Keys);
+    }
+
+    [Theory]
+    [InlineData(MatMulPrecision.BFloat16, "bf16")]
+    [InlineData(MatMulPrecision.Tf32, "tf32")]
+    [InlineData(MatMulPrecision.Float32, "f32")]
+    public void TilesHaveNoBankConflictAndMoveWhatTheCommentsSay(MatMulPrecision precision, string suffix)
+    {
+        const int B = 256;
+        const int E = 256;
+        DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { MemoryBudgetBytes = (16L << 20) + 950_000 }, B, B, E, 3, dtype: dtype);
+        using EmulatedCuda backend = new(0);
+        backend.Device.MatMulPrecision = precision;
+
+        // One super-tile, and no room to keep the similarities besides.
+        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, B, B, E);
+        Assert.False(workspace.KeepsSimilarities);
+        x.Run(backend, workspace, out _);
+        backend.Device.Synchronize();
+        IReadOnlyDictionary<string, KernelCounters> all = backend.Cuda.Emulation!.ReadCounters();
+        KernelCounters stats = all["similarity_stats_" + suffix];
+        KernelCounters gradients = all["similarity_gradients_" + suffix];
+        long products = precision == MatMulPrecision.Float32 ? 0 : 2L * B * B * E;
+        foreach (KernelCounters counters in (KernelCounters[])[stats, gradients])
+        {
+            Assert.Equal(counters.MinSharedWavefrontCount, counters.SharedWavefrontCount);
+            Assert.InRange(counters.GlobalSectorCount, 1, (long)(1.05 * counters.MinGlobalSectorCount));
+            Assert.Equal(products, counters.MmaOperationCount);
+        }
+
+        // Four tiles, as the header of similarity_cross_entropy.cu counts their sectors.
+        long size = dtype.ByteSize();
+        AssertNear(4 * ((8L * E * size) + 272 + 144), stats.GlobalSectorCount);
+        AssertNear(4 * ((8L * E * size) + 1040 + (512 * size)), gradients.GlobalSectorCount);
+        Assert.Equal(4 * 128L * (4 + 5) * sizeof(float), stats.GlobalWriteByteCount);
+        Assert.Equal((long)B * B * dtype.ByteSize(), gradients.GlobalWriteByteCount);
+
+        // 4 products of 2 B K E: two of similarities here, two in matmul.cu.
+        Assert.Equal(4 * 2L * B * B * E, workspace.OperationCount);
+        Assert.Equal(products, all["matmul_nn_" + suffix].MmaOperationCount);
+        Assert.Equal(products, all["matmul_tn_" + suffix].MmaOperationCount);
+    }
+
+    [Fact]
+    public void MemoryStaysWithinTheBoundAndThePrediction()
+    {
+        const int B = 700;
+        const int E = 20;
+        foreach (SimilarityCrossEntropyObjective objective in Enum.GetValues<SimilarityCrossEntropyObjective>())
+        {
+            SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Objective = objective, MemoryBudgetBytes = Recomputing }, B, B, E, 3);
+            using EmulatedCuda backend = new(0);
+            SimilarityCrossEntropyInputs inputs = x.Inputs(backend);
+            SimilarityCrossEntropyOutputs outputs = new() { Loss = backend.Poisoned(DType.Float32, new Shape(1)) };
+            SimilarityCrossEntropyGradients gradients = new()
+            {
+                DCaptions = backend.Poisoned(DType.Float32, new Shape(B, E)),
+                DImages = backend.Poisoned(DType.Float32, new Shape(B, E)),
+                DScale = backend.Upload(DType.Float32, new Shape(1), [0f]),
+            };
+            long before = backend.Cuda.Pool.LiveByteCount;
+            Assert.Equal(before, backend.Cuda.Pool.PeakByteCount);
+            using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, B, B, E);
+            SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients);
+            long taken = backend.Cuda.Pool.PeakByteCount - before;
+            Assert.False(workspace.KeepsSimilarities);
+            Assert.InRange(taken, workspace.ByteCount, Recomputing + (32L * B));
+            Assert.InRange(taken, 0, SimilarityCrossEntropyWorkspace.PredictByteCount(x.Options, B, B, E, kind: DeviceKind.Cuda));
+        }
+    }
+
+    [Fact]
+    public void TheDefaultBudgetHoldsForHalfAMillionRows()
+    {
+        foreach (int b in (int[])[1024, 65536, 131072, 500_000])
+        {
+            long predicted = SimilarityCrossEntropyWorkspace.PredictByteCount(new(), b, b, 768, kind: DeviceKind.Cuda);
+            Assert.InRange(predicted, 1, (64L << 20) + (32L * b));
+        }
+    }
+
+    [Theory]
+    [InlineData("symmetric")]
+    [InlineData("sigmoid")]
+    public void AReplayedGraphTakesTheScaleAndTheEmbeddingsThatAreThere(string variant)
+    {
+        const int B = 40;
+        SimilarityCrossEntropyCase first = SimilarityCrossEntropyVariants.Case(variant, B, 1);
+        SimilarityCrossEntropyCase second = SimilarityCrossEntropyVariants.Case(variant, B, 2) with { Scale = 1.5f };
+        using EmulatedCuda backend = new(2);
+        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, first.Options, B, B, first.E);
+        SimilarityCrossEntropyInputs inputs = first.Inputs(backend);
+        Tensor loss = backend.Poisoned(DType.Float32, new Shape(1));
+        Tensor dCaptions = backend.Poisoned(DType.Float32, new Shape(B, first.E));
+        Tensor dImages = backend.Poisoned(DType.Float32, new Shape(B, first.E));
+        void Step() => SimilarityCrossEntropy.ForwardBackward(
+            workspace, inputs, new() { Loss = loss }, new() { DCaptions = dCaptions, DImages = dImages });
+        Step();
+        using CudaGraph graph = CudaGraph.Capture(backend.Cuda, Step);
+        inputs.Captions.CopyFrom<float>(second.Captions);
+        inputs.Images.CopyFrom<float>(second.Images);
+        inputs.Scale.CopyFrom<float>([second.Scale]);
+        graph.Launch();
+        SimilarityCrossEntropyResult<float> eager = second.Run(backend, workspace, out _);
+        Assert.Equal(eager.Loss, backend.Download(loss)[0]);
+        Assert.Equal(eager.DCaptions, backend.Download(dCaptions));
+        Assert.Equal(eager.DImages, backend.Download(dImages));
+    }
+
+    [Fact]
+    public void EmbeddingsBoundToLiveRowsAreRefused()
+    {
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case("symmetric", 8);
+        using EmulatedCuda backend = new(0);
+        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, 8, 8, x.E);
+        SimilarityCrossEntropyInputs inputs = x.Inputs(backend);
+        LiveRows rows = new(8, backend.Device.NewTensor(DType.Int32, new Shape(1)));
+        Assert.Throws<ArgumentException>(() => SimilarityCrossEntropy.Forward(
+            workspace,
+            inputs with { Captions = inputs.Captions.WithLiveRows(rows) },
+            new() { Loss = backend.Poisoned(DType.Float32, new Shape(1)) }));
+    }
+
+    private static void AssertNear(long expected, long actual) => Assert.InRange(actual, 0.95 * expected, 1.05 * expected);
+
+    // Room for super-tiles of some 192 lines, and not for all similarities.
+    private const long Recomputing = (16L << 20) + (300 << 10);
+
+    private sealed class EmulatedCuda(ulong seed) : EmulatedCudaBackend(seed);
+}
