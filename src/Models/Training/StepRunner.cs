@@ -25,6 +25,7 @@ internal sealed class StepRunner : IDisposable
     private readonly Optimizer _optimizer;
     private readonly Device _device;
     private readonly bool _capturesGraphs;
+    private readonly int _tokensPerCapacity;
     private readonly Dictionary<(int Tokens, bool HasTypes), TextCapacity> _capacities = [];
     private readonly Tensor _figures;
     private readonly float[] _hostFigures;
@@ -40,7 +41,9 @@ internal sealed class StepRunner : IDisposable
     /// <param name="step">Loss and gradients.</param>
     /// <param name="optimizer">Clipping and update.</param>
     /// <param name="capturesGraphs">Whether to replay graphs where that is possible; else each operation is issued each time.</param>
-    public StepRunner(TwoTowerModel model, RunConfig config, ContrastiveStep step, Optimizer optimizer, bool capturesGraphs = true)
+    /// <param name="tokensPerCapacity">Capacities are multiples of this many tokens.</param>
+    public StepRunner(
+        TwoTowerModel model, RunConfig config, ContrastiveStep step, Optimizer optimizer, bool capturesGraphs = true, int tokensPerCapacity = TextCapacity.Tokens)
     {
         _model = model;
         _config = config;
@@ -48,6 +51,7 @@ internal sealed class StepRunner : IDisposable
         _optimizer = optimizer;
         _device = model.Device;
         _capturesGraphs = capturesGraphs;
+        _tokensPerCapacity = tokensPerCapacity;
         _figures = _device.NewTensor(DType.Float32, new Shape(LossesAt + step.LossCount));
         _hostFigures = new float[_figures.Shape[0]];
         if (!RunsOnDeviceInputs)
@@ -70,6 +74,9 @@ internal sealed class StepRunner : IDisposable
             tower.WriteStarts(rows, _pictures.CuSeqlens);
         }
     }
+
+    /// <summary>How many capacities of tokens there have been.</summary>
+    public int CapacityCount => _capacities.Count;
 
     /// <summary>How many steps were replayed from a graph.</summary>
     public int ReplayCount { get; private set; }
@@ -156,7 +163,7 @@ internal sealed class StepRunner : IDisposable
 
     private TextCapacity CapacityFor(CudaDevice device, TokenBatch captions)
     {
-        int tokens = (captions.TokenCount + TextCapacity.Tokens - 1) / TextCapacity.Tokens * TextCapacity.Tokens;
+        int tokens = (captions.TokenCount + _tokensPerCapacity - 1) / _tokensPerCapacity * _tokensPerCapacity;
         bool hasTypes = !captions.Types.IsEmpty;
         if (!_capacities.TryGetValue((tokens, hasTypes), out TextCapacity? capacity))
         {

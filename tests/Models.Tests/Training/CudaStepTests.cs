@@ -73,6 +73,28 @@ public sealed class CudaStepTests
         Assert.InRange(compared, 50, 80);
     }
 
+    [Fact]
+    public void GraphsOfSeveralCapacitiesTakeTurns()
+    {
+        // Capacities of a few tokens, so that batches of a few captions have several.
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 6);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 6);
+        for (int step = 1; step <= 12; step++)
+        {
+            Assert.Equal(eager.Step(step), replayed.Step(step));
+        }
+
+        Assert.InRange(replayed.Capacities, 2, 8);
+        Assert.InRange(replayed.Replays, 2, 10);
+        Dictionary<string, float[]> weights = replayed.Weights();
+        foreach ((string name, float[] expected) in eager.Weights())
+        {
+            Assert.True(expected.AsSpan().SequenceEqual(weights[name]), name);
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -118,7 +140,7 @@ public sealed class CudaStepTests
         private readonly Optimizer _optimizer;
         private readonly StepRunner _runner;
 
-        public Trainer(Device device, bool capturesGraphs)
+        public Trainer(Device device, bool capturesGraphs, int tokensPerCapacity = TextCapacity.Tokens)
         {
             RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
             {
@@ -142,10 +164,12 @@ public sealed class CudaStepTests
             _model.Parameters.AllocateGradients();
             _step = new ContrastiveStep(_model, config, config.BatchSize);
             _optimizer = new Optimizer(_model, config, _step.LossCount);
-            _runner = new StepRunner(_model, config, _step, _optimizer, capturesGraphs);
+            _runner = new StepRunner(_model, config, _step, _optimizer, capturesGraphs, tokensPerCapacity);
         }
 
         public int Replays => _runner.ReplayCount;
+
+        public int Capacities => _runner.CapacityCount;
 
         public StepFigures Step(int step)
         {
