@@ -16,13 +16,23 @@ public abstract class OperationBenchmarks : IDisposable
     [GlobalCleanup]
     public void Dispose()
     {
-        foreach (DeviceMemory memory in _memories)
-        {
-            memory.Dispose();
-        }
-
-        Device.Dispose();
+        Dispose(disposing: true);
         GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Gives back what a suite has; the only clean-up that BenchmarkDotNet allows a suite is <see cref="Dispose()"/>.</summary>
+    /// <param name="disposing">True when called from <see cref="Dispose()"/>.</param>
+    protected virtual void Dispose(bool disposing)
+    {
+        if (disposing)
+        {
+            foreach (DeviceMemory memory in _memories)
+            {
+                memory.Dispose();
+            }
+
+            Device.Dispose();
+        }
     }
 
     /// <summary>A float32 tensor of normally distributed numbers.</summary>

@@ -93,11 +93,14 @@ public class SimilarityCrossEntropyBenchmarks : OperationBenchmarks
         return _product.AsSpan<float>()[0];
     }
 
-    /// <summary>Gives back the workspace too.</summary>
-    [GlobalCleanup]
-    public void Cleanup()
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
     {
-        _workspace?.Dispose();
-        Dispose();
+        if (disposing)
+        {
+            _workspace?.Dispose();
+        }
+
+        base.Dispose(disposing);
     }
 }
