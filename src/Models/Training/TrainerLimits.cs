@@ -14,7 +14,6 @@ internal static class TrainerLimits
         Refuse(config.ImageTower.From is not null, "imageTower.from", "published towers cannot be tuned yet", "leave it null: a tower from scratch");
         Refuse(config.TextTower.Freeze != "none", "textTower.freeze", "a tower from scratch has nothing to keep", "give none");
         Refuse(config.ImageTower.Freeze != "none", "imageTower.freeze", "a tower from scratch has nothing to keep", "give none");
-        Refuse(config.Precision != Precision.F32, "precision", "training computes in float32 only, yet", "give f32");
         Refuse(
             config.Loss.Variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized,
             "loss.variant",

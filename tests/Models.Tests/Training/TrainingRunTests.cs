@@ -60,6 +60,29 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void ThePrecisionOfProductsIsWhatIsAskedFor()
+    {
+        RunConfig config = Tiny() with { Steps = 4, EvaluateEvery = 0, CheckpointEvery = 0 };
+        Run(config, "f32");
+        Run(config with { Precision = Precision.BF16 }, "bf16");
+        Assert.NotEqual(Losses("f32"), Losses("bf16"));
+        Assert.All(Losses("f32").Zip(Losses("bf16")), pair => Assert.Equal(pair.First, pair.Second, 0.02 * pair.First));
+
+        UserErrorException e = Assert.Throws<UserErrorException>(() => Run(config with { Precision = Precision.TF32 }, "tf32"));
+        Assert.Contains("'precision'", e.What, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Path.Combine(_root, "tf32")));
+    }
+
+    [Fact]
+    public void ThePrecisionOfTheDeviceIsTheCallersAgainAfterARun()
+    {
+        using CpuDevice device = new(1);
+        RunConfig config = Tiny() with { Steps = 0, Setup = "none", Precision = Precision.BF16 };
+        TrainingRun.Start(new TrainingRequest(config, Data(config), device, Path.Combine(_root, "run")), new Silent(), CancellationToken.None);
+        Assert.Equal(MatMulPrecision.Float32, device.MatMulPrecision);
+    }
+
+    [Fact]
     public void ExactAccumulationTakesTheStepsOfTheWholeBatchAndPlainDoesNot()
     {
         RunConfig whole = Tiny() with { Steps = 4, EvaluateEvery = 0, CheckpointEvery = 0 };
