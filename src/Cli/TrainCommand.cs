@@ -19,7 +19,8 @@ internal static class TrainCommand
         Option<int?> stopAfter = new("--stop-after") { Description = "Stop after this step with a checkpoint." };
         Option<bool> printConfig = new("--print-config") { Description = "Print the complete configuration and stop." };
         Option<bool> schema = new("--schema") { Description = "Print the JSON Schema of configuration files and stop." };
-        Command command = new("train", "Train two towers and write a run folder.") { output, resume, stopAfter, printConfig, schema };
+        Option<bool> profileOps = new("--profile-ops") { Description = "Time each operation, on a GPU by events, and show where the time went at the end." };
+        Command command = new("train", "Train two towers and write a run folder.") { output, resume, stopAfter, printConfig, schema, profileOps };
         config.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.Run(
             () =>
@@ -41,7 +42,8 @@ internal static class TrainCommand
                 }
 
                 string folder = resumed?.FullName ?? parsed.GetValue(output)?.FullName ?? Path.GetFullPath(DefaultFolder(run));
-                return Train(Terminal.Of(parsed), run, folder, resumed is not null, parsed.GetValue(stopAfter), parsed.GetValue(GlobalOptions.Cache)?.FullName, cancellation);
+                OperationLog? operations = parsed.GetValue(profileOps) ? new OperationLog() : null;
+                return Train(Terminal.Of(parsed), run, folder, resumed is not null, parsed.GetValue(stopAfter), operations, parsed.GetValue(GlobalOptions.Cache)?.FullName, cancellation);
             },
             CancellationToken.None));
         return command;
@@ -65,7 +67,7 @@ internal static class TrainCommand
     }
 
     private static int Train(
-        Terminal terminal, RunConfig run, string folder, bool resume, int? stopAfter, string? cache, CancellationToken cancellation)
+        Terminal terminal, RunConfig run, string folder, bool resume, int? stopAfter, OperationLog? operations, string? cache, CancellationToken cancellation)
     {
         using Device device = DeviceOptions.Open(run.Device, run.Threads, terminal);
         CaptionedPictures data = DataSets.Open(run.Data, DataSets.OptionsOf(run), cache, DataCommand.Progress(terminal), cancellation);
@@ -74,8 +76,14 @@ internal static class TrainCommand
             terminal.Say($"warning: {warning}");
         }
 
+        device.Operations = operations;
         TrainingRequest request = new(run, data, device, folder) { Resume = resume, StopAfter = stopAfter };
         TrainingResult result = TrainingRun.Start(request, new TrainingDisplay(terminal, run.Setup), cancellation);
+        if (operations is not null)
+        {
+            ShowOperations(terminal, operations.Totals());
+        }
+
         if (terminal.IsJson)
         {
             terminal.Results.WriteLine(System.Text.Json.JsonSerializer.Serialize(result, CliJson.Default.TrainingResult));
@@ -88,5 +96,16 @@ internal static class TrainCommand
         }
 
         return CommandLine.Success;
+    }
+
+    private static void ShowOperations(Terminal terminal, IReadOnlyList<OperationTotal> totals)
+    {
+        double all = Math.Max(totals.Sum(t => t.Time.TotalMilliseconds), 1e-9);
+        foreach (OperationTotal t in totals)
+        {
+            double ms = t.Time.TotalMilliseconds;
+            string rate = t.Arithmetic == 0 ? string.Empty : string.Create(CultureInfo.InvariantCulture, $", {t.Arithmetic / Math.Max(ms, 1e-9) / 1e6:F1} GFLOP/s");
+            terminal.Say(string.Create(CultureInfo.InvariantCulture, $"  {t.Name}: {100 * ms / all:F1} %, {ms:F1} ms in {t.Calls} calls{rate}"));
+        }
     }
 }

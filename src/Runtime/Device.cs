@@ -26,7 +26,7 @@ public abstract class Device : IDisposable
     /// <summary>The device's name as run records and <c>doctor</c> show it.</summary>
     public abstract string Name { get; }
 
-    /// <summary>Where operations on this device are timed, each waited for; null, as at first, for nowhere.</summary>
+    /// <summary>Where operations on this device are timed; null, as at first, for nowhere. On a CUDA device by events, without waiting for any.</summary>
     public OperationLog? Operations { get; set; }
 
     /// <summary>How matrix products treat float32 operands from now on; at first <see cref="Runtime.MatMulPrecision.Float32"/>.</summary>
@@ -92,6 +92,9 @@ public abstract class Device : IDisposable
         Dispose(disposing: true);
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>A mark behind what was issued so far; null where work is done when the call returns that asks for it.</summary>
+    internal virtual OperationMark? Mark() => null;
 
     /// <summary>Why the device does not have a precision, with what to choose instead; null where it has it.</summary>
     /// <param name="precision">The precision.</param>

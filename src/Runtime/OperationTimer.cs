@@ -1,16 +1,22 @@
+using System.Diagnostics;
+using CrossAlign.Runtime.Cuda.Native;
+
 namespace CrossAlign.Runtime;
 
 /// <summary>
-/// Times one call of an operation where the device keeps an <see cref="OperationLog"/>, and does nothing where it keeps none. With a log a
-/// device is waited for before and after: what is measured is the operation, not its issue.
+/// Times one call of an operation where the device keeps an <see cref="OperationLog"/>, and times nothing where it keeps none. On a device
+/// that works while the host goes on the time is that between two marks in its order of work, so that nothing waits; a captured graph
+/// holds no such marks, so a device with a log is not to be captured. On a CUDA device the call is a named range too, where NVTX is present.
 /// </summary>
 public readonly ref struct OperationTimer
 {
     private readonly Device _device;
     private readonly OperationLog? _log;
+    private readonly OperationMark? _begin;
     private readonly string _name;
     private readonly long _arithmetic;
     private readonly long _start;
+    private readonly bool _isRange;
 
     private OperationTimer(Device device, OperationLog? log, string name, long arithmetic)
     {
@@ -18,10 +24,16 @@ public readonly ref struct OperationTimer
         _log = log;
         _name = name;
         _arithmetic = arithmetic;
+        _isRange = device.Kind == DeviceKind.Cuda && NvtxRanges.IsAvailable;
+        if (_isRange)
+        {
+            NvtxRanges.Push(name);
+        }
+
         if (log is not null)
         {
-            device.Synchronize();
-            _start = log.Enter();
+            _begin = log.Enter() ? device.Mark() : null;
+            _start = Stopwatch.GetTimestamp();
         }
     }
 
@@ -41,8 +53,12 @@ public readonly ref struct OperationTimer
     {
         if (_log is not null)
         {
-            _device.Synchronize();
-            _log.Leave(_name, _start, _arithmetic);
+            _log.Leave(_name, _begin, _begin is null ? null : _device.Mark(), Stopwatch.GetTimestamp() - _start, _arithmetic);
+        }
+
+        if (_isRange)
+        {
+            NvtxRanges.Pop();
         }
     }
 }

@@ -1,5 +1,7 @@
 using CrossAlign.Kernels.Tests.Harness;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
 
 namespace CrossAlign.Kernels.Tests;
 
@@ -29,5 +31,39 @@ public sealed class OperationLogTests
         // The similarities are kept at this size: 3 products.
         Assert.Equal(3 * 2 * 8 * 8 * 4, totals["SimilarityCrossEntropy.ForwardBackward"].Arithmetic);
         Assert.All(totals.Values, t => Assert.Equal(1, t.Calls));
+    }
+
+    [Fact]
+    public void OnACudaDeviceOperationsAreTimedByEventsAndNothingWaits()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Tensor x = device.NewTensor(DType.Float32, new Shape(64, 768));
+        Tensor y = device.NewTensor(DType.Float32, new Shape(64, 768));
+        Residual.Add(x, x, y);
+        device.Synchronize();
+        OperationLog log = new();
+        device.Operations = log;
+        long before = device.Emulation!.Audit.SynchronizationCount;
+        for (int i = 0; i < 3; i++)
+        {
+            Residual.Add(x, x, y);
+        }
+
+        Gelu.Forward(GeluKind.Erf, x, default, y);
+        Assert.Equal(before, device.Emulation.Audit.SynchronizationCount);
+
+        // The emulated device's clock stands for work: GELU of one row set is more than the sum of it.
+        Dictionary<string, OperationTotal> totals = log.Totals().ToDictionary(t => t.Name);
+        Assert.Equal([(1, "Gelu.Forward"), (3, "Residual.Add")], totals.Values.Select(t => (t.Calls, t.Name)).Order());
+        Assert.All(totals.Values, t => Assert.True(t.Time > TimeSpan.Zero, t.Name));
+        Assert.True(totals["Gelu.Forward"].Time > totals["Residual.Add"].Time / 3);
+
+        // Marks are used again, and gathered ones are settled on the way.
+        for (int i = 0; i < 1100; i++)
+        {
+            Cast.Run(x.Rows(0, 1), device.NewTensor(DType.BFloat16, new Shape(1, 768)));
+        }
+
+        Assert.Equal(1100, log.Totals().Single(t => t.Name.StartsWith("Cast", StringComparison.Ordinal)).Calls);
     }
 }

@@ -144,8 +144,9 @@ internal sealed class StepRunner : IDisposable
 
         // A graph keeps the addresses of its capture; when activations have moved since, it is captured anew. Before it is captured a
         // step has run, so that kernels are loaded and working memory is large enough: a capture can take none.
+        // A log of operations times them one by one, which a replayed graph has no room for.
         bool isSettled = capacity.Generation == _step.ArenaGeneration;
-        if (_capturesGraphs && isSettled)
+        if (_capturesGraphs && isSettled && device.Operations is null)
         {
             capacity.Graph ??= Capture(device, capacity);
             capacity.Graph.Launch();

@@ -20,6 +20,7 @@ public sealed unsafe partial class CudaDevice : Device
     private readonly Dictionary<(Assembly, string), CudaModule> _modules = [];
     private readonly Dictionary<string, CudaKernel> _kernels = new(StringComparer.Ordinal);
     private readonly List<CudaMemory> _retired = [];
+    private readonly Stack<CudaOperationMark> _marks = [];
     private CudaMemory? _scratch;
     private int _graphCount;
     private MatMulEngine _matMulEngine;
@@ -282,6 +283,15 @@ public sealed unsafe partial class CudaDevice : Device
 
     internal void GraphCreated() => _graphCount++;
 
+    internal override OperationMark? Mark()
+    {
+        CudaOperationMark mark = _marks.Count > 0 ? _marks.Pop() : new CudaOperationMark(this);
+        mark.Record();
+        return mark;
+    }
+
+    internal void GiveBack(CudaOperationMark mark) => _marks.Push(mark);
+
     /// <inheritdoc/>
     public override void Synchronize()
     {
@@ -303,6 +313,11 @@ public sealed unsafe partial class CudaDevice : Device
         foreach (CudaMemory memory in _retired)
         {
             memory.Dispose();
+        }
+
+        while (_marks.Count > 0)
+        {
+            _marks.Pop().Dispose();
         }
 
         DisposeStaging();

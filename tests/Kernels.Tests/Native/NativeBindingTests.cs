@@ -32,7 +32,7 @@ public sealed class NativeBindingTests
             string test = Path.Combine(AppContext.BaseDirectory, "CrossAlign.Kernels.Tests.dll");
             (int status, string output) = Run(
                 Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-                [(CudaLibraries.DriverVariable, library), (CudaLibraries.CublasVariable, library), (EmulatedNativeDriver.Variable, library)],
+                [(CudaLibraries.DriverVariable, library), (CudaLibraries.CublasVariable, library), (CudaLibraries.NvtxVariable, library), (EmulatedNativeDriver.Variable, library)],
                 "exec",
                 test,
                 "--filter-class",
