@@ -6,8 +6,8 @@
 // the head is added; stored_key: see dropout_key). In a captured graph n is a capacity: what counts ends at ends[sequences]. Grid: (n / rows + sequences, heads) for the rows of a block.
 #pragma once
 
-#include "attention_fma.cuh"
-#include "attention_mma.cuh"
+#include "attention_fma_backward.cuh"
+#include "attention_mma_backward.cuh"
 
 #define CROSSALIGN_ATTENTION_TAIL                                                                                                    \
     const int *tokens, int sequences, int heads, int size, int causal, float scale, const int *stored_key, unsigned long long key,   \
