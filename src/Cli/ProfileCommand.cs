@@ -51,6 +51,7 @@ internal static class ProfileCommand
                 LossProfileCase[] cases = WrongInvocationException.Guard(
                     () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!));
                 RunConfig? run = parsed.GetValue(steps) == 0 ? null : config.Read(parsed);
+                WrongInvocationException.Guard(() => RefuseOthersThanTheProcessor(run?.Device ?? parsed.GetValue(GlobalOptions.Device)));
                 Plan plan = new(cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), parsed.GetValue(output)!.FullName);
                 return Profile(parsed, plan, cancellation);
             },
@@ -62,7 +63,7 @@ internal static class ProfileCommand
     {
         Terminal terminal = Terminal.Of(parsed);
         int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
-        DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), threads, terminal).Dispose();
+        DeviceOptions.Open("cpu", threads, terminal).Dispose();
         ProfileReport report = new() { Machine = ProfileMachine.Look(threads) };
         terminal.Say(string.Create(
             CultureInfo.InvariantCulture, $"a plain matrix product runs at {report.Machine.PeakGflops:F0} GFLOP/s; {MemoryText.Of(report.Machine.MemoryBytes)} of memory are available"));
@@ -190,6 +191,12 @@ internal static class ProfileCommand
         LossProfileVariant[] forms = [.. Split(variants).Select(LossProfileVariant.Parse)];
         return [.. from form in forms from precision in products from width in columns from batch in rows select new LossProfileCase(batch, width, precision, form)];
     }
+
+    // A machine may have a GPU: what is measured is the processor all the same, and nobody shall take one for the other.
+    private static bool RefuseOthersThanTheProcessor(string? device) => device is null or "auto" or "cpu"
+        ? true
+        : throw new UserErrorException(
+            $"profile measures the processor, not '{device}'", "give --device cpu; profile --kernels counts what the CUDA kernels cost");
 
     private static int Size(string text, string option) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size is >= 1 and <= MaxSize

@@ -66,6 +66,8 @@ public sealed class ProfileCommandTests : IDisposable
     [InlineData("--precisions", "f23", "the nearest is 'f32'")]
     [InlineData("--precisions", "tf32", "CUDA")]
     [InlineData("--variants", "symetric", "the nearest is 'symmetric'")]
+    [InlineData("--device", "cuda-emulated", "profile measures the processor, not 'cuda-emulated'")]
+    [InlineData("--set", "device=cuda", "profile measures the processor, not 'cuda'")]
     [InlineData("--steps", "-1", "--steps takes 0 to 10000")]
     public async Task AWrongInvocationIsRefused(string option, string value, string message)
     {

@@ -259,11 +259,9 @@ public sealed class TrainingRun
     private void CheckMemory(ITokenizer tokenizer)
     {
         TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer);
-        if (_request.Device.Kind == Runtime.DeviceKind.Cpu)
-        {
-            memory.Require(Runtime.MachineMemory.AvailableByteCount());
-        }
 
+        // A GPU has memory of its own; the emulated one's is the machine's.
+        memory.Require(_request.Device is Runtime.Cuda.CudaDevice { Emulation: null } gpu ? gpu.MemoryByteCount : Runtime.MachineMemory.AvailableByteCount());
         _observer.Note(memory.Describe());
     }
 
