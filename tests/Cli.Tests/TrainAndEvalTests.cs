@@ -40,6 +40,7 @@ public sealed class TrainAndEvalTests : IDisposable
     [InlineData("--set", "styles=[\"no-such-style\"]", "no-such-style")]
     [InlineData("--set", "batchSize=5000", "5000")]
     [InlineData("--set", "precision=tf32", "'precision'")]
+    [InlineData("--set", "matmul=cublas", "'matmul'")]
     [InlineData("--set", "textTower.from=somewhere", "'textTower.from'")]
     [InlineData("--set", "imageTower.freeze=all", "'imageTower.freeze'")]
     [InlineData("--set", "loss.variant=sigmoidNormalized", "'loss.variant'")]

@@ -71,7 +71,7 @@ public sealed class ParameterStore : IDisposable
     /// <see cref="AllocateGradients"/>; one backward pass a step, without accumulation.
     /// </summary>
     /// <param name="words">A parameter of the kind <see cref="ParameterKind.WordEmbedding"/>.</param>
-    /// <param name="maxTokens">The most tokens of a batch.</param>
+    /// <param name="maxTokens">The most tokens of a batch; there is room for the next multiple of <see cref="TokenInputs.CapacityStep"/>.</param>
     /// <exception cref="ArgumentException">The parameter is of another kind, or has a gradient already.</exception>
     /// <exception cref="OutOfMemoryException">The device has not that much left.</exception>
     public void AllocateSparseGradient(Parameter words, int maxTokens)
@@ -84,7 +84,9 @@ public sealed class ParameterStore : IDisposable
             throw new ArgumentException($"'{words.Name}' cannot have a row-sparse gradient: it is no table of words, or has a gradient already.", nameof(words));
         }
 
-        int rows = Math.Min(maxTokens, words.Shape[0]);
+        // A captured graph's batches lie in tensors of a capacity, whose rows may all be other words as far as anyone can see beforehand.
+        int capacity = checked((maxTokens + TokenInputs.CapacityStep - 1) / TokenInputs.CapacityStep * TokenInputs.CapacityStep);
+        int rows = Math.Min(capacity, words.Shape[0]);
         tensor.SparseGradient = new RowSparseGradient(
             Device.NewTensor(DType.Int32, new Shape(rows)),
             Device.NewTensor(DType.Float32, new Shape(rows, words.Shape[1])),

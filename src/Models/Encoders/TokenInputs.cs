@@ -14,6 +14,9 @@ namespace CrossAlign.Models.Encoders;
 /// <param name="TokenKeys">(N, 2), int32: example and position of each row; absent without dropout.</param>
 public readonly record struct TokenInputs(Tensor Ids, Tensor Positions, Tensor Types, Tensor CuSeqlens, Tensor TokenKeys)
 {
+    /// <summary>What capacities are multiples of: few graphs, and few blocks that find nothing to do.</summary>
+    public const int CapacityStep = 512;
+
     /// <summary>Copies a batch to an arena.</summary>
     /// <param name="batch">At least one text.</param>
     /// <param name="arena">Where the tensors are taken.</param>

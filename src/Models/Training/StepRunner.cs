@@ -43,7 +43,7 @@ internal sealed class StepRunner : IDisposable
     /// <param name="capturesGraphs">Whether to replay graphs where that is possible; else each operation is issued each time.</param>
     /// <param name="tokensPerCapacity">Capacities are multiples of this many tokens.</param>
     public StepRunner(
-        TwoTowerModel model, RunConfig config, ContrastiveStep step, Optimizer optimizer, bool capturesGraphs = true, int tokensPerCapacity = TextCapacity.Tokens)
+        TwoTowerModel model, RunConfig config, ContrastiveStep step, Optimizer optimizer, bool capturesGraphs = true, int tokensPerCapacity = TokenInputs.CapacityStep)
     {
         _model = model;
         _config = config;

@@ -9,9 +9,6 @@ namespace CrossAlign.Models.Training;
 /// </summary>
 internal sealed class TextCapacity : IDisposable
 {
-    /// <summary>Capacities are multiples of this many tokens: few graphs, and few blocks that find nothing to do.</summary>
-    public const int Tokens = 512;
-
     private readonly Tensor _count;
     private CudaGraph? _graph;
 

@@ -6,7 +6,6 @@ using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Models.Training.Recording;
-using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Training;
 
@@ -46,33 +45,8 @@ public sealed class TrainingRun
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(observer);
         TrainerLimits.Check(request.Config);
-        MatMulPrecision before = request.Device.MatMulPrecision;
-        try
-        {
-            SetPrecision(request);
-            return new TrainingRun(request, observer).Train(cancellation);
-        }
-        finally
-        {
-            request.Device.MatMulPrecision = before;
-        }
-    }
-
-    private static void SetPrecision(TrainingRequest request)
-    {
-        try
-        {
-            request.Device.MatMulPrecision = request.Config.Precision switch
-            {
-                Precision.TF32 => MatMulPrecision.Tf32,
-                Precision.BF16 => MatMulPrecision.BFloat16,
-                _ => MatMulPrecision.Float32,
-            };
-        }
-        catch (NotSupportedException e)
-        {
-            throw new UserErrorException($"'precision': {e.Message}", "give f32 or bf16, or a CUDA device", e);
-        }
+        using ProductSettings products = ProductSettings.Apply(request);
+        return new TrainingRun(request, observer).Train(cancellation);
     }
 
     private TrainingResult Train(CancellationToken cancellation)

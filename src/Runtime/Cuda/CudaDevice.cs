@@ -97,7 +97,7 @@ public sealed unsafe partial class CudaDevice : Device
 
             if (value == MatMulEngine.Cublas && Cublas is null)
             {
-                throw new NotSupportedException($"{Name} has no cuBLAS: install the CUDA toolkit's cuBLAS library, or use our own kernels (--matmul own).");
+                throw new NotSupportedException($"{Name} has no cuBLAS: install the CUDA toolkit's cuBLAS library, or use our own kernels (matmul=own in a run's configuration).");
             }
 
             _matMulEngine = value;

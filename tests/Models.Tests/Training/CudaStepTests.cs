@@ -74,6 +74,23 @@ public sealed class CudaStepTests
     }
 
     [Fact]
+    public void WithCublasTheStepsAreIssuedOperationByOperationAndAreTheCpus()
+    {
+        using CpuDevice cpu = new(1);
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        device.MatMulEngine = MatMulEngine.Cublas;
+        using Trainer expected = new(cpu, capturesGraphs: true);
+        using Trainer actual = new(device, capturesGraphs: true);
+        for (int step = 1; step <= 2; step++)
+        {
+            StepFigures figures = expected.Step(step);
+            Assert.Equal(figures.Loss, actual.Step(step).Loss, 3e-6 * figures.Loss);
+        }
+
+        Assert.Equal((0, 0), (actual.Replays, actual.Capacities));
+    }
+
+    [Fact]
     public void GraphsOfSeveralCapacitiesTakeTurns()
     {
         // Capacities of a few tokens, so that batches of a few captions have several.
@@ -140,7 +157,7 @@ public sealed class CudaStepTests
         private readonly Optimizer _optimizer;
         private readonly StepRunner _runner;
 
-        public Trainer(Device device, bool capturesGraphs, int tokensPerCapacity = TextCapacity.Tokens)
+        public Trainer(Device device, bool capturesGraphs, int tokensPerCapacity = TokenInputs.CapacityStep)
         {
             RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
             {

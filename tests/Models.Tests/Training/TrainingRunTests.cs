@@ -4,6 +4,8 @@ using CrossAlign.Models.Data;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+using CrossAlign.Runtime.Cuda.Emulation;
 
 namespace CrossAlign.Models.Tests.Training;
 
@@ -74,12 +76,12 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
-    public void ThePrecisionOfTheDeviceIsTheCallersAgainAfterARun()
+    public void TheDevicesProductsAreTheCallersAgainAfterARun()
     {
-        using CpuDevice device = new(1);
-        RunConfig config = Tiny() with { Steps = 0, Setup = "none", Precision = Precision.BF16 };
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        RunConfig config = Tiny() with { Steps = 0, Setup = "none", Precision = Precision.TF32, Matmul = ProductEngine.Cublas };
         TrainingRun.Start(new TrainingRequest(config, Data(config), device, Path.Combine(_root, "run")), new Silent(), CancellationToken.None);
-        Assert.Equal(MatMulPrecision.Float32, device.MatMulPrecision);
+        Assert.Equal((MatMulPrecision.Float32, MatMulEngine.Own), (device.MatMulPrecision, device.MatMulEngine));
     }
 
     [Fact]

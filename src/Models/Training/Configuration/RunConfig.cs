@@ -44,6 +44,10 @@ public sealed record RunConfig
     [Description("Precision of matrix products: f32, tf32 (GPU) or bf16.")]
     public Precision Precision { get; init; } = Precision.F32;
 
+    /// <summary>What multiplies matrices on a CUDA device.</summary>
+    [Description("What multiplies matrices on a CUDA device: auto (cuBLAS where it is found), own (the program's kernels; steps are replayed from graphs) or cublas.")]
+    public ProductEngine Matmul { get; init; }
+
     /// <summary>Optimiser steps.</summary>
     [Description("Optimiser steps.")]
     public int Steps { get; init; } = 2400;

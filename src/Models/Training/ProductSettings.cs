@@ -1,0 +1,84 @@
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>How a device multiplies matrices for the length of a run; afterwards it is as it was before.</summary>
+internal sealed class ProductSettings : IDisposable
+{
+    private readonly Device _device;
+    private readonly MatMulPrecision _precision;
+    private readonly MatMulEngine? _engine;
+
+    private ProductSettings(Device device)
+    {
+        _device = device;
+        _precision = device.MatMulPrecision;
+        _engine = (device as CudaDevice)?.MatMulEngine;
+    }
+
+    /// <summary>Sets what the configuration asks for.</summary>
+    /// <param name="request">The configuration and the device.</param>
+    /// <returns>To be disposed at the end of the run.</returns>
+    /// <exception cref="UserErrorException">The device does not have it; the message names the key.</exception>
+    public static ProductSettings Apply(TrainingRequest request)
+    {
+        ProductSettings before = new(request.Device);
+        try
+        {
+            Set("precision", "give f32 or bf16, or a CUDA device", () => request.Device.MatMulPrecision = request.Config.Precision switch
+            {
+                Precision.TF32 => MatMulPrecision.Tf32,
+                Precision.BF16 => MatMulPrecision.BFloat16,
+                _ => MatMulPrecision.Float32,
+            });
+            Set("matmul", "give auto or own", () => SetEngine(request.Device, request.Config.Matmul));
+            return before;
+        }
+        catch
+        {
+            before.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _device.MatMulPrecision = _precision;
+        if (_engine is { } engine)
+        {
+            ((CudaDevice)_device).MatMulEngine = engine;
+        }
+    }
+
+    private static void SetEngine(Device device, ProductEngine engine)
+    {
+        if (device is CudaDevice cuda)
+        {
+            cuda.MatMulEngine = engine switch
+            {
+                ProductEngine.Own => MatMulEngine.Own,
+                ProductEngine.Cublas => MatMulEngine.Cublas,
+                _ => cuda.MatMulEngine,
+            };
+        }
+        else if (engine == ProductEngine.Cublas)
+        {
+            throw new NotSupportedException($"{device.Name} has no cuBLAS.");
+        }
+    }
+
+    private static void Set(string key, string remedy, Action set)
+    {
+        try
+        {
+            set();
+        }
+        catch (NotSupportedException e)
+        {
+            throw new UserErrorException($"'{key}': {e.Message}", remedy, e);
+        }
+    }
+}
