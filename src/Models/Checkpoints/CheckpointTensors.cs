@@ -84,13 +84,17 @@ public sealed class CheckpointTensors : IDisposable
         return entry is not null;
     }
 
+    /// <summary>Reads a tensor as float32.</summary>
+    /// <param name="name">Its name.</param>
+    /// <returns>The elements, row-major.</returns>
+    /// <exception cref="UserErrorException">There is no such tensor or it is not one of floating-point numbers.</exception>
+    public float[] ReadSingles(string name) => OwnerOf(name).ReadSingles(name);
+
     /// <summary>Reads a tensor as float32 into a tensor of a device.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="destination">float32 with as many elements; overwritten.</param>
     /// <exception cref="UserErrorException">There is no such tensor or it is not one of floating-point numbers.</exception>
-    public void ReadSingles(string name, in Tensor destination) => (_owners.TryGetValue(name, out SafetensorsFile? file)
-        ? file
-        : throw new UserErrorException($"'{Source}' has no tensor '{name}'", "check that it is the checkpoint meant")).ReadSingles(name, destination);
+    public void ReadSingles(string name, in Tensor destination) => OwnerOf(name).ReadSingles(name, destination);
 
     /// <inheritdoc/>
     public void Dispose()
@@ -100,6 +104,10 @@ public sealed class CheckpointTensors : IDisposable
             file.Dispose();
         }
     }
+
+    private SafetensorsFile OwnerOf(string name) => _owners.TryGetValue(name, out SafetensorsFile? file)
+        ? file
+        : throw new UserErrorException($"'{Source}' has no tensor '{name}'", "check that it is the checkpoint meant");
 
     private static CheckpointTensors OpenShards(string folder, string index)
     {

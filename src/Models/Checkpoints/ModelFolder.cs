@@ -201,6 +201,10 @@ public static class ModelFolder
         {
             using CheckpointTensors tensors = CheckpointTensors.Open(folder);
             report = CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, text?.ModelType ?? image!.ModelType);
+            if (text is { IsCausal: false })
+            {
+                model.SetTextDense([.. SentenceTransformersSettings.Read(folder).DenseFolders.Select(DenseModule.Load)]);
+            }
         });
         reports = [report!];
         return model;

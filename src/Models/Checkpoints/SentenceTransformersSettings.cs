@@ -21,6 +21,9 @@ public sealed record SentenceTransformersSettings
     /// <summary>Whether rows are divided by their norm; null where the folder says nothing.</summary>
     public bool? Normalize { get; init; }
 
+    /// <summary>The folders of dense layers behind the pooling, in order; empty for none.</summary>
+    public IReadOnlyList<string> DenseFolders { get; init; } = [];
+
     /// <summary>The most tokens of a text; null where the folder says nothing.</summary>
     public int? MaxTokens { get; init; }
 
@@ -115,13 +118,16 @@ public sealed record SentenceTransformersSettings
                 case "Normalize":
                     settings = settings with { Normalize = true };
                     break;
+                case "Dense" when subfolder.Length > 0 && settings.Normalize != true:
+                    settings = settings with { DenseFolders = [.. settings.DenseFolders, Path.Combine(folder, subfolder)] };
+                    break;
                 case "Pooling":
                     settings = settings with { Pooling = ReadPooling(Path.Combine(folder, subfolder, "config.json")) };
                     break;
                 default:
                     throw new UserErrorException(
                         $"'{path}' declares a module '{kind}'{(subfolder.Length == 0 ? "" : $" in '{subfolder}'")}, which is not computed here",
-                        "known ones: Transformer in the folder itself, Pooling, Normalize");
+                        "known ones: Transformer in the folder itself, Pooling, Dense, Normalize at the end");
             }
         }
 

@@ -9,7 +9,8 @@ namespace CrossAlign.Models.Data;
 /// </summary>
 public static class CaptionText
 {
-    private const string Separators = "“”\"„«»:,;()¡!¿?。、|.";
+    /// <summary>The characters that become spaces.</summary>
+    internal const string Separators = "“”\"„«»:,;()¡!¿?。、|.";
 
     private static readonly Lazy<bool> s_normalizes = new(static () => "\uFB01".Normalize(NormalizationForm.FormKC) == "fi");
 

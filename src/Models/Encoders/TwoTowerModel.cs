@@ -74,6 +74,9 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <summary>The head behind the image tower; null for none.</summary>
     public Projection? ImageHead { get; }
 
+    /// <summary>Dense layers that the text tower's folder declares behind its pooling; applied where a head would be, when texts are embedded.</summary>
+    public IReadOnlyList<DenseModule> TextDense { get; private set; } = [];
+
     /// <summary>The learned multiplier of similarities, or its logarithm (see <see cref="TwoTowerOptions.ScaleName"/>): value and gradient of shape (1); absent for none.</summary>
     public ParameterTensor Scale { get; }
 
@@ -88,7 +91,26 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <param name="project">Whether the head is applied.</param>
     /// <returns>E, or the text tower's width (the image tower's where there is no text tower).</returns>
     public int EmbeddingWidth(bool project = true) =>
-        project && Options.ProjectionWidth > 0 ? Options.ProjectionWidth : Text?.Config.Width ?? Image!.Config.Width;
+        project && Options.ProjectionWidth > 0 ? Options.ProjectionWidth
+        : project && TextDense.Count > 0 ? TextDense[^1].OutputWidth
+        : Text?.Config.Width ?? Image!.Config.Width;
+
+    /// <summary>Puts the dense layers behind the text tower's pooling.</summary>
+    /// <param name="modules">The layers, in order.</param>
+    /// <exception cref="UserErrorException">One does not take what the one before it gives.</exception>
+    internal void SetTextDense(IReadOnlyList<DenseModule> modules)
+    {
+        int width = RequireText().Config.Width;
+        foreach (DenseModule module in modules)
+        {
+            width = module.InputWidth == width
+                ? module.OutputWidth
+                : throw new UserErrorException(
+                    FormattableString.Invariant($"a dense layer takes rows of {module.InputWidth} numbers, and what stands before it gives {width}"), "fetch the checkpoint again");
+        }
+
+        TextDense = modules;
+    }
 
     /// <summary>Draws first values for all parameters but the scale.</summary>
     /// <param name="seed">The run's seed.</param>
@@ -189,7 +211,14 @@ public sealed partial class TwoTowerModel : IDisposable
     {
         TensorArena arena = Arena();
         Tensor rows = RequireText().Forward(batch, pooling ?? Options.TextPooling, arena, TowerPass.Inference);
-        Finish(rows, project ? TextHead : null, normalize, destination);
+        if (project && TextDense.Count > 0)
+        {
+            FinishDense(rows, normalize, destination);
+        }
+        else
+        {
+            Finish(rows, project ? TextHead : null, normalize, destination);
+        }
     }
 
     /// <summary>The vectors of a batch of pictures, on the host.</summary>
@@ -244,6 +273,34 @@ public sealed partial class TwoTowerModel : IDisposable
         }
 
         Device.CopyToHost(rows, System.Runtime.InteropServices.MemoryMarshal.AsBytes(destination));
+    }
+
+    private void FinishDense(in Tensor pooled, bool normalize, Span<float> destination)
+    {
+        float[] rows = pooled.ToArray<float>();
+        foreach (DenseModule dense in TextDense)
+        {
+            rows = dense.Apply(rows);
+        }
+
+        int width = TextDense[^1].OutputWidth;
+        for (int at = 0; normalize && at < rows.Length; at += width)
+        {
+            Span<float> row = rows.AsSpan(at, width);
+            double squares = 0;
+            foreach (float value in row)
+            {
+                squares += (double)value * value;
+            }
+
+            float norm = MathF.Max((float)Math.Sqrt(squares), float.Epsilon);
+            foreach (ref float value in row)
+            {
+                value /= norm;
+            }
+        }
+
+        rows.CopyTo(destination);
     }
 
     private TextTower RequireText() => Text ?? throw new InvalidOperationException("The model has no text tower.");

@@ -26,6 +26,7 @@ public static class RunExport
         {
             Card = CardOf(source, config, name, sources),
             Tokenizer = config.TextTower.From is null ? source.LoadTokenizer() : null,
+            NormalizesCaptions = config.Tokenizer.Kind == TokenizerSource.Train,
             TextSource = config.TextTower.From,
             ImageSource = config.ImageTower.From,
             Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize),
@@ -57,7 +58,9 @@ public static class RunExport
         [
             source.Record is null ? set : $"{set}, checksum `{source.Record.DataChecksum}`",
             $"captions in {string.Join(", ", config.Languages)}",
-            "texts are normalised before they are tokenized: NFKC, lower case, punctuation to spaces",
+            config.TextTower.From is null && config.Tokenizer.Kind == TokenizerSource.Train
+                ? "texts were normalised before they were tokenized (NFKC, lower case, punctuation to spaces); `tokenizer.json` does so itself"
+                : "texts were normalised before they were tokenized (NFKC, lower case, punctuation to spaces); the published tokenizer takes them as they are",
         ];
         if (config.ScrambleCaptions.Count > 0)
         {

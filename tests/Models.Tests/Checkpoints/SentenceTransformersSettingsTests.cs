@@ -52,7 +52,7 @@ public sealed class SentenceTransformersSettingsTests
     }
 
     [Theory]
-    [InlineData(", {\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.Dense\"}", "{\"pooling_mode_mean_tokens\": true}", "'Dense' in '2_Dense'")]
+    [InlineData(", {\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.LSTM\"}", "{\"pooling_mode_mean_tokens\": true}", "'LSTM' in '2_Dense'")]
     [InlineData(", {\"path\": \"../x\", \"type\": \"sentence_transformers.models.Normalize\"}", "{\"pooling_mode_mean_tokens\": true}", "outside of the folder")]
     [InlineData("", "{\"pooling_mode_max_tokens\": true}", "max_tokens")]
     [InlineData("", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}", "cls_token and mean_tokens")]

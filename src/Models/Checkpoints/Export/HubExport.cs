@@ -58,7 +58,13 @@ public static class HubExport
         }
 
         ITokenizer tokenizer = content.Tokenizer ?? throw new UserErrorException("the text tower has no tokenizer to export", "give the run folder that it was trained in");
-        tokenizer.Save(Path.Combine(folder, tokenizer.FileName));
+        string file = Path.Combine(folder, tokenizer.FileName);
+        tokenizer.Save(file);
+        if (content.NormalizesCaptions && file.EndsWith(".json", StringComparison.Ordinal))
+        {
+            CaptionNormalizer.AddTo(file);
+        }
+
         SpecialTokens special = tokenizer.SpecialTokens;
         JsonObject names = [];
         AddName("bos_token", special.Begin);

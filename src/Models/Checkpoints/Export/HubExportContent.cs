@@ -12,6 +12,9 @@ public sealed record HubExportContent
     /// <summary>The tokenizer of a text tower trained from scratch; null where <see cref="TextSource"/> has one.</summary>
     public ITokenizer? Tokenizer { get; init; }
 
+    /// <summary>Whether the texts that the tokenizer was trained on were normalised as captions are: then its file says so, and takes raw texts.</summary>
+    public bool NormalizesCaptions { get; init; }
+
     /// <summary>The published folder that the text tower came from: its tokenizer files are copied. Null for a tower from scratch.</summary>
     public string? TextSource { get; init; }
 

@@ -1,0 +1,107 @@
+using System.Numerics;
+using System.Text.Json.Nodes;
+using CrossAlign.Models.Checkpoints;
+
+namespace CrossAlign.Models.Encoders;
+
+/// <summary>
+/// A dense layer behind the pooling, as sentence-transformers folders such as LaBSE's have: y = f(x W^T + b), f the hyperbolic tangent or nothing.
+/// Computed on the host, a row at a time, so that a text's vector does not depend on the others to the bit; for embedding alone.
+/// </summary>
+public sealed class DenseModule
+{
+    private readonly float[] _weight;
+    private readonly float[] _bias;
+    private readonly bool _tanh;
+
+    private DenseModule(int inputWidth, int outputWidth, float[] weight, float[] bias, bool tanh)
+    {
+        InputWidth = inputWidth;
+        OutputWidth = outputWidth;
+        _weight = weight;
+        _bias = bias;
+        _tanh = tanh;
+    }
+
+    /// <summary>The width of a row that goes in.</summary>
+    public int InputWidth { get; }
+
+    /// <summary>The width of a row that comes out.</summary>
+    public int OutputWidth { get; }
+
+    /// <summary>Loads a module.</summary>
+    /// <param name="folder">Its folder: <c>config.json</c> and <c>model.safetensors</c> with <c>linear.weight</c> [out, in] and, as declared, <c>linear.bias</c> [out].</param>
+    /// <returns>The module.</returns>
+    /// <exception cref="UserErrorException">A file is missing or does not fit, or the activation is not computed here; the message names it.</exception>
+    public static DenseModule Load(string folder)
+    {
+        string path = Path.Combine(folder, CheckpointFolder.ConfigName);
+        JsonObject config = EncoderConfigReader.ReadFile(path);
+        (int input, int output) = (Size("in_features"), Size("out_features"));
+        bool hasBias = config["bias"] is not JsonValue value || !value.TryGetValue(out bool flag) || flag;
+        string activation = config["activation_function"] is JsonValue given && given.TryGetValue(out string? name) ? name : "torch.nn.modules.activation.Tanh";
+        bool tanh = activation[(activation.LastIndexOf('.') + 1)..] switch
+        {
+            "Tanh" => true,
+            "Identity" => false,
+            _ => throw new UserErrorException($"'{path}': the activation '{activation}' is not computed here", "known ones: Tanh, Identity"),
+        };
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return new DenseModule(input, output, Read("linear.weight", [output, input]), hasBias ? Read("linear.bias", [output]) : new float[output], tanh);
+
+        int Size(string key) => config[key] is JsonValue number && number.TryGetValue(out int size) && size is > 0 and < 1 << 20
+            ? size
+            : throw new UserErrorException($"'{path}': '{key}' is no width", "fetch the checkpoint again");
+
+        float[] Read(string tensor, long[] shape)
+        {
+            if (!tensors.TryGetEntry(tensor, out SafetensorsEntry? entry) || !entry.Shape.SequenceEqual(shape))
+            {
+                throw new UserErrorException(
+                    $"'{folder}' has {(entry is null ? $"no tensor '{tensor}'" : $"'{tensor}' as {entry.ShapeText}")}; it must be [{string.Join(", ", shape)}]", "fetch the checkpoint again");
+            }
+
+            return tensors.ReadSingles(tensor);
+        }
+    }
+
+    /// <summary>Computes.</summary>
+    /// <param name="rows">(n, <see cref="InputWidth"/>).</param>
+    /// <returns>(n, <see cref="OutputWidth"/>).</returns>
+    /// <exception cref="ArgumentException">The rows are of another width.</exception>
+    public float[] Apply(ReadOnlySpan<float> rows)
+    {
+        if (rows.Length % InputWidth != 0)
+        {
+            throw new ArgumentException("The rows are of another width.", nameof(rows));
+        }
+
+        float[] result = new float[rows.Length / InputWidth * OutputWidth];
+        for (int at = 0; at < result.Length; at++)
+        {
+            int unit = at % OutputWidth;
+            float sum = Dot(rows.Slice(at / OutputWidth * InputWidth, InputWidth), _weight.AsSpan(unit * InputWidth, InputWidth)) + _bias[unit];
+            result[at] = _tanh ? MathF.Tanh(sum) : sum;
+        }
+
+        return result;
+    }
+
+    private static float Dot(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    {
+        Vector<float> sums = Vector<float>.Zero;
+        int i = 0;
+        for (; i <= x.Length - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            sums += new Vector<float>(x[i..]) * new Vector<float>(y[i..]);
+        }
+
+        float sum = Vector.Sum(sums);
+        for (; i < x.Length; i++)
+        {
+            sum += x[i] * y[i];
+        }
+
+        return sum;
+    }
+}
