@@ -74,16 +74,23 @@ __device__ __forceinline__ void finish(
     for (int e = 0; e < 4; e++)
     {
         v[e] *= alpha;
-        if (bias != nullptr && column + e < n)
-        {
-            v[e] += bias[column + e];
-        }
     }
 
     if ((flags & kWideOutput) != 0)
     {
         if (column < n)
         {
+            if (bias != nullptr)
+            {
+                float added[4];
+                load_floats(bias + column, added);
+#pragma unroll
+                for (int e = 0; e < 4; e++)
+                {
+                    v[e] += added[e];
+                }
+            }
+
             store_sums(v, c, row * ldc + column, flags);
         }
     }
@@ -94,7 +101,7 @@ __device__ __forceinline__ void finish(
         {
             if (column + e < n)
             {
-                float single[1] = {v[e]};
+                float single[1] = {bias == nullptr ? v[e] : v[e] + bias[column + e]};
                 store_sums(single, c, row * ldc + column + e, flags);
             }
         }
@@ -234,23 +241,30 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_merge(
 
     int filled = min(splits, (live_rows(live_k, k) + step_depth - 1) / step_depth);
     float v[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-    for (int s = 0; s < filled; s++)
+    const float* first = partials + row * n + column;
+    long long step = (long long)m * n;
+    if (n % 4 == 0)
     {
-        const float* p = partials + ((long long)s * m + row) * n + column;
-        if (n % 4 == 0)
+        for (int s = 0; s < filled; s++)
         {
-            float4 q = *reinterpret_cast<const float4*>(p);
-            v[0] += q.x;
-            v[1] += q.y;
-            v[2] += q.z;
-            v[3] += q.w;
-        }
-        else
-        {
+            float more[4];
+            load_floats(first + s * step, more);
 #pragma unroll
             for (int e = 0; e < 4; e++)
             {
-                v[e] += column + e < n ? p[e] : 0.0f;
+                v[e] += more[e];
+            }
+        }
+    }
+    else
+    {
+        // One column after the other: side by side, clang 14 merges these loads with those above and splits both.
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+        {
+            for (int s = 0; s < filled && column + e < n; s++)
+            {
+                v[e] += first[s * step + e];
             }
         }
     }

@@ -6,6 +6,8 @@ namespace CrossAlign.Kernels.Tests;
 
 public abstract class PatchEmbeddingTests(Backend backend)
 {
+    protected Backend Backend { get; } = backend;
+
     public static TheoryData<DType, int, int, int, int, int> Shapes()
     {
         TheoryData<DType, int, int, int, int, int> data = [];
@@ -30,10 +32,10 @@ public abstract class PatchEmbeddingTests(Backend backend)
             double[] expected = PatchEmbeddingReference.Forward(
                 x.Shape, TestData.ToDouble(x.Pixels), TestData.ToDouble(x.Weight), TestData.ToDouble(bias), TestData.ToDouble(x.ClassToken), TestData.ToDouble(x.Position));
             float[] twin = PatchEmbeddingReference.Forward(x.Shape, x.Pixels, x.Weight, bias, x.ClassToken, x.Position);
-            ErrorBudget.AssertForward(expected, twin, backend.Download(RunForward(x, bias, dtype)), dtype, "output");
+            ErrorBudget.AssertForward(expected, twin, Backend.Download(RunForward(x, bias, dtype)), dtype, "output");
         }
 
-        backend.CheckGuards();
+        Backend.CheckGuards();
     }
 
     [Theory]
@@ -52,22 +54,22 @@ public abstract class PatchEmbeddingTests(Backend backend)
         Add(dPosition, twinPosition, x.Position);
 
         // What is there already is added to: the parameters themselves serve as that.
-        Tensor gradient = backend.Upload(dtype, new Shape(b * (1 + x.Shape.L), c), dOutput);
-        Tensor actualWeight = x.UploadWeight(backend);
-        Tensor actualBias = x.UploadChannels(backend, x.Bias);
-        Tensor actualClassToken = x.UploadChannels(backend, x.ClassToken);
-        Tensor actualPosition = x.UploadPosition(backend);
-        Tensor pixels = x.UploadPixels(backend);
+        Tensor gradient = Backend.Upload(dtype, new Shape(b * (1 + x.Shape.L), c), dOutput);
+        Tensor actualWeight = x.UploadWeight(Backend);
+        Tensor actualBias = x.UploadChannels(Backend, x.Bias);
+        Tensor actualClassToken = x.UploadChannels(Backend, x.ClassToken);
+        Tensor actualPosition = x.UploadPosition(Backend);
+        Tensor pixels = x.UploadPixels(Backend);
         PatchEmbedding.Backward(gradient, pixels, actualWeight, actualBias, actualClassToken, actualPosition, p);
-        ErrorBudget.AssertBackward(dWeight, twinWeight, backend.Download(actualWeight), DType.Float32, "dWeight");
-        ErrorBudget.AssertBackward(dBias, twinBias, backend.Download(actualBias), DType.Float32, "dBias");
-        ErrorBudget.AssertBackward(dClassToken, twinClassToken, backend.Download(actualClassToken), DType.Float32, "dClassToken");
-        ErrorBudget.AssertBackward(dPosition, twinPosition, backend.Download(actualPosition), DType.Float32, "dPosition");
+        ErrorBudget.AssertBackward(dWeight, twinWeight, Backend.Download(actualWeight), DType.Float32, "dWeight");
+        ErrorBudget.AssertBackward(dBias, twinBias, Backend.Download(actualBias), DType.Float32, "dBias");
+        ErrorBudget.AssertBackward(dClassToken, twinClassToken, Backend.Download(actualClassToken), DType.Float32, "dClassToken");
+        ErrorBudget.AssertBackward(dPosition, twinPosition, Backend.Download(actualPosition), DType.Float32, "dPosition");
 
-        Tensor onlyPosition = x.UploadPosition(backend);
+        Tensor onlyPosition = x.UploadPosition(Backend);
         PatchEmbedding.Backward(gradient, pixels, default, default, default, onlyPosition, p);
-        Assert.Equal(backend.Download(actualPosition), backend.Download(onlyPosition));
-        backend.CheckGuards();
+        Assert.Equal(Backend.Download(actualPosition), Backend.Download(onlyPosition));
+        Backend.CheckGuards();
     }
 
     [Fact]
@@ -105,18 +107,18 @@ public abstract class PatchEmbeddingTests(Backend backend)
         Embedding x = new(new PatchEmbeddingReference.Pictures(5, 16, 24, 4, 20));
         Tensor all = RunForward(x, x.Bias, DType.Float32);
         Embedding third = new(x.Shape with { B = 1 }) { Pixels = x.Pixels[(2 * 3 * 16 * 24)..(3 * 3 * 16 * 24)] };
-        Assert.Equal(backend.Download(all.Rows(2 * 25, 25)), backend.Download(RunForward(third, x.Bias, DType.Float32)));
+        Assert.Equal(Backend.Download(all.Rows(2 * 25, 25)), Backend.Download(RunForward(third, x.Bias, DType.Float32)));
     }
 
     [Fact]
     public void AWrongShapeIsRefusedByName()
     {
         Embedding x = new(new PatchEmbeddingReference.Pictures(1, 8, 8, 4, 5));
-        Tensor pixels = x.UploadPixels(backend);
-        Tensor output = backend.Poisoned(DType.Float32, new Shape(5, 5));
-        Tensor channels = x.UploadChannels(backend, x.Bias);
+        Tensor pixels = x.UploadPixels(Backend);
+        Tensor output = Backend.Poisoned(DType.Float32, new Shape(5, 5));
+        Tensor channels = x.UploadChannels(Backend, x.Bias);
         ArgumentException e = Assert.Throws<ArgumentException>(
-            () => PatchEmbedding.Forward(pixels, x.UploadWeight(backend), channels, channels, output, output, 3));
+            () => PatchEmbedding.Forward(pixels, x.UploadWeight(Backend), channels, channels, output, output, 3));
         Assert.Contains("multiples of the patch size 3", e.Message, StringComparison.Ordinal);
         e = Assert.Throws<ArgumentException>(() => PatchEmbedding.Forward(pixels, output, channels, channels, output, output, 4));
         Assert.Contains("weight is Float32 (5, 5); it must be Float32 (5, 48)", e.Message, StringComparison.Ordinal);
@@ -127,13 +129,13 @@ public abstract class PatchEmbeddingTests(Backend backend)
 
     private Tensor RunForward(Embedding x, float[] bias, DType dtype)
     {
-        Tensor output = backend.Poisoned(dtype, new Shape(x.Shape.B * (1 + x.Shape.L), x.Shape.C));
+        Tensor output = Backend.Poisoned(dtype, new Shape(x.Shape.B * (1 + x.Shape.L), x.Shape.C));
         PatchEmbedding.Forward(
-            x.UploadPixels(backend),
-            x.UploadWeight(backend),
-            bias.Length == 0 ? default : x.UploadChannels(backend, bias),
-            x.UploadChannels(backend, x.ClassToken),
-            x.UploadPosition(backend),
+            x.UploadPixels(Backend),
+            x.UploadWeight(Backend),
+            bias.Length == 0 ? default : x.UploadChannels(Backend, bias),
+            x.UploadChannels(Backend, x.ClassToken),
+            x.UploadPosition(Backend),
             output,
             x.Shape.P);
         return output;
@@ -172,7 +174,36 @@ public abstract class PatchEmbeddingTests(Backend backend)
 
 public sealed class CpuPatchEmbeddingTests(CpuBackend backend) : PatchEmbeddingTests(backend), IClassFixture<CpuBackend>;
 
-public sealed class EmulatedCudaForwardPatchEmbeddingTests(EmulatedCudaForward backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaForward>;
+public sealed class EmulatedCudaForwardPatchEmbeddingTests(EmulatedCudaForward backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaForward>
+{
+    [Fact]
+    public void MorePicturesThanAGridHasRowsGoByChunks()
+    {
+        // Two rows a picture: 65535 rows are not enough for them at once. Whole numbers are summed exactly.
+        PatchEmbeddingReference.Pictures shape = new(33000, 1, 1, 1, 4);
+        float[] pixels = TestData.Whole(3L * shape.B, 1);
+        float[] weight = TestData.Whole(12, 2);
+        float[] channels = TestData.Whole(4, 3);
+        float[] position = TestData.Whole(8, 4);
+        float[] dOutput = TestData.Whole(8L * shape.B, 5, magnitude: 1);
+        Tensor pictures = Backend.Upload(DType.Float32, new Shape(shape.B, 3, 1, 1), pixels);
+        Tensor output = Backend.Poisoned(DType.Float32, new Shape(2 * shape.B, 4));
+        PatchEmbedding.Forward(
+            pictures,
+            Backend.Upload(DType.Float32, new Shape(4, 3), weight),
+            Backend.Upload(DType.Float32, new Shape(4), channels),
+            Backend.Upload(DType.Float32, new Shape(4), channels),
+            Backend.Upload(DType.Float32, new Shape(2, 4), position),
+            output,
+            1);
+        Assert.Equal(PatchEmbeddingReference.Forward(shape, pixels, weight, channels, channels, position), Backend.Download(output));
+
+        Tensor dWeight = Backend.Upload(DType.Float32, new Shape(4, 3), weight);
+        PatchEmbedding.Backward(Backend.Upload(DType.Float32, output.Shape, dOutput), pictures, dWeight, default, default, default, 1);
+        float[] expected = PatchEmbeddingReference.Backward(shape, dOutput, pixels).DWeight;
+        Assert.Equal(expected.Zip(weight, (g, before) => g + before), Backend.Download(dWeight));
+    }
+}
 
 public sealed class EmulatedCudaReversePatchEmbeddingTests(EmulatedCudaReverse backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaReverse>;
 

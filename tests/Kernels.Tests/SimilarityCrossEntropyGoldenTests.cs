@@ -140,3 +140,7 @@ public abstract class SimilarityCrossEntropyGoldenTests(Backend backend)
 }
 
 public sealed class CpuSimilarityCrossEntropyGoldenTests(CpuBackend backend) : SimilarityCrossEntropyGoldenTests(backend), IClassFixture<CpuBackend>;
+
+public sealed class EmulatedCudaForwardSimilarityCrossEntropyGoldenTests(EmulatedCudaForward backend) : SimilarityCrossEntropyGoldenTests(backend), IClassFixture<EmulatedCudaForward>;
+
+public sealed class CudaSimilarityCrossEntropyGoldenTests(CudaBackend backend) : SimilarityCrossEntropyGoldenTests(backend), IClassFixture<CudaBackend>;

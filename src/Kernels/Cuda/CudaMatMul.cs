@@ -239,7 +239,7 @@ internal static class CudaMatMul
     private static int Flags(in CudaProduct product)
     {
         int size = product.OutputType.ByteSize();
-        bool wide = product.N % 4 == 0 && product.OutputStride % 4 == 0 && product.Output % (4 * size) == 0;
+        bool wide = product.N % 4 == 0 && product.OutputStride % 4 == 0 && product.Output % (4 * size) == 0 && product.Bias % (4 * sizeof(float)) == 0;
         return (product.Accumulate ? FlagAccumulate : 0) | (size == 2 ? FlagBFloat16Output : 0) | (wide ? FlagWideOutput : 0);
     }
 

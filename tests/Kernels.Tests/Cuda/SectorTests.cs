@@ -102,6 +102,32 @@ public sealed class SectorTests
         Kernels.RetrievalRanks.Run(queries, device.NewTensor(dtype, new Shape(256, 128)), targets, targets);
     });
 
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void Linear(DType dtype) => AssertLeast(6, device =>
+    {
+        Tensor x = device.NewTensor(dtype, new Shape(N, C));
+        Tensor w = device.NewTensor(dtype, new Shape(128, C));
+        Tensor y = device.NewTensor(dtype, new Shape(N, 128));
+        Tensor bias = device.NewTensor(DType.Float32, new Shape(128));
+        Kernels.Linear.Forward(x, w, bias, y);
+        Kernels.Linear.Backward(y, x, w, x, device.NewTensor(DType.Float32, new Shape(128, C)), bias);
+    });
+
+    [Theory]
+    [MemberData(nameof(Storage))]
+    public void PatchEmbedding(DType dtype) => AssertLeast(dtype == DType.Float32 ? 7 : 8, device =>
+    {
+        // Patches of 16 x 16, and bfloat16 gradients widened for the float32 product.
+        Tensor pixels = device.NewTensor(DType.Float32, new Shape(2, 3, 64, 64));
+        Tensor w = device.NewTensor(DType.Float32, new Shape(128, C));
+        Tensor channels = device.NewTensor(DType.Float32, new Shape(128));
+        Tensor position = device.NewTensor(DType.Float32, new Shape(17, 128));
+        Tensor y = device.NewTensor(dtype, new Shape(2 * 17, 128));
+        Kernels.PatchEmbedding.Forward(pixels, w, channels, channels, position, y, 16);
+        Kernels.PatchEmbedding.Backward(y, pixels, w, channels, channels, position, 16);
+    });
+
     private static void AssertLeast(int kernels, Action<CudaDevice> run)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
