@@ -56,7 +56,10 @@ internal sealed class RunConfigOptions
 
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
     /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
-    public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() =>
+    /// <exception cref="Models.UserErrorException">A published tower's folder cannot be read, or contradicts what is given.</exception>
+    public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() => Gather(parsed)).Resolve();
+
+    private RunConfigReader Gather(ParseResult parsed)
     {
         RunConfigReader reader = RunConfigReader.From(parsed.GetValue(_recipe)!, parsed.GetValue(_setup)!, parsed.GetValue(_data)!);
         if (parsed.GetValue(_config) is { } file)
@@ -95,8 +98,10 @@ internal sealed class RunConfigOptions
             reader.Set("device", device);
         }
 
-        return reader.Build();
-    });
+        // What is wrong in itself is a wrong invocation; what a folder on disk says is not.
+        reader.Build();
+        return reader;
+    }
 
     private static JsonArray SplitList(string text) =>
         [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (JsonNode)JsonValue.Create(s))];

@@ -15,7 +15,7 @@ public static class CheckpointFolder
     private static readonly string[] s_companions =
     [
         "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "sentencepiece.bpe.model", "spiece.model",
-        "vocab.txt", "vocab.json", "merges.txt", "preprocessor_config.json", "modules.json", "sentence_bert_config.json",
+        "vocab.txt", "vocab.json", "merges.txt", "preprocessor_config.json", "processor_config.json", "modules.json", "sentence_bert_config.json",
         "config_sentence_transformers.json", "1_Pooling/config.json", "LICENSE", "LICENSE.txt",
     ];
 
@@ -89,24 +89,43 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">A file cannot be read or written.</exception>
     public static IReadOnlyList<string> CopyCompanions(string from, string to)
     {
-        List<string> copied = [];
-        foreach (string name in s_companions.Where(n => File.Exists(Path.Combine(from, n))))
+        IReadOnlyList<(string Name, byte[] Content)> files = ReadCompanions(from);
+        foreach ((string name, byte[] content) in files)
+        {
+            AtomicFile.Write(Path.Combine(to, name), stream => stream.Write(content));
+        }
+
+        return [.. files.Select(f => f.Name)];
+    }
+
+    /// <summary>Reads the files that belong to a published folder beside its weights.</summary>
+    /// <param name="folder">A checkpoint folder.</param>
+    /// <returns>Names, with a slash where one lies in a folder of its own, and contents.</returns>
+    /// <exception cref="UserErrorException">A file cannot be read.</exception>
+    public static IReadOnlyList<(string Name, byte[] Content)> ReadCompanions(string folder)
+    {
+        List<(string Name, byte[] Content)> files = [];
+        foreach (string name in s_companions.Where(n => File.Exists(Path.Combine(folder, n))))
         {
             try
             {
-                using FileStream source = File.OpenRead(Path.Combine(from, name));
-                AtomicFile.Write(Path.Combine(to, name), source.CopyTo);
+                files.Add((name, File.ReadAllBytes(Path.Combine(folder, name))));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                throw new UserErrorException($"'{Path.Combine(from, name)}' could not be copied: {e.Message}", "check its permissions", e);
+                throw new UserErrorException($"'{Path.Combine(folder, name)}' could not be read: {e.Message}", "check its permissions", e);
             }
-
-            copied.Add(name);
         }
 
-        return copied;
+        return files;
     }
+
+    /// <summary>Whether a file that belongs to a published folder is a part of its tokenizer.</summary>
+    /// <param name="name">The file's name.</param>
+    /// <returns>True for vocabularies, merges, and what describes them.</returns>
+    public static bool IsTokenizerFile(string name) => name is
+        "tokenizer.json" or "tokenizer_config.json" or "special_tokens_map.json" or "added_tokens.json"
+        or "sentencepiece.bpe.model" or "spiece.model" or "vocab.txt" or "vocab.json" or "merges.txt";
 
     internal static void WriteJson(string path, JsonNode json) => AtomicFile.WriteText(path, json.ToJsonString(s_indented) + "\n");
 

@@ -59,15 +59,35 @@ public static class ModelFolder
     /// <param name="reports">What was loaded from where, and what was ignored.</param>
     /// <returns>The model, owned by the caller.</returns>
     /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit; the message names what is wrong.</exception>
-    public static TwoTowerModel Load(Device device, string folder, out IReadOnlyList<CheckpointReport> reports)
+    public static TwoTowerModel Load(Device device, string folder, out IReadOnlyList<CheckpointReport> reports) =>
+        Load(device, folder, static c => c, static c => c, out reports);
+
+    /// <summary>Loads like <see cref="Load(Device, string, out IReadOnlyList{CheckpointReport})"/>, with the towers' configurations changed where two towers lie in the folder.</summary>
+    /// <param name="device">Where the model is to lie.</param>
+    /// <param name="folder">The folder.</param>
+    /// <param name="text">What becomes of the text tower's configuration: its dropout.</param>
+    /// <param name="image">What becomes of the image tower's.</param>
+    /// <param name="reports">What was loaded from where, and what was ignored.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    internal static TwoTowerModel Load(
+        Device device,
+        string folder,
+        Func<TextEncoderConfig, TextEncoderConfig> text,
+        Func<ImageEncoderConfig, ImageEncoderConfig> image,
+        out IReadOnlyList<CheckpointReport> reports)
     {
-        string text = Path.Combine(folder, TextName);
-        string image = Path.Combine(folder, ImageName);
-        bool hasText = File.Exists(Path.Combine(text, CheckpointFolder.ConfigName));
-        bool hasImage = File.Exists(Path.Combine(image, CheckpointFolder.ConfigName));
+        string textFolder = Path.Combine(folder, TextName);
+        string imageFolder = Path.Combine(folder, ImageName);
+        bool hasText = File.Exists(Path.Combine(textFolder, CheckpointFolder.ConfigName));
+        bool hasImage = File.Exists(Path.Combine(imageFolder, CheckpointFolder.ConfigName));
         if (hasText || hasImage)
         {
-            return LoadPair(device, folder, hasText ? text : null, hasImage ? image : null, out reports);
+            return LoadPair(
+                device,
+                folder,
+                hasText ? (textFolder, text(CheckpointFolder.ReadTextConfig(textFolder))) : null,
+                hasImage ? (imageFolder, image(CheckpointFolder.ReadImageConfig(imageFolder))) : null,
+                out reports);
         }
 
         JsonObject config = CheckpointFolder.ReadConfig(folder);
@@ -116,15 +136,16 @@ public static class ModelFolder
     private static IEnumerable<Parameter> HeadsOf(TwoTowerModel model) => model.Parameters.Parameters.Where(
         p => p.Group is ParameterGroup.TextHead or ParameterGroup.ImageHead or ParameterGroup.Scale);
 
-    private static TwoTowerModel LoadPair(Device device, string folder, string? text, string? image, out IReadOnlyList<CheckpointReport> reports)
+    private static TwoTowerModel LoadPair(
+        Device device, string folder, (string Folder, TextEncoderConfig Config)? text, (string Folder, ImageEncoderConfig Config)? image, out IReadOnlyList<CheckpointReport> reports)
     {
         string heads = Path.Combine(folder, ExportedHeadsName);
         heads = File.Exists(heads) ? heads : Path.Combine(folder, HeadsName);
         TwoTowerOptions options = ReadOptions(heads);
         TwoTowerModel model = new(
             device,
-            text is null ? null : CheckpointFolder.ReadTextConfig(text),
-            image is null ? null : CheckpointFolder.ReadImageConfig(image),
+            text?.Config,
+            image?.Config,
             options);
         List<CheckpointReport> done = [];
         reports = done;
@@ -132,12 +153,12 @@ public static class ModelFolder
         {
             if (text is not null)
             {
-                done.Add(CheckpointFolder.Load(text, model.Text!));
+                done.Add(CheckpointFolder.Load(text.Value.Folder, model.Text!));
             }
 
             if (image is not null)
             {
-                done.Add(CheckpointFolder.Load(image, model.Image!));
+                done.Add(CheckpointFolder.Load(image.Value.Folder, model.Image!));
             }
 
             done.Add(LoadHeads(model, heads));

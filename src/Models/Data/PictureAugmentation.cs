@@ -18,25 +18,22 @@ namespace CrossAlign.Models.Data;
 /// </remarks>
 public sealed class PictureAugmentation
 {
-    /// <summary>Pictures are given to towers as (x - <see cref="Mean"/>) / <see cref="Deviation"/>, x from 0 to 1.</summary>
-    public const float Mean = 0.75f;
-
-    /// <summary>See <see cref="Mean"/>.</summary>
-    public const float Deviation = 0.35f;
-
     private const uint Stream = 0xA06;
     private const float GreyProbability = 0.1f;
 
     private readonly int _size;
     private readonly int _stride;
     private readonly Vector4[] _ground;
+    private readonly PictureNormalization _normalization;
 
     /// <summary>Prepares for pictures of a size.</summary>
     /// <param name="size">Height and width, at least 2.</param>
-    public PictureAugmentation(int size)
+    /// <param name="normalization">How the tower takes pictures.</param>
+    public PictureAugmentation(int size, PictureNormalization normalization)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(size, 2);
         _size = size;
+        _normalization = normalization;
 
         // Two white pixels all around: coordinates are clamped into the border, where all four neighbours are white.
         _stride = size + 4;
@@ -59,7 +56,7 @@ public sealed class PictureAugmentation
     {
         if (strength <= 0)
         {
-            Normalize(rgb, _size, destination);
+            Normalize(rgb, _size, _normalization, destination);
             return;
         }
 
@@ -79,37 +76,42 @@ public sealed class PictureAugmentation
         Load(rgb, grey);
 
         // x -> (0.5 + (x - 0.5) contrast) brightness, then (x - mean) / deviation, as one product and one sum.
-        Vector4 gain = contrast * (brightness / Deviation);
-        Vector4 offset = ((((Vector4.One - contrast) * 0.5f) * brightness) - new Vector4(Mean)) / Deviation;
+        Vector4 deviation = new(_normalization.Deviation, 1);
+        Vector4 gain = contrast * (new Vector4(brightness) / deviation);
+        Vector4 offset = ((((Vector4.One - contrast) * 0.5f) * brightness) - new Vector4(_normalization.Mean, 0)) / deviation;
         Sample(scale, angle, shiftX, shiftY, gain, offset, destination);
     }
 
     /// <summary>Writes a picture as a tower reads it, as it is.</summary>
     /// <param name="rgb">uint8 [S, S, 3].</param>
     /// <param name="size">S.</param>
+    /// <param name="normalization">How the tower takes pictures: x from 0 to 1 becomes (x - mean) / deviation.</param>
     /// <param name="destination">float32 [3, S, S], overwritten.</param>
     /// <exception cref="ArgumentException">A span is of another length.</exception>
-    public static void Normalize(ReadOnlySpan<byte> rgb, int size, Span<float> destination)
+    public static void Normalize(ReadOnlySpan<byte> rgb, int size, PictureNormalization normalization, Span<float> destination)
     {
         CheckLengths(rgb, size, destination);
         int plane = size * size;
         for (int channel = 0; channel < 3; channel++)
         {
             Span<float> target = destination.Slice(channel * plane, plane);
+            float mean = normalization.Mean[channel];
+            float deviation = normalization.Deviation[channel];
             for (int i = 0; i < target.Length; i++)
             {
-                target[i] = ((rgb[(3 * i) + channel] / 255f) - Mean) / Deviation;
+                target[i] = ((rgb[(3 * i) + channel] / 255f) - mean) / deviation;
             }
         }
     }
 
     /// <summary>What is done to pictures of any shape where nothing is augmented: shown whole on white, then normalised.</summary>
     /// <param name="size">Height and width that the tower reads.</param>
+    /// <param name="normalization">How the tower takes pictures.</param>
     /// <returns>The preprocessor.</returns>
-    public static ImagePreprocessor PreprocessorOf(int size)
+    public static ImagePreprocessor PreprocessorOf(int size, PictureNormalization normalization)
     {
-        double[] mean = [Shortest(Mean), Shortest(Mean), Shortest(Mean)];
-        double[] deviation = [Shortest(Deviation), Shortest(Deviation), Shortest(Deviation)];
+        double[] mean = [Shortest(normalization.Mean.X), Shortest(normalization.Mean.Y), Shortest(normalization.Mean.Z)];
+        double[] deviation = [Shortest(normalization.Deviation.X), Shortest(normalization.Deviation.Y), Shortest(normalization.Deviation.Z)];
         return new ImagePreprocessor { Sizing = ImageSizing.Pad, Height = size, Width = size, Mean = mean, Deviation = deviation };
 
         // 0.35 and not 0.3499999940395355.

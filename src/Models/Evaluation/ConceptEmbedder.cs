@@ -17,21 +17,23 @@ public sealed class ConceptEmbedder
     private readonly TwoTowerModel _model;
     private readonly ITokenizer _tokenizer;
     private readonly TokenBatch _batch;
+    private readonly TowerInputs _inputs;
     private readonly int _maxTokens;
 
     /// <summary>Prepares.</summary>
     /// <param name="model">The towers.</param>
     /// <param name="tokenizer">The text tower's tokenizer.</param>
-    /// <param name="maxTokens">Tokens that a text is cut to, special ones included.</param>
-    public ConceptEmbedder(TwoTowerModel model, ITokenizer tokenizer, int maxTokens = int.MaxValue)
+    /// <param name="inputs">How texts and pictures enter the towers.</param>
+    public ConceptEmbedder(TwoTowerModel model, ITokenizer tokenizer, TowerInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(tokenizer);
+        ArgumentNullException.ThrowIfNull(inputs);
         _model = model;
         _tokenizer = tokenizer;
-        _maxTokens = maxTokens;
+        _inputs = inputs;
         TokenPacking packing = model.Text?.Packing ?? throw new ArgumentException("The model has no text tower.", nameof(model));
-        _maxTokens = Math.Min(maxTokens, packing.MaxTokens);
+        _maxTokens = Math.Min(inputs.MaxTokens, packing.MaxTokens);
         _batch = new TokenBatch(packing);
     }
 
@@ -50,7 +52,7 @@ public sealed class ConceptEmbedder
         for (int i = 0; i < tokens.Length; i++)
         {
             ids.Clear();
-            TruncatedCount += _tokenizer.Encode(texts[i], ids, _maxTokens) ? 1 : 0;
+            TruncatedCount += _tokenizer.Encode(_inputs.Prefix + texts[i], ids, _maxTokens) ? 1 : 0;
             tokens[i] = [.. ids];
         }
 
@@ -95,7 +97,7 @@ public sealed class ConceptEmbedder
             int count = Math.Min(PicturesPerBatch, pictures.Count - first);
             for (int i = 0; i < count; i++)
             {
-                PictureAugmentation.Normalize(store[pictures[first + i]], store.Size, pixels.AsSpan(i * size, size));
+                PictureAugmentation.Normalize(store[pictures[first + i]], store.Size, _inputs.Pictures, pixels.AsSpan(i * size, size));
             }
 
             _model.EmbedImages(pixels.AsSpan(0, count * size), count, store.Size, store.Size, rows.AsSpan(first * width, count * width));

@@ -104,20 +104,16 @@ public sealed class ModelSource
     public ImagePreprocessor ReadPreprocessor(ImageEncoderConfig tower, out string from)
     {
         ArgumentNullException.ThrowIfNull(tower);
-        foreach (string name in (ReadOnlySpan<string>)[ImagePreprocessor.FileName, "processor_config.json"])
+        if (ImagePreprocessor.FileIn(ImageFolder) is string path)
         {
-            string path = Path.Combine(ImageFolder, name);
-            if (File.Exists(path) && (name == ImagePreprocessor.FileName || EncoderConfigReader.ReadFile(path).ContainsKey("image_processor")))
-            {
-                from = name;
-                return ImagePreprocessor.Read(path);
-            }
+            from = Path.GetFileName(path);
+            return ImagePreprocessor.Read(path);
         }
 
         if (Config is not null)
         {
             from = "the run's training";
-            return PictureAugmentation.PreprocessorOf(tower.ImageSize);
+            return PictureAugmentation.PreprocessorOf(Config.ImageTower.ImageSize, TowerInputs.Of(Config, ImageFolder, tower).Pictures);
         }
 
         from = $"the standard of {tower.ModelType}, since the folder has no {ImagePreprocessor.FileName}";

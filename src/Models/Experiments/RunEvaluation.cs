@@ -17,13 +17,13 @@ public sealed class RunEvaluation : IDisposable
     private readonly ConceptEmbedder _embedder;
     private readonly CpuDevice? _cpu;
 
-    private RunEvaluation(RunConfig config, RunRecord? record, TwoTowerModel model, ITokenizer tokenizer, Device device)
+    private RunEvaluation(RunConfig config, RunRecord? record, TwoTowerModel model, ITokenizer tokenizer, TowerInputs inputs, Device device)
     {
         Config = config;
         Record = record;
         _model = model;
         _cpu = device as CpuDevice;
-        _embedder = new ConceptEmbedder(model, tokenizer, config.Tokenizer.MaxTokens);
+        _embedder = new ConceptEmbedder(model, tokenizer, inputs);
     }
 
     /// <summary>The run's configuration.</summary>
@@ -47,7 +47,9 @@ public sealed class RunEvaluation : IDisposable
         RunConfig config = RunConfigReader.ReadComplete(run.ConfigPath);
         ITokenizer tokenizer = Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
         RunRecord? record = File.Exists(run.RecordPath) ? RunRecord.Read(run.RecordPath) : null;
-        return new RunEvaluation(config, record, ModelFolder.Load(device, checkpoint, out _), tokenizer, device);
+        TwoTowerModel model = ModelFolder.Load(device, checkpoint, out _);
+        TowerInputs inputs = TowerInputs.Of(config, Path.Combine(checkpoint, ModelFolder.ImageName), model.Image?.Config);
+        return new RunEvaluation(config, record, model, tokenizer, inputs, device);
     }
 
     /// <summary>The vectors of a data set's names and pictures.</summary>

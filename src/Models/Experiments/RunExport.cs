@@ -1,7 +1,10 @@
 using System.Globalization;
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Checkpoints.Export;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
+using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 
@@ -22,15 +25,22 @@ public static class RunExport
         ArgumentNullException.ThrowIfNull(source);
         RunConfig config = source.Config ?? throw new UserErrorException($"'{source.Folder}' holds no run", "give the folder that train wrote; a published checkpoint needs no export");
         using TwoTowerModel model = source.Load(device);
+        string image = Path.Combine(source.Folder, ModelFolder.ImageName);
+        PictureNormalization pictures = TowerInputs.Of(config, image, model.Image?.Config).Pictures;
+        string prefix = TowerInputs.PrefixOf(config.TextTower);
         HubExport.Write(model, folder, new HubExportContent
         {
             Card = CardOf(source, config, name, sources),
             Tokenizer = config.TextTower.From is null ? source.LoadTokenizer() : null,
             NormalizesCaptions = config.Tokenizer.Kind == TokenizerSource.Train,
-            TextSource = config.TextTower.From,
-            ImageSource = config.ImageTower.From,
-            Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize),
-            Normalize = config.Loss.Variant is LossVariant.SymmetricNormalized or LossVariant.SigmoidNormalized,
+
+            // The checkpoint has its own copies of what belongs to a published tower.
+            TextSource = config.TextTower.From is null ? null : source.TextFolder,
+            ImageSource = config.ImageTower.From is not null && ImagePreprocessor.FileIn(image) is not null ? image : null,
+            Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize, pictures),
+            Normalize = LossOptions.IsNormalized(config.Loss.Variant),
+            Prompts = prefix.Length == 0 ? new(StringComparer.Ordinal) : new SortedDictionary<string, string>(StringComparer.Ordinal) { [TowerCompanions.PromptName] = prefix },
+            DefaultPromptName = prefix.Length == 0 ? null : TowerCompanions.PromptName,
         });
     }
 

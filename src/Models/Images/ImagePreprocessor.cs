@@ -75,6 +75,19 @@ public sealed record ImagePreprocessor
     /// <exception cref="UserErrorException">The file cannot be read, or asks for what is not done here; the message names the key.</exception>
     public static ImagePreprocessor Read(string path) => PreprocessorConfigReader.Read(path);
 
+    /// <summary>The file of a checkpoint folder that says how pictures are prepared.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <returns><see cref="FileName"/>, or the newer <c>processor_config.json</c> where it has an image processor; null where there is neither.</returns>
+    /// <exception cref="UserErrorException">A <c>processor_config.json</c> is no JSON object.</exception>
+    public static string? FileIn(string folder)
+    {
+        string usual = Path.Combine(folder, FileName);
+        string newer = Path.Combine(folder, "processor_config.json");
+        return File.Exists(usual) ? usual
+            : File.Exists(newer) && Encoders.EncoderConfigReader.ReadFile(newer).ContainsKey("image_processor") ? newer
+            : null;
+    }
+
     /// <summary>The size of a picture after resize and crop.</summary>
     /// <param name="width">Its width.</param>
     /// <param name="height">Its height.</param>

@@ -34,10 +34,12 @@ public static class StepProfiler
         TrainingMemory memory = TrainingMemory.Predict(config with { EvaluateEvery = 0 }, data, tokenizer);
         memory.Require(MachineMemory.AvailableByteCount());
         using CpuDevice device = new(config.Threads);
-        using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device);
+        using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device, static _ => { });
         int microBatch = TrainingMemory.MicroBatchOf(config);
-        TimedSource source = new(new PairedCaptionSource(config, data, tokenizer, model, microBatch));
-        model.Parameters.AllocateGradients();
+        TowerInputs inputs = TowerInputs.Of(config, config.ImageTower.From, model.Image?.Config);
+        PairedCaptionSource captions = new(config, data, tokenizer, model, inputs, microBatch);
+        TimedSource source = new(captions);
+        captions.AllocateGradients(model);
         StepClock clock = new(device);
         using ContrastiveStep step = new(model, config, microBatch, clock);
         using Optimizer optimizer = new(model, config, step.LossCount);

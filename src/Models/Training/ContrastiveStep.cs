@@ -27,11 +27,13 @@ internal sealed class ContrastiveStep : IDisposable
     private readonly Tensor _dImagesOfOne;
     private readonly Tensor _losses;
     private readonly Tensor _captionGroups;
-    private readonly bool _hasDropout;
+    private readonly FrozenFeatures _frozen;
+    private readonly bool _textDrops;
+    private readonly bool _imageDrops;
     private readonly StepClock? _clock;
 
     /// <summary>Plans the memory of a step.</summary>
-    /// <param name="model">The towers; gradients must have been allocated.</param>
+    /// <param name="model">The towers, frozen as the configuration says; gradients must have been allocated.</param>
     /// <param name="config">Loss, batch and objective.</param>
     /// <param name="microBatchSize">Pictures a micro-batch; the batch size for one.</param>
     /// <param name="clock">Told where the time goes; null for nobody.</param>
@@ -41,7 +43,9 @@ internal sealed class ContrastiveStep : IDisposable
         _model = model;
         _config = config;
         _device = model.Parameters.Device;
-        _hasDropout = Drops(model.Text?.Config) || Drops(model.Image?.Config);
+        _frozen = new FrozenFeatures(model, config);
+        _textDrops = Drops(model.Text);
+        _imageDrops = Drops(model.Image);
         int b = config.BatchSize;
         int e = config.Projection.Width;
         int sets = config.CaptionsPerPicture;
@@ -81,10 +85,14 @@ internal sealed class ContrastiveStep : IDisposable
     public Tensor Losses => _losses;
 
     /// <summary>Whether dropout acts.</summary>
-    public bool HasDropout => _hasDropout;
+    public bool HasDropout => _textDrops || _imageDrops;
 
-    /// <summary>Whether <see cref="Run(in TokenInputs, in PictureInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through the towers at once.</summary>
-    public bool RunsOnDeviceInputs => _config.Accumulate == Accumulation.None;
+    /// <summary>The vectors of towers that are frozen whole.</summary>
+    public FrozenFeatures Frozen => _frozen;
+
+    /// <summary>Whether <see cref="Run(in TokenInputs, in PictureInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through both towers at once, the same operations at every step.</summary>
+    public bool RunsOnDeviceInputs =>
+        _config.Accumulate == Accumulation.None && _config.Schedule.HeadsOnlyEpochs == 0 && !_frozen.HasTexts && !_frozen.HasPictures;
 
     /// <summary>Changes whenever the addresses of activations do.</summary>
     public int ArenaGeneration => _arena.Generation;
@@ -108,8 +116,8 @@ internal sealed class ContrastiveStep : IDisposable
     /// <param name="pass">Training, with this step's dropout.</param>
     public void Run(in TokenInputs texts, in PictureInputs pictures, in TowerPass pass)
     {
-        Tensor embedded = _model.ForwardText(texts, _arena, pass);
-        Tensor images = _config.Objective == Objective.TextText ? default : _model.ForwardImages(pictures, _arena, pass);
+        Tensor embedded = _model.ForwardText(texts, _arena, pass with { Dropout = _textDrops });
+        Tensor images = _config.Objective == Objective.TextText ? default : _model.ForwardImages(pictures, _arena, pass with { Dropout = _imageDrops });
         Keep(embedded, images, 0, _config.BatchSize);
         TakeLosses(0, 0, _config.BatchSize);
         Backward(0, _config.BatchSize);
@@ -121,7 +129,7 @@ internal sealed class ContrastiveStep : IDisposable
     /// <param name="dropoutKey">Key of this step's dropout.</param>
     public void Run(TrainingBatch batch, ulong dropoutKey)
     {
-        TowerPass training = TowerPass.Training with { Dropout = _hasDropout, DropoutKey = dropoutKey };
+        TowerPass training = TowerPass.Training with { Recompute = _config.RecomputeActivations, DropoutKey = dropoutKey };
         Upload(batch);
         switch (_config.Accumulate)
         {
@@ -181,27 +189,44 @@ internal sealed class ContrastiveStep : IDisposable
         }
     }
 
-    private static bool Drops(EncoderConfig? tower) => tower is not null && (tower.HiddenDropout > 0 || tower.AttentionDropout > 0);
+    // A tower that is frozen whole is an encoder, not a learner: it drops nothing, and its vectors repeat. One that only stands still
+    // at the start, or in part, drops as in training.
+    private static bool Drops(EncoderTower? tower) =>
+        tower is not null && tower.Freeze != TowerFreeze.All && (tower.Config.HiddenDropout > 0 || tower.Config.AttentionDropout > 0);
 
     private void Embed(MicroBatch part, in TowerPass pass)
     {
-        Tensor texts = _model.ForwardText(part.Captions, _arena, pass);
+        Tensor texts = EmbedTexts(part, pass);
         _clock?.Lap(StepPart.TextTower);
         Tensor images = default;
         if (_config.Objective != Objective.TextText)
         {
-            int size = _model.Image!.Config.ImageSize;
-            Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
-            if (_device.Kind != DeviceKind.Plan)
-            {
-                pixels.CopyFrom<float>(part.Pixels);
-            }
-
-            images = _model.ForwardImages(pixels, _arena, pass, part.Examples);
+            images = EmbedPictures(part, pass);
             _clock?.Lap(StepPart.ImageTower);
         }
 
         Keep(texts, images, part.First, part.Count);
+    }
+
+    private Tensor EmbedTexts(MicroBatch part, in TowerPass pass) => _frozen.HasTexts
+        ? _model.TextHead!.Forward(_frozen.Texts(part.Captions, _arena), _arena)
+        : _model.ForwardText(part.Captions, _arena, pass with { Dropout = _textDrops });
+
+    private Tensor EmbedPictures(MicroBatch part, in TowerPass pass)
+    {
+        int size = _config.ImageTower.ImageSize;
+        if (_frozen.HasPictures)
+        {
+            return _model.ImageHead!.Forward(_frozen.Pictures(part, size, _arena), _arena);
+        }
+
+        Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
+        if (_device.Kind != DeviceKind.Plan)
+        {
+            pixels.CopyFrom<float>(part.Pixels);
+        }
+
+        return _model.ForwardImages(pixels, _arena, pass with { Dropout = _imageDrops }, part.Examples);
     }
 
     // Without images the texts' vectors end with those of the English captions that stand in for them: one pass over both, because the

@@ -19,6 +19,7 @@ internal sealed class MicroBatch
         Count = count;
         Captions = new TokenBatch(packing);
         Examples = new int[count];
+        Pictures = new int[count];
         Pixels = new float[count * pixelsPerPicture];
     }
 
@@ -36,6 +37,9 @@ internal sealed class MicroBatch
 
     /// <summary>Numbers that name the pictures in the data set, for random numbers that do not depend on their place.</summary>
     public int[] Examples { get; }
+
+    /// <summary>Indices of the pictures in the data set's store; not set where English captions stand in for pictures.</summary>
+    public int[] Pictures { get; }
 
     /// <summary>(Count, 3, H, W).</summary>
     public float[] Pixels { get; }

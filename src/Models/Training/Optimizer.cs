@@ -16,6 +16,9 @@ internal sealed class Optimizer : IDisposable
     private readonly Device _device;
     private readonly Parameter[] _trained;
     private readonly AdamWParameters _parameters;
+    private readonly AdamWParameters? _towers;
+    private readonly AdamWParameters? _heads;
+    private readonly int _headsOnlySteps;
     private readonly Tensor _norm;
     private readonly double _gradientScale;
 
@@ -23,19 +26,32 @@ internal sealed class Optimizer : IDisposable
     /// <param name="model">The model; its gradients are allocated here.</param>
     /// <param name="config">The run's configuration.</param>
     /// <param name="lossCount">How many losses the gradients are the sum of.</param>
-    public Optimizer(TwoTowerModel model, RunConfig config, int lossCount)
+    /// <param name="headsOnlySteps">Steps at the start in which the towers are not stepped. Their moments begin after these, with a bias correction that counts from there.</param>
+    public Optimizer(TwoTowerModel model, RunConfig config, int lossCount, int headsOnlySteps = 0)
     {
+        _headsOnlySteps = headsOnlySteps;
         _config = config.Optimizer;
         _device = model.Device;
         _gradientScale = 1.0 / lossCount;
         model.Parameters.AllocateGradients();
         _trained = [.. model.Parameters.Trainable.Where(p => p.Kind != ParameterKind.Scale || config.Loss.ScaleLearned)];
-        _parameters = new AdamWParameters(_device, Array.ConvertAll(_trained, p => new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p))
+        AdamWParameter[] parameters = Array.ConvertAll(_trained, p =>
         {
-            LearningRateFactor = LearningRate(p) / _config.LearningRate,
-            WeightDecay = Decays(p.Kind) ? _config.WeightDecay : 0,
-            Maximum = p.Kind == ParameterKind.Scale ? ScaleMaximum(config.Loss) : float.PositiveInfinity,
-        }));
+            AdamWParameter trained = p.SparseGradient.IsPresent
+                ? new AdamWParameter(p.Value, p.SparseGradient, Zeros(p), Zeros(p))
+                : new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p));
+            trained.LearningRateFactor = LearningRate(p) / _config.LearningRate;
+            trained.WeightDecay = Decays(p.Kind) ? _config.WeightDecay : 0;
+            trained.Maximum = p.Kind == ParameterKind.Scale ? ScaleMaximum(config.Loss) : float.PositiveInfinity;
+            return trained;
+        });
+        _parameters = new AdamWParameters(_device, parameters);
+        if (headsOnlySteps > 0)
+        {
+            _towers = new AdamWParameters(_device, [.. parameters.Where((_, i) => IsTower(_trained[i].Group))]);
+            _heads = new AdamWParameters(_device, [.. parameters.Where((_, i) => !IsTower(_trained[i].Group))]);
+        }
+
         _norm = _device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
     }
 
@@ -50,15 +66,33 @@ internal sealed class Optimizer : IDisposable
     /// <param name="learningRate">The common learning rate of this step.</param>
     public void Step(int step, double learningRate)
     {
-        TakeNorm();
-        AdamW.Step(_parameters, Settings(step, learningRate), _norm);
+        AdamWSettings settings = Settings(step, learningRate);
+        if (_headsOnlySteps == 0)
+        {
+            TakeNorm(_parameters);
+            AdamW.Step(_parameters, settings, _norm);
+            return;
+        }
+
+        TakeNorm(step <= _headsOnlySteps ? _heads! : _parameters);
+        AdamW.Step(_heads!, settings, _norm);
+        if (step > _headsOnlySteps)
+        {
+            AdamW.Step(_towers!, settings with { Step = step - _headsOnlySteps }, _norm);
+        }
     }
 
     /// <summary>The same step with settings that are read from the device: what a captured graph replays.</summary>
     /// <param name="storedSettings">(8), float32; see <see cref="AdamWSettings.Store"/>.</param>
+    /// <exception cref="InvalidOperationException">The towers stand still at the start, which one graph cannot replay.</exception>
     public void Step(in Tensor storedSettings)
     {
-        TakeNorm();
+        if (_headsOnlySteps > 0)
+        {
+            throw new InvalidOperationException("A step in which towers stand still has other settings for them: make it by its number.");
+        }
+
+        TakeNorm(_parameters);
         AdamW.Step(_parameters, storedSettings, _norm);
     }
 
@@ -104,6 +138,8 @@ internal sealed class Optimizer : IDisposable
         }
 
         _parameters.Dispose();
+        _towers?.Dispose();
+        _heads?.Dispose();
         _norm.Memory.Dispose();
     }
 
@@ -114,7 +150,9 @@ internal sealed class Optimizer : IDisposable
         _ => (float)loss.ScaleMax.Value,
     };
 
-    private void TakeNorm() => GradientNorm.Run(_parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
+    private static bool IsTower(ParameterGroup group) => group is ParameterGroup.TextTower or ParameterGroup.ImageTower;
+
+    private void TakeNorm(AdamWParameters parameters) => GradientNorm.Run(parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
 
     private Tensor Zeros(Parameter parameter) => _device.NewTensor(DType.Float32, parameter.Value.Shape);
 

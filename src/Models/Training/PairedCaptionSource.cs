@@ -21,6 +21,7 @@ internal sealed class PairedCaptionSource : IBatchSource
     private readonly int[][] _englishTokens;
     private readonly TokenPacking _packing;
     private readonly PictureAugmentation _augmentation;
+    private readonly int[] _prefix;
     private readonly int[] _caption;
     private readonly int[] _englishLanguage = new int[1];
     private readonly int[] _englishCount = new int[1];
@@ -34,9 +35,10 @@ internal sealed class PairedCaptionSource : IBatchSource
     /// <param name="data">The data set.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="model">The towers that the batches are for.</param>
+    /// <param name="inputs">How texts and pictures enter them.</param>
     /// <param name="microBatchSize">Pictures a micro-batch.</param>
     /// <exception cref="UserErrorException">The data set lacks a language or style, or has too few train concepts.</exception>
-    public PairedCaptionSource(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model, int microBatchSize)
+    public PairedCaptionSource(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model, TowerInputs inputs, int microBatchSize)
     {
         _config = config;
         _data = data;
@@ -48,13 +50,14 @@ internal sealed class PairedCaptionSource : IBatchSource
         _begin = tokenizer.SpecialTokens.Begin ?? throw NoMark("begin", tokenizer);
         _end = tokenizer.SpecialTokens.End ?? throw NoMark("end", tokenizer);
         TokenPacking packing = model.Text!.Packing;
-        _packing = packing with { MaxTokens = Math.Min(packing.MaxTokens, config.Tokenizer.MaxTokens) };
+        _packing = packing with { MaxTokens = Math.Min(packing.MaxTokens, inputs.MaxTokens) };
         _tokens = Tokenize(_sampler.Texts, tokenizer);
         _englishTokens = _english is null ? [] : Tokenize(_english.Texts, tokenizer);
         _englishTexts = new int[_english?.TextsAtMost ?? 0];
         int longest = _tokens.Concat(_englishTokens).Max(t => t.Length);
-        _caption = new int[2 + (longest * Math.Max(_sampler.TextsAtMost, _englishTexts.Length))];
-        _augmentation = new PictureAugmentation(data.Pictures.Size);
+        _prefix = inputs.Prefix.Length == 0 ? [] : tokenizer.Encode(inputs.Prefix.TrimEnd())[1..^1];
+        _caption = new int[2 + _prefix.Length + (longest * Math.Max(_sampler.TextsAtMost, _englishTexts.Length))];
+        _augmentation = new PictureAugmentation(data.Pictures.Size, inputs.Pictures);
     }
 
     /// <summary>Train concepts that are drawn from.</summary>
@@ -80,6 +83,26 @@ internal sealed class PairedCaptionSource : IBatchSource
         StylesByLanguage = config.StylesByLanguage,
         Seed = (ulong)config.Seed,
     };
+
+    /// <summary>
+    /// Takes the gradients of what is to be trained. A published vocabulary has hundreds of thousands of rows, of which a batch
+    /// touches hundreds: its gradient names these alone. Several backward passes a step add up, which only the dense form does.
+    /// </summary>
+    /// <param name="model">The towers that the batches are for.</param>
+    public void AllocateGradients(TwoTowerModel model)
+    {
+        Parameter words = model.Text!.WordEmbeddings;
+        if (_config.TextTower.From is not null && _microBatchSize == _config.BatchSize && !words.IsFrozen)
+        {
+            int captions = (_config.CaptionsPerPicture + (_english is null ? 0 : 1)) * _config.BatchSize;
+            int tokens = captions * Math.Min(_caption.Length, _packing.MaxTokens);
+
+            // On a CUDA device captions lie in tensors of a capacity.
+            model.Parameters.AllocateSparseGradient(words, (tokens + TextCapacity.Tokens - 1) / TextCapacity.Tokens * TextCapacity.Tokens);
+        }
+
+        model.Parameters.AllocateGradients();
+    }
 
     /// <inheritdoc/>
     public TrainingBatch NewBatch() => NewBatch(withPictures: true);
@@ -170,6 +193,7 @@ internal sealed class PairedCaptionSource : IBatchSource
             else if (part.Pixels.Length > 0)
             {
                 int size = part.Pixels.Length / part.Count;
+                part.Pictures[i] = pictures[part.First + i];
                 _augmentation.Apply(
                     _data.Pictures[pictures[part.First + i]],
                     (float)_config.Augmentation,
@@ -185,6 +209,8 @@ internal sealed class PairedCaptionSource : IBatchSource
     {
         int length = 0;
         _caption[length++] = _begin;
+        _prefix.CopyTo(_caption, length);
+        length += _prefix.Length;
         foreach (int text in texts)
         {
             tokens[text].CopyTo(_caption, length);

@@ -65,7 +65,7 @@ internal sealed class StepRunner : IDisposable
         {
             ImageTower tower = model.Image!;
             int b = config.BatchSize;
-            int size = tower.Config.ImageSize;
+            int size = config.ImageTower.ImageSize;
             int rows = tower.RowsOf(size, size);
             _pictures = new PictureInputs(
                 _device.NewTensor(DType.Float32, new Shape(b, 3, size, size)),
@@ -193,7 +193,7 @@ internal sealed class StepRunner : IDisposable
     private void Issue(TextCapacity capacity)
     {
         _model.Parameters.ZeroGradients();
-        _step.Run(capacity.Inputs, _pictures, TowerPass.Training with { Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
+        _step.Run(capacity.Inputs, _pictures, TowerPass.Training with { Recompute = _config.RecomputeActivations, Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
         _optimizer.Step(_settings);
         CollectFigures();
     }

@@ -1,4 +1,6 @@
+using System.Globalization;
 using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
@@ -7,9 +9,12 @@ using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Training;
 
-/// <summary>Makes what a configuration describes: the tokenizer and the towers that a run starts from.</summary>
+/// <summary>Makes what a configuration describes: the tokenizer and the towers that a run starts from, or goes on with.</summary>
 internal static class TowerFactory
 {
+    // A CLIP's other tower has hundreds of tensors.
+    private const int NamesShown = 8;
+
     /// <summary>Trains or reads the tokenizer.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="data">Its training captions are what a tokenizer is trained on: held-out names are not among them.</param>
@@ -28,27 +33,58 @@ internal static class TowerFactory
         return Tokenizer.Load(path);
     }
 
-    /// <summary>Makes the towers with their first values.</summary>
+    /// <summary>Makes the towers with their first values: published weights where a checkpoint is named, drawn ones elsewhere.</summary>
     /// <param name="config">The configuration.</param>
-    /// <param name="tokenizer">Decides the rows of the word embeddings.</param>
+    /// <param name="tokenizer">Decides the rows of the word embeddings of a tower from scratch.</param>
     /// <param name="device">Where the model lies.</param>
-    /// <returns>The model.</returns>
+    /// <param name="say">Hears what was loaded from where, what was ignored, and what is newly initialised.</param>
+    /// <returns>The model, with what is frozen.</returns>
     /// <exception cref="UserErrorException">A checkpoint to start from cannot be read, or does not fit.</exception>
-    public static TwoTowerModel Create(RunConfig config, ITokenizer tokenizer, Device device)
+    public static TwoTowerModel Create(RunConfig config, ITokenizer tokenizer, Device device, Action<string> say)
     {
         TextTowerConfig text = config.TextTower;
         ImageTowerConfig image = config.ImageTower;
-        TwoTowerModel model = new(
-            device,
-            TextEncoderConfig.Create(text.Kind, tokenizer.VocabularySize, config.Tokenizer.MaxTokens, text.Width, text.Layers, text.Heads, text.FeedForward),
-            config.Objective == Objective.ImageText
-                ? ImageEncoderConfig.Create(image.Kind, image.ImageSize, image.PatchSize, image.Width, image.Layers, image.Heads, image.FeedForward)
-                : null,
-            Options(config));
-        model.Initialize((ulong)config.Seed);
-        float scale = (float)(config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Log(config.Loss.ScaleInit) : config.Loss.ScaleInit);
-        model.Scale.Value.CopyFrom<float>([scale]);
-        return model;
+        TextEncoderConfig textConfig = text.From is string textFolder
+            ? PublishedTowers.ReadText(textFolder)
+            : TextEncoderConfig.Create(text.Kind, tokenizer.VocabularySize, config.Tokenizer.MaxTokens, text.Width, text.Layers, text.Heads, text.FeedForward);
+        ImageEncoderConfig? imageConfig = config.Objective != Objective.ImageText ? null
+            : image.From is string imageFolder ? PublishedTowers.ReadImage(imageFolder)
+            : ImageEncoderConfig.Create(image.Kind, image.ImageSize, image.PatchSize, image.Width, image.Layers, image.Heads, image.FeedForward);
+        TwoTowerModel model = new(device, WithDropout(textConfig, text.Dropout), imageConfig is null ? null : WithDropout(imageConfig, image.Dropout), Options(config));
+        try
+        {
+            Fill(model, config, say);
+            Prepare(model, config, tokenizer);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Loads the towers that a run goes on with.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="tokenizer">The run's tokenizer.</param>
+    /// <param name="device">Where the model lies.</param>
+    /// <param name="checkpoint">The checkpoint's folder.</param>
+    /// <returns>The model, with what is frozen.</returns>
+    /// <exception cref="UserErrorException">The checkpoint cannot be read.</exception>
+    public static TwoTowerModel Load(RunConfig config, ITokenizer tokenizer, Device device, string checkpoint)
+    {
+        TwoTowerModel model = ModelFolder.Load(
+            device, checkpoint, c => WithDropout(c, config.TextTower.Dropout), c => WithDropout(c, config.ImageTower.Dropout), out _);
+        try
+        {
+            Prepare(model, config, tokenizer);
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
     }
 
     /// <summary>What a model has beside its towers.</summary>
@@ -62,6 +98,93 @@ internal static class TowerFactory
         ImagePooling = Pooling(config.ImageTower.Pooling, "imageTower.pooling"),
         ScaleName = config.Loss.ScaleParameter == ScaleParameter.Log ? "logit_scale" : "temperature",
     };
+
+    private static void Fill(TwoTowerModel model, RunConfig config, Action<string> say)
+    {
+        List<CheckpointReport> reports = [];
+        if (config.TextTower.From is string text)
+        {
+            reports.Add(CheckpointFolder.Load(text, model.Text!));
+            SayPooling(text, config.TextTower.Pooling, say);
+        }
+
+        if (config.ImageTower.From is string image && model.Image is not null)
+        {
+            reports.Add(CheckpointFolder.Load(image, model.Image));
+        }
+
+        // A value depends on the seed and the parameter's name alone, so what is loaded need not be drawn first.
+        HashSet<string> loaded = [.. reports.SelectMany(r => r.Loaded)];
+        foreach (Parameter parameter in model.Parameters.Parameters.Where(p => !loaded.Contains(p.Name)))
+        {
+            ParameterInitialization.Initialize(parameter, (ulong)config.Seed);
+        }
+
+        float scale = (float)(config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Log(config.Loss.ScaleInit) : config.Loss.ScaleInit);
+        model.Scale.Value.CopyFrom<float>([scale]);
+        foreach (CheckpointReport report in reports)
+        {
+            string more = report.Ignored.Count > NamesShown ? string.Create(CultureInfo.InvariantCulture, $" and {report.Ignored.Count - NamesShown} more") : string.Empty;
+            string ignored = report.Ignored.Count == 0 ? string.Empty : $"; ignored: {string.Join(", ", report.Ignored.Take(NamesShown))}{more}";
+            say(string.Create(CultureInfo.InvariantCulture, $"{report.Loaded.Count} tensors loaded from {report.Source}{ignored}"));
+        }
+
+        if (reports.Count > 0)
+        {
+            string[] fresh = [.. CheckpointReport.NewlyInitialized(model.Parameters, reports).Where(n => !FromScratch(n, config))];
+            say($"newly initialised: {string.Join(", ", fresh)}");
+        }
+    }
+
+    // A whole tower from scratch is no surprise: its tensors are not listed.
+    private static bool FromScratch(string name, RunConfig config) =>
+        (config.TextTower.From is null && name.StartsWith(TwoTowerModel.TextPrefix, StringComparison.Ordinal))
+        || (config.ImageTower.From is null && name.StartsWith(TwoTowerModel.ImagePrefix, StringComparison.Ordinal));
+
+    private static void SayPooling(string folder, string pooling, Action<string> say)
+    {
+        SentenceTransformersSettings? settings = TowerCompanions.ReadKnown(folder, out string? why);
+        if (why is not null)
+        {
+            say($"{why}; in this run its own head takes that place, behind {pooling} pooling (textTower.pooling)");
+        }
+        else if (settings?.Pooling is PoolingKind declared && ModelFolder.NameOf(declared) != pooling)
+        {
+            say($"'{folder}' declares {ModelFolder.NameOf(declared)} pooling; this run pools by {pooling} (textTower.pooling)");
+        }
+    }
+
+    private static void Prepare(TwoTowerModel model, RunConfig config, ITokenizer tokenizer)
+    {
+        int rows = model.Text!.Config.VocabularySize;
+        if (tokenizer.VocabularySize > rows)
+        {
+            throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"the tokenizer has {tokenizer.VocabularySize} pieces, the text tower rows for {rows}"),
+                "take the tokenizer that belongs to the checkpoint");
+        }
+
+        model.Text.Freeze = Freeze(config.TextTower.Freeze, model.Text, "textTower.freeze");
+        if (model.Image is not null)
+        {
+            model.Image.Freeze = Freeze(config.ImageTower.Freeze, model.Image, "imageTower.freeze");
+        }
+    }
+
+    private static TowerFreeze Freeze(string text, EncoderTower tower, string key)
+    {
+        TowerFreeze freeze = TowerFreeze.Parse(text);
+        return freeze == TowerFreeze.All || freeze.LowestBlocks <= tower.Config.Layers
+            ? freeze
+            : throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"'{key}' is {text}, but the tower has {tower.Config.Layers} blocks"), "give fewer, or all");
+    }
+
+    private static TextEncoderConfig WithDropout(TextEncoderConfig config, double? dropout) =>
+        dropout is double rate ? config with { HiddenDropout = (float)rate, AttentionDropout = (float)rate } : config;
+
+    private static ImageEncoderConfig WithDropout(ImageEncoderConfig config, double? dropout) =>
+        dropout is double rate ? config with { HiddenDropout = (float)rate, AttentionDropout = (float)rate } : config;
 
     private static PoolingKind Pooling(string name, string key) => name switch
     {

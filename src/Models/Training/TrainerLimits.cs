@@ -2,7 +2,7 @@ using CrossAlign.Models.Training.Configuration;
 
 namespace CrossAlign.Models.Training;
 
-/// <summary>What a configuration may ask for and this version does not do yet: said before a run starts, never passed over.</summary>
+/// <summary>What a configuration may ask for and this version does not do: said before a run starts, never passed over.</summary>
 internal static class TrainerLimits
 {
     /// <summary>Refuses a configuration that would be trained otherwise than it says.</summary>
@@ -10,10 +10,13 @@ internal static class TrainerLimits
     /// <exception cref="UserErrorException">It asks for something that is not there; the message names the key.</exception>
     public static void Check(RunConfig config)
     {
-        Refuse(config.TextTower.From is not null, "textTower.from", "published towers cannot be tuned yet", "leave it null: a tower from scratch");
-        Refuse(config.ImageTower.From is not null, "imageTower.from", "published towers cannot be tuned yet", "leave it null: a tower from scratch");
-        Refuse(config.TextTower.Freeze != "none", "textTower.freeze", "a tower from scratch has nothing to keep", "give none");
-        Refuse(config.ImageTower.Freeze != "none", "imageTower.freeze", "a tower from scratch has nothing to keep", "give none");
+        Refuse(config.TextTower is { From: null, Freeze: not "none" }, "textTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with textTower.from");
+        Refuse(config.ImageTower is { From: null, Freeze: not "none" }, "imageTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with imageTower.from");
+        Refuse(
+            config.TextTower.From is not null && config.Tokenizer.Kind == TokenizerSource.Train,
+            "tokenizer.kind",
+            "a published text tower reads the ids of its own tokenizer",
+            "give file");
         Refuse(
             config.Loss.Variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized,
             "loss.variant",

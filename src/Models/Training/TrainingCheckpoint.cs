@@ -1,6 +1,5 @@
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
-using CrossAlign.Models.Tokenization;
 
 namespace CrossAlign.Models.Training;
 
@@ -19,14 +18,14 @@ internal static class TrainingCheckpoint
     /// <summary>Writes all files into a folder.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="model">Weights.</param>
-    /// <param name="tokenizer">Goes beside the text tower.</param>
+    /// <param name="companions">Go beside the towers.</param>
     /// <param name="optimizer">Moments.</param>
     /// <param name="state">Where the run stands.</param>
     /// <exception cref="UserErrorException">A file cannot be written.</exception>
-    public static void Save(string folder, TwoTowerModel model, ITokenizer tokenizer, Optimizer optimizer, TrainingState state)
+    public static void Save(string folder, TwoTowerModel model, TowerCompanions companions, Optimizer optimizer, TrainingState state)
     {
         ModelFolder.Save(model, folder);
-        tokenizer.Save(Path.Combine(folder, ModelFolder.TextName, tokenizer.FileName));
+        companions.Write(folder, model);
         optimizer.Save(Path.Combine(folder, OptimizerFile));
         state.Write(Path.Combine(folder, StateFile));
     }

@@ -55,8 +55,9 @@ public sealed record TrainingMemory
     /// <param name="data">What is trained on.</param>
     /// <param name="tokenizer">The run's tokenizer.</param>
     /// <returns>What it takes.</returns>
+    /// <param name="checkpoint">The checkpoint that the run goes on with, where published towers may be gone by now; null for a new run.</param>
     /// <exception cref="UserErrorException">The configuration does not go with the data, as when it is trained.</exception>
-    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer)
+    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(data);
@@ -71,10 +72,13 @@ public sealed record TrainingMemory
         }
 
         using PlanDevice device = new();
-        using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device);
-        PairedCaptionSource source = new(config, data, tokenizer, model, microBatch);
+        using TwoTowerModel model = checkpoint is null
+            ? TowerFactory.Create(config, tokenizer, device, static _ => { })
+            : TowerFactory.Load(config, tokenizer, device, checkpoint);
+        TowerInputs inputs = TowerInputs.Of(config, TowerCompanions.ImageFolderOf(config, checkpoint), model.Image?.Config);
+        PairedCaptionSource source = new(config, data, tokenizer, model, inputs, microBatch);
         long parameters = device.AllocatedByteCount;
-        model.Parameters.AllocateGradients();
+        source.AllocateGradients(model);
         long gradients = device.AllocatedByteCount - parameters;
         using ContrastiveStep step = new(model, config, microBatch);
         long loss = device.AllocatedByteCount - parameters - gradients;
@@ -89,7 +93,7 @@ public sealed record TrainingMemory
 
         if (config.EvaluateEvery > 0)
         {
-            Evaluate(config, data, tokenizer, model);
+            Evaluate(config, data, tokenizer, model, inputs);
         }
 
         return new TrainingMemory
@@ -143,9 +147,9 @@ public sealed record TrainingMemory
         $"memory: {MemoryText.Of(Total)} predicted (parameters {MemoryText.Of(Parameters)}, gradients {MemoryText.Of(Gradients)}, optimiser {MemoryText.Of(Moments)}, loss {MemoryText.Of(Loss)}, activations {MemoryText.Of(Activations)}, working memory {MemoryText.Of(WorkingByteCount)}, batches {MemoryText.Of(Batches)})");
 
     // The sizes of the validation's passes, which have an arena of their own.
-    private static void Evaluate(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model)
+    private static void Evaluate(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model, TowerInputs inputs)
     {
-        ConceptEmbedder embedder = new(model, tokenizer, config.Tokenizer.MaxTokens);
+        ConceptEmbedder embedder = new(model, tokenizer, inputs);
         int[] concepts = data.ConceptsOf(DataSplit.Validation);
         string[] texts = [.. concepts.Take(EvaluatedTexts).Select(c => data.Concepts[c].CaptionsIn(0)?.Name).OfType<string>().Where(n => n.Length > 0)];
         if (texts.Length > 0)

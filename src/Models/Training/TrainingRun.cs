@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
@@ -62,15 +62,18 @@ public sealed class TrainingRun
 
         RunRecord record = OpenRecord(resumed is not null);
         ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
-        CheckMemory(tokenizer);
+        CheckMemory(tokenizer, checkpoint);
         using TwoTowerModel model = checkpoint is null
-            ? TowerFactory.Create(_config, tokenizer, _request.Device)
-            : ModelFolder.Load(_request.Device, checkpoint, out _);
+            ? TowerFactory.Create(_config, tokenizer, _request.Device, _observer.Note)
+            : TowerFactory.Load(_config, tokenizer, _request.Device, checkpoint);
+        TowerCompanions companions = new(_config, tokenizer, checkpoint);
+        TowerInputs inputs = TowerInputs.Of(_config, companions.ImageFolder, model.Image?.Config);
         int microBatch = TrainingMemory.MicroBatchOf(_config);
-        PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, microBatch);
-        model.Parameters.AllocateGradients();
+        PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, inputs, microBatch);
+        source.AllocateGradients(model);
         using ContrastiveStep step = new(model, _config, microBatch);
-        using Optimizer optimizer = new(model, _config, step.LossCount);
+        TowerPause pause = new(model, _config, source.StepsPerEpoch);
+        using Optimizer optimizer = new(model, _config, step.LossCount, pause.Steps);
         using StepRunner runner = new(model, _config, step, optimizer);
         if (checkpoint is not null)
         {
@@ -78,15 +81,14 @@ public sealed class TrainingRun
         }
 
         TrainingState state = resumed ?? new TrainingState { Step = 0, Epoch = 0, ExamplesConsumed = 0, RandomKey = _config.Seed };
-        ValidationProbe probe = new(_config, _request.Data, tokenizer, model);
+        ValidationProbe probe = new(_config, _request.Data, tokenizer, model, inputs);
 
         // Nothing is written before here, so that a run that its configuration or its data forbids leaves no folder behind.
         StartFolder();
         record.Write(_folder.RecordPath);
         _observer.Note(Describe(model, optimizer, source, state));
-        using MetricsLog metrics = new(_folder.MetricsPath, state.Step);
-        using EventFile events = new(_folder.FullPath, TimeProvider.System);
-        Sitting sitting = new(model, source, runner, optimizer, metrics, events, probe, tokenizer);
+        using RunJournal journal = new(_folder, state.Step, _observer);
+        Sitting sitting = new(model, source, step, runner, pause, optimizer, journal, probe, companions);
         try
         {
             state = Loop(sitting, state, cancellation);
@@ -123,6 +125,7 @@ public sealed class TrainingRun
             s.Clock.Start();
             TrainingBatch batch = loader.Next();
             double learningRate = _config.Optimizer.LearningRate * schedule.Factor(step);
+            s.Pause.Apply(step);
             s.Runner.Run(batch, step, learningRate, DropoutKey(step));
             (double loss, double norm, double scale) = s.Runner.Read();
             s.Clock.Stop();
@@ -132,7 +135,7 @@ public sealed class TrainingRun
 
             double captionsPerSecond = s.Captions / s.Clock.Elapsed.TotalSeconds;
             StepReport report = new(step, _config.Steps, loss, norm, learningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, batch.TokenCount, captionsPerSecond);
-            Record(s, report);
+            s.Journal.Record(report);
             if (alarm.Look(step, loss) is { } warning)
             {
                 _observer.Alarm(warning);
@@ -156,7 +159,7 @@ public sealed class TrainingRun
             if (Every(_config.EvaluateEvery, step))
             {
                 EvaluationReport evaluation = s.Probe.Run(step);
-                Record(s, evaluation);
+                s.Journal.Record(evaluation);
                 isBest = _config.Keep == KeepPolicy.Best && (state.BestMean is null || evaluation.Mean > state.BestMean);
                 state = isBest || state.BestMean is null || evaluation.Mean > state.BestMean
                     ? state with { BestMean = evaluation.Mean, BestStep = step }
@@ -194,7 +197,7 @@ public sealed class TrainingRun
     private bool Every(int interval, int step) => interval > 0 && (step % interval == 0 || step == _config.Steps);
 
     private void Save(Sitting s, TrainingState state) =>
-        _folder.WriteCheckpoint(state.Step, folder => TrainingCheckpoint.Save(folder, s.Model, s.Tokenizer, s.Optimizer, state));
+        _folder.WriteCheckpoint(state.Step, folder => TrainingCheckpoint.Save(folder, s.Model, s.Companions, s.Optimizer, state));
 
     // After a regular checkpoint: the latest few regular ones stay, and the best one.
     private void Tidy(TrainingState state)
@@ -230,9 +233,9 @@ public sealed class TrainingRun
         }
     }
 
-    private void CheckMemory(ITokenizer tokenizer)
+    private void CheckMemory(ITokenizer tokenizer, string? checkpoint)
     {
-        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer);
+        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint);
 
         // A GPU has memory of its own; the emulated one's is the machine's.
         memory.Require(_request.Device is Runtime.Cuda.CudaDevice { Emulation: null } gpu ? gpu.MemoryByteCount : Runtime.MachineMemory.AvailableByteCount());
@@ -282,70 +285,6 @@ public sealed class TrainingRun
         Pictures = record.Pictures + sitting.Pictures,
     };
 
-    private void Record(Sitting s, in StepReport report)
-    {
-        StepReport r = report;
-        s.Metrics.Append(w => WriteStep(w, r));
-        s.Events.Add("train/loss", r.Step, r.Loss);
-        s.Events.Add("train/gradient_norm", r.Step, r.GradientNorm);
-        s.Events.Add("train/learning_rate", r.Step, r.LearningRate);
-        s.Events.Add("train/logit_scale", r.Step, r.LogitScale);
-        _observer.StepDone(r);
-    }
-
-    private static void WriteStep(Utf8JsonWriter w, in StepReport r)
-    {
-        w.WriteNumber("step", r.Step);
-        WriteFinite(w, "loss", r.Loss);
-        WriteFinite(w, "gradientNorm", r.GradientNorm);
-        w.WriteNumber("learningRate", r.LearningRate);
-        WriteFinite(w, "logitScale", r.LogitScale);
-        w.WriteNumber("tokens", r.Tokens);
-        w.WriteNumber("captionsPerSecond", Math.Round(r.CaptionsPerSecond, 1));
-        w.WriteString("time", DateTimeOffset.UtcNow);
-    }
-
-    // JSON has no NaN: a value that is not finite is written as text, so that it is seen.
-    private static void WriteFinite(Utf8JsonWriter w, string name, double value)
-    {
-        if (double.IsFinite(value))
-        {
-            w.WriteNumber(name, value);
-        }
-        else
-        {
-            w.WriteString(name, value.ToString(CultureInfo.InvariantCulture));
-        }
-    }
-
-    private void Record(Sitting s, EvaluationReport evaluation)
-    {
-        s.Metrics.Append(w =>
-        {
-            w.WriteNumber("step", evaluation.Step);
-            w.WriteStartObject("validation");
-            w.WriteNumber("pool", evaluation.Pool);
-            w.WriteNumber("mean", evaluation.Mean);
-            foreach (LanguageRecall language in evaluation.Languages)
-            {
-                w.WriteStartObject(language.Language);
-                w.WriteNumber("fromCaption", language.FromCaption);
-                w.WriteNumber("toCaption", language.ToCaption);
-                w.WriteEndObject();
-            }
-
-            w.WriteEndObject();
-        });
-        s.Events.Add("validation/r1_mean", evaluation.Step, evaluation.Mean);
-        foreach (LanguageRecall language in evaluation.Languages)
-        {
-            s.Events.Add($"validation/r1_from_{language.Language}", evaluation.Step, language.FromCaption);
-            s.Events.Add($"validation/r1_to_{language.Language}", evaluation.Step, language.ToCaption);
-        }
-
-        _observer.EvaluationDone(evaluation);
-    }
-
     private string Describe(TwoTowerModel model, Optimizer optimizer, PairedCaptionSource source, TrainingState state) => string.Create(
         CultureInfo.InvariantCulture,
         $"{optimizer.ParameterCount:N0} parameters trained, {source.ExampleCount:N0} concepts, {source.Languages} ({_config.Objective switch { Objective.TextText => "text-text", _ => "image-text" }}), {_config.Steps:N0} steps of {_config.BatchSize} x {_config.CaptionsPerPicture} captions on {model.Device.Name}{(state.Step > 0 ? $", from step {state.Step:N0}" : string.Empty)}");
@@ -358,6 +297,11 @@ public sealed class TrainingRun
             _observer.Alarm(string.Create(CultureInfo.InvariantCulture, $"{100 * share:F0} % of the training time was spent waiting for data: lower augmentation, or give the program more processors"));
         }
 
+        if (s.Step.Frozen.Describe() is string kept)
+        {
+            _observer.Note(kept);
+        }
+
         if (s.Truncated > 0)
         {
             _observer.Note(string.Create(CultureInfo.InvariantCulture, $"{s.Truncated:N0} of {s.Captions:N0} captions were cut to {_config.Tokenizer.MaxTokens} tokens (tokenizer.maxTokens)"));
@@ -368,28 +312,31 @@ public sealed class TrainingRun
     private sealed class Sitting(
         TwoTowerModel model,
         PairedCaptionSource source,
+        ContrastiveStep step,
         StepRunner runner,
+        TowerPause pause,
         Optimizer optimizer,
-        MetricsLog metrics,
-        EventFile events,
+        RunJournal journal,
         ValidationProbe probe,
-        ITokenizer tokenizer)
+        TowerCompanions companions)
     {
         public TwoTowerModel Model { get; } = model;
 
         public PairedCaptionSource Source { get; } = source;
 
+        public ContrastiveStep Step { get; } = step;
+
         public StepRunner Runner { get; } = runner;
+
+        public TowerPause Pause { get; } = pause;
 
         public Optimizer Optimizer { get; } = optimizer;
 
-        public MetricsLog Metrics { get; } = metrics;
-
-        public EventFile Events { get; } = events;
+        public RunJournal Journal { get; } = journal;
 
         public ValidationProbe Probe { get; } = probe;
 
-        public ITokenizer Tokenizer { get; } = tokenizer;
+        public TowerCompanions Companions { get; } = companions;
 
         public Stopwatch Clock { get; } = new();
 

@@ -23,11 +23,12 @@ internal sealed class ValidationProbe
     /// <param name="data">The data set.</param>
     /// <param name="tokenizer">The tokenizer.</param>
     /// <param name="model">The towers.</param>
-    public ValidationProbe(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model)
+    /// <param name="inputs">How texts and pictures enter them.</param>
+    public ValidationProbe(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model, TowerInputs inputs)
     {
         _config = config;
         _data = data;
-        _embedder = new ConceptEmbedder(model, tokenizer, config.Tokenizer.MaxTokens);
+        _embedder = new ConceptEmbedder(model, tokenizer, inputs);
         int[] styles = [.. Enumerable.Range(0, data.Styles.Count).Where(IsTrained)];
         (int Concept, int Picture)[] pairs =
         [

@@ -29,7 +29,7 @@ public sealed class HubExportTests : IDisposable
         HubExport.Write(model, folder.Path, new HubExportContent
         {
             Tokenizer = tokenizer,
-            Preprocessor = PictureAugmentation.PreprocessorOf(32),
+            Preprocessor = PictureAugmentation.PreprocessorOf(32, PictureNormalization.Scratch),
             Card = new ModelCard
             {
                 Name = "album",

@@ -13,7 +13,7 @@ public class PictureAugmentationTests
         rgb[0] = 255;
         rgb[4] = 51;
         float[] pixels = new float[rgb.Length];
-        new PictureAugmentation(Size).Apply(rgb, 0, 1, 2, 3, pixels);
+        new PictureAugmentation(Size, PictureNormalization.Scratch).Apply(rgb, 0, 1, 2, 3, pixels);
         Assert.Equal((1 - 0.75f) / 0.35f, pixels[0], 1e-6f);
         Assert.Equal((0.2f - 0.75f) / 0.35f, pixels[(Size * Size) + 1], 1e-6f);
         Assert.Equal(-0.75f / 0.35f, pixels[5], 1e-6f);
@@ -26,7 +26,7 @@ public class PictureAugmentationTests
         byte[] rgb = new byte[3 * Size * Size];
         Array.Fill(rgb, (byte)255);
         float[] pixels = new float[rgb.Length];
-        PictureAugmentation augmentation = new(Size);
+        PictureAugmentation augmentation = new(Size, PictureNormalization.Scratch);
         for (int step = 0; step < 50; step++)
         {
             augmentation.Apply(rgb, 1, 1, step, 0, pixels);
@@ -44,7 +44,7 @@ public class PictureAugmentationTests
     {
         byte[] rgb = Noise();
         float[] pixels = new float[rgb.Length];
-        PictureAugmentation augmentation = new(Size);
+        PictureAugmentation augmentation = new(Size, PictureNormalization.Scratch);
         for (int step = 0; step < 25; step++)
         {
             augmentation.Apply(rgb, 0.8f, 5, step, 9, pixels);
@@ -67,7 +67,7 @@ public class PictureAugmentationTests
         }
 
         float[] pixels = new float[rgb.Length];
-        PictureAugmentation augmentation = new(Size);
+        PictureAugmentation augmentation = new(Size, PictureNormalization.Scratch);
         int centre = ((Size / 2) * Size) + (Size / 2);
         int grey = 0;
         for (int item = 0; item < 2000; item++)
@@ -88,8 +88,8 @@ public class PictureAugmentationTests
         byte[] rgb = Noise();
         float[] first = new float[rgb.Length];
         float[] second = new float[rgb.Length];
-        new PictureAugmentation(Size).Apply(rgb, 0.3f, 1, 10, 3, first);
-        PictureAugmentation used = new(Size);
+        new PictureAugmentation(Size, PictureNormalization.Scratch).Apply(rgb, 0.3f, 1, 10, 3, first);
+        PictureAugmentation used = new(Size, PictureNormalization.Scratch);
         used.Apply(rgb, 0.3f, 1, 9, 3, second);
         Assert.NotEqual(first, second);
         used.Apply(rgb, 0.3f, 1, 10, 4, second);
@@ -103,7 +103,7 @@ public class PictureAugmentationTests
     {
         byte[] rgb = Noise();
         float[] pixels = new float[rgb.Length];
-        PictureAugmentation augmentation = new(Size);
+        PictureAugmentation augmentation = new(Size, PictureNormalization.Scratch);
         augmentation.Apply(rgb, 0.3f, 1, 0, 0, pixels);
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int step = 0; step < 100; step++)
@@ -117,7 +117,7 @@ public class PictureAugmentationTests
     [Fact]
     public void Spans_of_another_length_are_refused()
     {
-        PictureAugmentation augmentation = new(Size);
+        PictureAugmentation augmentation = new(Size, PictureNormalization.Scratch);
         Assert.Throws<ArgumentException>(() => augmentation.Apply(new byte[10], 0.3f, 1, 0, 0, new float[3 * Size * Size]));
     }
 

@@ -176,7 +176,7 @@ public sealed class CudaStepTests
                 TowerFactory.Options(config));
             _model.Initialize(7);
             _model.Scale.Value.CopyFrom<float>([2.66f]);
-            _source = new PairedCaptionSource(config, data, tokenizer, _model, config.BatchSize);
+            _source = new PairedCaptionSource(config, data, tokenizer, _model, TowerInputs.Of(config, null, null), config.BatchSize);
             _batch = _source.NewBatch();
             _model.Parameters.AllocateGradients();
             _step = new ContrastiveStep(_model, config, config.BatchSize);

@@ -56,7 +56,7 @@ public sealed class TrainingMemoryTests : IDisposable
         ITokenizer tokenizer = TowerFactory.MakeTokenizer(config, data);
         TrainingMemory memory = TrainingMemory.Predict(config, data, tokenizer);
         using CpuDevice device = new(1);
-        using CrossAlign.Models.Encoders.TwoTowerModel model = TowerFactory.Create(config, tokenizer, device);
+        using CrossAlign.Models.Encoders.TwoTowerModel model = TowerFactory.Create(config, tokenizer, device, static _ => { });
         Assert.Equal(device.AllocatedByteCount, memory.Parameters);
 
         // A pooler is carried along and not trained.

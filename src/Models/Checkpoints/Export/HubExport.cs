@@ -31,6 +31,7 @@ public static class HubExport
                 Normalize = content.Normalize,
                 MaxTokens = model.Text.Packing.MaxTokens,
                 Prompts = content.Prompts,
+                DefaultPromptName = content.DefaultPromptName,
             }.Write(text, model.Text.Config.Width);
         }
 

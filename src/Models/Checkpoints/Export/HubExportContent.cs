@@ -29,4 +29,7 @@ public sealed record HubExportContent
 
     /// <summary>What is put before a text, by the prompt's name; empty for none.</summary>
     public IReadOnlyDictionary<string, string> Prompts { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
+
+    /// <summary>The name of the prompt that is used unless another is named; null for none.</summary>
+    public string? DefaultPromptName { get; init; }
 }

@@ -6,7 +6,7 @@ namespace CrossAlign.Models.Training.Configuration;
 public sealed record ImageTowerConfig
 {
     /// <summary>A published checkpoint folder, whose <c>config.json</c> then decides the architecture; null to start from scratch.</summary>
-    [Description("A published checkpoint folder to tune; null to start from scratch.")]
+    [Description("A published checkpoint folder to tune, whose config.json decides kind and sizes; null to start from scratch.")]
     public string? From { get; init; }
 
     /// <summary>Architecture of a tower from scratch, as published configurations name it.</summary>
@@ -37,11 +37,15 @@ public sealed record ImageTowerConfig
     [Description("Channels inside the feed-forward part.")]
     public int FeedForward { get; init; } = 192;
 
+    /// <summary>Dropout everywhere in the tower while it is trained; null for what a published tower's <c>config.json</c> says, none from scratch.</summary>
+    [Description("Dropout while the tower is trained; null for what the checkpoint's config.json says (none from scratch).")]
+    public double? Dropout { get; init; }
+
     /// <summary>How patch vectors become one vector.</summary>
     [Description("mean (all tokens, the class token included) or cls.")]
     public string Pooling { get; init; } = "mean";
 
-    /// <summary>Which weights stay as they are.</summary>
-    [Description("none, all, or lowest:N (embeddings and the lowest N blocks).")]
+    /// <summary>Which weights of a published tower stay as they are. A tower that is frozen whole drops nothing, and its vectors are computed once for each input that repeats.</summary>
+    [Description("What of a published tower stays as it is: none, all, or lowest:N (embeddings and the lowest N blocks, N at least 1).")]
     public string Freeze { get; init; } = "none";
 }

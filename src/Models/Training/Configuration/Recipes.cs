@@ -57,7 +57,7 @@ public static class Recipes
     };
 
     // The published code's settings (docs of the experiment: raw dot products, one direction, a raw multiplier from 1, Adam 1e-5,
-    // falling at the ends of epochs, best validation weights kept).
+    // falling at the ends of epochs, both towers frozen for the first half of the first epoch, best validation weights kept).
     private static RunConfig Paper() => Corrected() with
     {
         Recipe = "paper",
@@ -78,7 +78,7 @@ public static class Recipes
             ScaleLearningRate = null,
             Clip = null,
         },
-        Schedule = new ScheduleConfig { Warmup = 0, Shape = ScheduleShape.EpochLinear, End = 0 },
+        Schedule = new ScheduleConfig { Warmup = 0, Shape = ScheduleShape.EpochLinear, HeadsOnlyEpochs = 0.5, End = 0 },
         Keep = KeepPolicy.Best,
     };
 }

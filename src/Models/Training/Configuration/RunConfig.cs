@@ -117,6 +117,14 @@ public sealed record RunConfig
     [Description("Pictures a micro-batch, where accumulate is not none.")]
     public int? MicroBatchSize { get; init; }
 
+    /// <summary>Whether the backward pass computes activations again instead of keeping them: the same bits, less memory, about a third more work.</summary>
+    [Description("Whether the backward pass computes activations again instead of keeping them: the same bits, less memory, about a third more work.")]
+    public bool RecomputeActivations { get; init; }
+
+    /// <summary>The most memory, in MiB, for vectors of towers that are frozen whole, so that an input is computed once; 0 for none. Results do not depend on it.</summary>
+    [Description("The most memory in MiB for vectors of towers that are frozen whole, so that an input that repeats is computed once; 0 for none. Results do not depend on it.")]
+    public int FeatureCacheMegabytes { get; init; } = 1024;
+
     /// <summary>Steps between evaluations on the validation split; 0 for none.</summary>
     [Description("Steps between evaluations on the validation split; 0 for none.")]
     public int EvaluateEvery { get; init; } = 200;

@@ -11,6 +11,7 @@ namespace CrossAlign.Models.Training.Configuration;
 public sealed class RunConfigReader
 {
     private readonly JsonObject _values;
+    private readonly HashSet<string> _given = new(StringComparer.Ordinal);
 
     private RunConfigReader(JsonObject values)
     {
@@ -79,6 +80,19 @@ public sealed class RunConfigReader
     /// <exception cref="UserErrorException">The key is unknown.</exception>
     public RunConfigReader Set(string key, JsonNode value) => Overlay(new JsonObject { [key] = value }, key);
 
+    /// <summary>
+    /// The configuration, checked, with what the folders of published towers decide: kinds, sizes, the picture's side where no other
+    /// is given, the tokenizer's place. A size that is given and is another is refused.
+    /// </summary>
+    /// <returns>A complete, valid configuration.</returns>
+    /// <exception cref="UserErrorException">As <see cref="Build"/>; or a tower's folder cannot be read or contradicts what is given.</exception>
+    public RunConfig Resolve()
+    {
+        RunConfig config = PublishedTowers.Resolve(Build(), _given);
+        RunConfigRules.Check(config);
+        return config;
+    }
+
     /// <summary>The configuration, checked.</summary>
     /// <returns>A complete, valid configuration.</returns>
     /// <exception cref="UserErrorException">A value has the wrong type or is out of its range.</exception>
@@ -139,7 +153,7 @@ public sealed class RunConfigReader
         return this;
     }
 
-    private static void Merge(JsonObject target, JsonObject over, string path, string source)
+    private void Merge(JsonObject target, JsonObject over, string path, string source)
     {
         foreach ((string key, JsonNode? value) in over)
         {
@@ -164,6 +178,7 @@ public sealed class RunConfigReader
             }
             else
             {
+                _given.Add(full);
                 target[key] = value?.DeepClone();
             }
         }

@@ -38,6 +38,10 @@ internal static class RunConfigRules
         Within(c.Schedule.End, 0, 1, "schedule.end");
         Require(c.MicroBatchSize is null or >= 1, "microBatchSize", "is below 1", "give 1 or more");
         Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");
+        Require(c.Schedule.HeadsOnlyEpochs >= 0, "schedule.headsOnlyEpochs", "is negative", "give 0 for none");
+        Require(c.FeatureCacheMegabytes >= 0, "featureCacheMegabytes", "is negative", "give 0 for none");
+        Within(c.TextTower.Dropout ?? 0, 0, 0.999, "textTower.dropout");
+        Within(c.ImageTower.Dropout ?? 0, 0, 0.999, "imageTower.dropout");
         Require(c.EvaluateEvery >= 0, "evaluateEvery", "is negative", "give 0 for none");
         Require(c.CheckpointEvery >= 0, "checkpointEvery", "is negative", "give 0 for one at the end");
         Require(c.KeepLast >= 1, "keepLast", "is below 1", "give 1 or more");
@@ -57,8 +61,9 @@ internal static class RunConfigRules
         Require(feedForward >= 1, $"{name}.feedForward", "is below 1", "give 1 or more");
         bool known = freeze is "none" or "all"
             || (freeze.StartsWith("lowest:", StringComparison.Ordinal)
-                && int.TryParse(freeze.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture, out _));
-        Require(known, $"{name}.freeze", $"is '{freeze}'", "give none, all or lowest:N");
+                && int.TryParse(freeze.AsSpan(7), NumberStyles.None, CultureInfo.InvariantCulture, out int blocks)
+                && blocks >= 1);
+        Require(known, $"{name}.freeze", $"is '{freeze}'", "give none, all or lowest:N with N at least 1");
     }
 
     private static void Within(double value, double low, double high, string key) =>

@@ -13,6 +13,10 @@ public sealed record ScheduleConfig
     [Description("How it falls afterwards: cosine, linear, epoch-linear (the paper's code: constant within an epoch) or constant.")]
     public ScheduleShape Shape { get; init; } = ScheduleShape.Cosine;
 
+    /// <summary>Epochs at the start in which both towers stand still and only heads and scale learn; the paper's code: 0.5.</summary>
+    [Description("Epochs at the start in which both towers stand still and only heads and scale learn (the paper's code: 0.5).")]
+    public double HeadsOnlyEpochs { get; init; }
+
     /// <summary>The factor at the end.</summary>
     [Description("The factor at the end.")]
     public double End { get; init; }

@@ -6,7 +6,7 @@ namespace CrossAlign.Models.Training.Configuration;
 public sealed record TextTowerConfig
 {
     /// <summary>A published checkpoint folder, whose <c>config.json</c> then decides the architecture; null to start from scratch.</summary>
-    [Description("A published checkpoint folder to tune; null to start from scratch.")]
+    [Description("A published checkpoint folder to tune, whose config.json decides kind and sizes; null to start from scratch.")]
     public string? From { get; init; }
 
     /// <summary>Architecture of a tower from scratch, as published configurations name it.</summary>
@@ -29,11 +29,19 @@ public sealed record TextTowerConfig
     [Description("Channels inside the feed-forward part.")]
     public int FeedForward { get; init; } = 192;
 
+    /// <summary>Dropout everywhere in the tower while it is trained; null for what a published tower's <c>config.json</c> says, none from scratch.</summary>
+    [Description("Dropout while the tower is trained; null for what the checkpoint's config.json says (none from scratch).")]
+    public double? Dropout { get; init; }
+
+    /// <summary>What is put before every text, in training and in evaluation: instruction-tuned encoders want it.</summary>
+    [Description("Put before every text, in training and evaluation (multilingual-e5 wants 'query: '); empty for none.")]
+    public string Prefix { get; init; } = string.Empty;
+
     /// <summary>How token vectors become one vector.</summary>
     [Description("mean, cls or eos.")]
     public string Pooling { get; init; } = "mean";
 
-    /// <summary>Which weights stay as they are.</summary>
-    [Description("none, all, or lowest:N (embeddings and the lowest N blocks).")]
+    /// <summary>Which weights of a published tower stay as they are. A tower that is frozen whole drops nothing, and its vectors are computed once for each input that repeats.</summary>
+    [Description("What of a published tower stays as it is: none, all, or lowest:N (embeddings and the lowest N blocks, N at least 1).")]
     public string Freeze { get; init; } = "none";
 }

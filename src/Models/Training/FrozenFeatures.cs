@@ -1,0 +1,197 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// The pooled rows of towers that are frozen whole, each input computed once. A text's row depends on its tokens alone, to the bit,
+/// whatever stands beside it, so a row from the cache is the row that would be computed. Pictures are looked up by their index,
+/// which says all about them only where nothing is augmented; else they are computed every time.
+/// </summary>
+internal sealed class FrozenFeatures
+{
+    private readonly TwoTowerModel _model;
+    private readonly bool _isPlan;
+    private readonly FeatureCache? _texts;
+    private readonly FeatureCache? _pictures;
+    private readonly TokenBatch? _newTexts;
+    private readonly List<int> _missing = [];
+    private float[] _rows = [];
+    private float[] _computed = [];
+    private float[] _pixels = [];
+
+    /// <summary>Looks at what is frozen.</summary>
+    /// <param name="model">The towers, frozen as the configuration says.</param>
+    /// <param name="config">Says how much memory there is, and whether pictures are augmented.</param>
+    public FrozenFeatures(TwoTowerModel model, RunConfig config)
+    {
+        _model = model;
+
+        // On a device without memory every row is computed, which is also what the first steps do.
+        _isPlan = model.Device.Kind == DeviceKind.Plan;
+        long byteLimit = (long)config.FeatureCacheMegabytes << 20;
+        bool text = model.Text!.Freeze == TowerFreeze.All;
+        bool image = model.Image?.Freeze == TowerFreeze.All && config.Augmentation == 0;
+        if (byteLimit == 0)
+        {
+            return;
+        }
+
+        if (image)
+        {
+            // There are fewer pictures than captions: half is more than enough.
+            _pictures = new FeatureCache(model.Image!.Config.Width, text ? byteLimit / 2 : byteLimit);
+        }
+
+        if (text)
+        {
+            _texts = new FeatureCache(model.Text.Config.Width, image ? byteLimit / 2 : byteLimit);
+            _newTexts = new TokenBatch(model.Text.Packing);
+        }
+    }
+
+    /// <summary>Whether texts are looked up here.</summary>
+    public bool HasTexts => _texts is not null;
+
+    /// <summary>Whether pictures are looked up here.</summary>
+    public bool HasPictures => _pictures is not null;
+
+    /// <summary>The pooled rows of texts.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="arena">Where tensors are taken.</param>
+    /// <returns>(S, C), valid until the arena is reset.</returns>
+    public Tensor Texts(TokenBatch batch, TensorArena arena)
+    {
+        TextTower tower = _model.Text!;
+        int c = tower.Config.Width;
+        Grow(ref _rows, batch.Count * c);
+        _missing.Clear();
+        _newTexts!.Clear();
+        for (int i = 0; i < batch.Count; i++)
+        {
+            ReadOnlySpan<int> ids = TextOf(batch, i);
+            if (!_texts!.TryGet(ids, _rows.AsSpan(i * c, c)))
+            {
+                _missing.Add(i);
+                _newTexts.Add(ids);
+            }
+        }
+
+        if (_missing.Count > 0)
+        {
+            Download(tower.Forward(_newTexts, _model.Options.TextPooling, arena, TowerPass.Inference), _missing.Count * c);
+            for (int m = 0; m < _missing.Count; m++)
+            {
+                Keep(_texts!, TextOf(batch, _missing[m]), m, c);
+            }
+        }
+
+        return Upload(batch.Count, c, arena);
+    }
+
+    /// <summary>The pooled rows of pictures.</summary>
+    /// <param name="part">The pictures, with their indices.</param>
+    /// <param name="size">Height and width.</param>
+    /// <param name="arena">Where tensors are taken.</param>
+    /// <returns>(B, C), valid until the arena is reset.</returns>
+    public Tensor Pictures(MicroBatch part, int size, TensorArena arena)
+    {
+        ImageTower tower = _model.Image!;
+        int c = tower.Config.Width;
+        int length = 3 * size * size;
+        Grow(ref _rows, part.Count * c);
+        _missing.Clear();
+        for (int i = 0; i < part.Count; i++)
+        {
+            if (!_pictures!.TryGet(part.Pictures.AsSpan(i, 1), _rows.AsSpan(i * c, c)))
+            {
+                _missing.Add(i);
+            }
+        }
+
+        if (_missing.Count > 0)
+        {
+            Grow(ref _pixels, _missing.Count * length);
+            for (int m = 0; m < _missing.Count && !_isPlan; m++)
+            {
+                part.Pixels.AsSpan(_missing[m] * length, length).CopyTo(_pixels.AsSpan(m * length));
+            }
+
+            Tensor pixels = arena.Take(DType.Float32, new Shape(_missing.Count, 3, size, size));
+            if (!_isPlan)
+            {
+                pixels.CopyFrom<float>(_pixels.AsSpan(0, _missing.Count * length));
+            }
+
+            Download(tower.Forward(pixels, _model.Options.ImagePooling, arena, TowerPass.Inference), _missing.Count * c);
+            for (int m = 0; m < _missing.Count; m++)
+            {
+                Keep(_pictures!, part.Pictures.AsSpan(_missing[m], 1), m, c);
+            }
+        }
+
+        return Upload(part.Count, c, arena);
+    }
+
+    /// <summary>What the caches did, for a person; null where there is none.</summary>
+    /// <returns>A sentence.</returns>
+    public string? Describe()
+    {
+        List<string> parts = [];
+        foreach ((string name, FeatureCache? cache) in (ReadOnlySpan<(string, FeatureCache?)>)[("texts", _texts), ("pictures", _pictures)])
+        {
+            if (cache is not null && cache.HitCount + cache.MissCount > 0)
+            {
+                double share = 100.0 * cache.HitCount / (cache.HitCount + cache.MissCount);
+                string full = cache.IsFull ? ", and no room for more (featureCacheMegabytes)" : string.Empty;
+                parts.Add(string.Create(CultureInfo.InvariantCulture, $"{cache.Count:N0} {name} of the frozen tower computed and kept, {share:F0} % of the look-ups found{full}"));
+            }
+        }
+
+        return parts.Count == 0 ? null : string.Join("; ", parts);
+    }
+
+    private static ReadOnlySpan<int> TextOf(TokenBatch batch, int index) =>
+        batch.Ids[batch.CuSeqlens[index]..batch.CuSeqlens[index + 1]];
+
+    private static void Grow(ref float[] buffer, int length)
+    {
+        if (buffer.Length < length)
+        {
+            buffer = new float[length];
+        }
+    }
+
+    private void Download(in Tensor computed, int length)
+    {
+        Grow(ref _computed, length);
+        if (!_isPlan)
+        {
+            _model.Device.CopyToHost(computed, MemoryMarshal.AsBytes(_computed.AsSpan(0, length)));
+        }
+    }
+
+    private void Keep(FeatureCache cache, ReadOnlySpan<int> key, int place, int width)
+    {
+        ReadOnlySpan<float> row = _computed.AsSpan(place * width, width);
+        row.CopyTo(_rows.AsSpan(_missing[place] * width, width));
+        if (!_isPlan)
+        {
+            cache.Add(key, row);
+        }
+    }
+
+    private Tensor Upload(int count, int width, TensorArena arena)
+    {
+        Tensor pooled = arena.Take(DType.Float32, new Shape(count, width));
+        if (!_isPlan)
+        {
+            pooled.CopyFrom<float>(_rows.AsSpan(0, count * width));
+        }
+
+        return pooled;
+    }
+}

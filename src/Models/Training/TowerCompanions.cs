@@ -1,0 +1,136 @@
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training.Configuration;
+
+namespace CrossAlign.Models.Training;
+
+/// <summary>
+/// What stands beside the weights of a tower in a checkpoint, so that it is a whole published folder: the tokenizer, and of a
+/// published tower its preprocessing, pooling and licence.
+/// </summary>
+internal sealed class TowerCompanions
+{
+    /// <summary>The name of the run's prefix among the prompts that a folder declares.</summary>
+    public const string PromptName = "caption";
+
+    private readonly RunConfig _config;
+    private readonly ITokenizer _tokenizer;
+    private readonly IReadOnlyList<(string Name, byte[] Content)>? _text;
+    private readonly IReadOnlyList<(string Name, byte[] Content)>? _image;
+
+    /// <summary>Reads the files: neither the published folders nor the checkpoint gone on with need to outlive that.</summary>
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="tokenizer">The run's tokenizer.</param>
+    /// <param name="checkpoint">The checkpoint that the run goes on with: it has them all, wherever the published folders are now; null for a new run.</param>
+    public TowerCompanions(RunConfig config, ITokenizer tokenizer, string? checkpoint)
+    {
+        _config = config;
+        _tokenizer = tokenizer;
+        ImageFolder = ImageFolderOf(config, checkpoint);
+        _image = ImageFolder is null ? null : CheckpointFolder.ReadCompanions(ImageFolder);
+
+        // A tokenizer of the user's own takes the place of the published one.
+        string? text = FolderOf(config.TextTower.From, checkpoint, ModelFolder.TextName);
+        _text = text is null ? null
+            : [.. CheckpointFolder.ReadCompanions(text).Where(f => config.Tokenizer.Path is null || !CheckpointFolder.IsTokenizerFile(f.Name))];
+    }
+
+    /// <summary>Where the image tower's preprocessing is said, while a run starts; null for a tower from scratch.</summary>
+    public string? ImageFolder { get; }
+
+    /// <summary>Where an image tower's preprocessing is said.</summary>
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="checkpoint">The checkpoint that the run goes on with; null for a new run.</param>
+    /// <returns>The folder; null for a tower from scratch.</returns>
+    public static string? ImageFolderOf(RunConfig config, string? checkpoint) => FolderOf(config.ImageTower.From, checkpoint, ModelFolder.ImageName);
+
+    /// <summary>Writes the files beside the weights.</summary>
+    /// <param name="folder">The checkpoint's folder.</param>
+    /// <param name="model">The model.</param>
+    /// <exception cref="UserErrorException">A file cannot be read or written.</exception>
+    public void Write(string folder, TwoTowerModel model)
+    {
+        string text = Path.Combine(folder, ModelFolder.TextName);
+        if (_text is not null)
+        {
+            Write(_text, text);
+            WriteSettings(text, model);
+        }
+
+        if (_text is null || _config.Tokenizer.Path is not null)
+        {
+            _tokenizer.Save(Path.Combine(text, _tokenizer.FileName));
+        }
+
+        if (_image is not null && model.Image is not null)
+        {
+            Write(_image, Path.Combine(folder, ModelFolder.ImageName));
+        }
+    }
+
+    /// <summary>What a folder declares, where a run takes over all of it.</summary>
+    /// <param name="folder">A text tower's folder.</param>
+    /// <param name="why">What a run does not take over (a dense layer behind the tower, say); null where it takes all.</param>
+    /// <returns>The settings, or null.</returns>
+    public static SentenceTransformersSettings? ReadKnown(string folder, out string? why)
+    {
+        try
+        {
+            SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder);
+            why = settings.DenseFolders.Count == 0 ? null : $"'{folder}' declares a dense layer behind its tower";
+            return why is null ? settings : null;
+        }
+        catch (UserErrorException e)
+        {
+            why = e.What;
+            return null;
+        }
+    }
+
+    private static void Write(IReadOnlyList<(string Name, byte[] Content)> files, string folder)
+    {
+        foreach ((string name, byte[] content) in files)
+        {
+            AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(content));
+        }
+    }
+
+    private static string? FolderOf(string? published, string? checkpoint, string name) =>
+        published is null ? null : checkpoint is null ? published : Path.Combine(checkpoint, name);
+
+    // The published library is to pool and prompt as this run does.
+    private void WriteSettings(string folder, TwoTowerModel model)
+    {
+        SentenceTransformersSettings? known = ReadKnown(folder, out _);
+        SentenceTransformersSettings declared = known ?? SentenceTransformersSettings.None;
+        string prefix = TowerInputs.PrefixOf(_config.TextTower);
+        bool pools = (declared.Pooling ?? Kernels.PoolingKind.Mean) == model.Options.TextPooling;
+        bool prompts = prefix.Length == 0 || declared.DefaultPrompt == prefix;
+        if (known is not null && pools && prompts)
+        {
+            return;
+        }
+
+        SortedDictionary<string, string> all = new(StringComparer.Ordinal);
+        foreach ((string name, string text) in declared.Prompts)
+        {
+            all[name] = text;
+        }
+
+        if (!prompts)
+        {
+            all[PromptName] = prefix;
+        }
+
+        SentenceTransformersSettings settings = declared with
+        {
+            Pooling = model.Options.TextPooling,
+            MaxTokens = declared.MaxTokens ?? model.Text!.Packing.MaxTokens,
+            Prompts = all,
+            DefaultPromptName = prompts ? declared.DefaultPromptName : PromptName,
+        };
+        settings.Write(folder, model.Text!.Config.Width);
+    }
+}

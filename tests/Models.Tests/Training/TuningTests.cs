@@ -1,0 +1,404 @@
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Evaluation;
+using CrossAlign.Models.Experiments;
+using CrossAlign.Models.Images;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Tests.Training;
+
+/// <summary>Short trainings that start from published checkpoints: tiny random ones, with the published 0.1 of dropout.</summary>
+public sealed class TuningTests : IDisposable
+{
+    private const string Words = "embeddings.word_embeddings.weight";
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("text-tower-xlm-roberta", "image-tower-vit", "none", "none", 0)]
+    [InlineData("text-tower-xlm-roberta", "image-tower-vit", "lowest:1", "all", 0)]
+    [InlineData("text-tower-bert", "image-tower-clip", "none", "lowest:2", 0.1)]
+    [InlineData("text-tower-bert", "image-tower-vit", "all", "none", 0)]
+    public void ATunedRunThatIsStoppedAndResumedEndsWithTheSameBytes(string text, string image, string textFreeze, string imageFreeze, double headsOnly)
+    {
+        RunConfig config = Tiny(Text(text), Image(image), textFreeze, imageFreeze);
+        config = config with { Schedule = config.Schedule with { HeadsOnlyEpochs = headsOnly } };
+        Run(config, "whole", threads: 1);
+        Run(config, "pieces", threads: 2, stopAfter: 1);
+
+        // What the checkpoint needs of the published folders lies in it.
+        Directory.Move(config.TextTower.From!, config.TextTower.From! + "-moved");
+        Directory.Move(config.ImageTower.From!, config.ImageTower.From! + "-moved");
+        Run(config, "pieces", threads: 1, resume: true, stopAfter: 3);
+        Run(config, "pieces", threads: 2, resume: true);
+        string[] files = Files("whole");
+        Assert.Equal(files, Files("pieces"));
+        Assert.All(files, f => Assert.Equal(File.ReadAllBytes(InCheckpoints("whole", f)), File.ReadAllBytes(InCheckpoints("pieces", f))));
+        Assert.Contains(files, f => f.EndsWith(Path.Combine("text", "tokenizer.json"), StringComparison.Ordinal));
+
+        // The run is measured and exported without the published folders too.
+        using CpuDevice device = new(1);
+        using RunEvaluation evaluation = RunEvaluation.Open(_folder.File("pieces"), device);
+        ConceptEmbeddings embeddings = evaluation.Embed(Data(config), ["en", "es"], []);
+        Assert.NotEmpty(evaluation.Measure(new EvaluationPlan { Retrieval = false, Udhr = false, Languages = ["es"] }, embeddings, null));
+        RunExport.Write(ModelSource.Find(_folder.File("pieces")), device, _folder.File("export"), "tuned", []);
+        using TwoTowerModel exported = TwoTowerModel.Load(device, _folder.File("export"));
+        Assert.Equal(config.Projection.Width, exported.EmbeddingWidth());
+        Assert.True(File.Exists(_folder.File("export/text/tokenizer.json")));
+        Assert.True(File.Exists(_folder.File("export/image/preprocessor_config.json")));
+    }
+
+    [Fact]
+    public void ARunOfNoStepsHoldsThePublishedWeights()
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none") with { Steps = 0, Setup = "none" };
+        Run(config, "run");
+        string checkpoint = new RunFolder(_folder.File("run")).KeptCheckpoint();
+        AssertSameTensors(config.TextTower.From!, Path.Combine(checkpoint, "text"), static _ => true);
+        AssertSameTensors(config.ImageTower.From!, Path.Combine(checkpoint, "image"), static _ => true);
+    }
+
+    [Fact]
+    public void WhatIsFrozenKeepsItsBitsAndTheRestMoves()
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "lowest:2", "all");
+        Run(config, "run");
+        string checkpoint = new RunFolder(_folder.File("run")).KeptCheckpoint();
+        AssertSameTensors(config.ImageTower.From!, Path.Combine(checkpoint, "image"), static _ => true);
+        int moved = AssertSameTensors(
+            config.TextTower.From!,
+            Path.Combine(checkpoint, "text"),
+            static name => name.StartsWith("embeddings.", StringComparison.Ordinal) || name.Contains("layer.0.", StringComparison.Ordinal)
+                || name.Contains("layer.1.", StringComparison.Ordinal) || name.StartsWith("pooler.", StringComparison.Ordinal));
+        Assert.Equal(16, moved);
+        using SafetensorsFile moments = SafetensorsFile.Open(Path.Combine(checkpoint, TrainingCheckpoint.OptimizerFile));
+        Assert.Equal(2 * (16 + 5), moments.Entries.Count);
+    }
+
+    [Fact]
+    public void BothTowersStandStillForTheFirstPartOfTheFirstEpoch()
+    {
+        RunConfig config = Tiny(Text("text-tower-bert"), Image("image-tower-vit"), "none", "none");
+        int stepsPerEpoch = StepsPerEpoch(config);
+        config = config with
+        {
+            Schedule = config.Schedule with { HeadsOnlyEpochs = 1.5 / stepsPerEpoch, Warmup = 0, Shape = ScheduleShape.Constant },
+            Optimizer = config.Optimizer with { WeightDecay = 0 },
+            KeepLast = 9,
+            CheckpointEvery = 1,
+        };
+        Run(config, "run");
+        RunFolder run = new(_folder.File("run"));
+        AssertSameTensors(config.TextTower.From!, Path.Combine(run.CheckpointPath(2), "text"), static _ => true);
+        AssertSameTensors(config.ImageTower.From!, Path.Combine(run.CheckpointPath(2), "image"), static _ => true);
+        Assert.NotEqual(Tensor(run.CheckpointPath(1), "heads.safetensors", "text_head.weight"), Tensor(run.CheckpointPath(2), "heads.safetensors", "text_head.weight"));
+
+        // Adam's first step has the size of the learning rate whatever the gradient: the moments' correction counts from the thaw.
+        float[] before = Tensor(run.CheckpointPath(2), "text/model.safetensors", Words);
+        float[] after = Tensor(run.CheckpointPath(3), "text/model.safetensors", Words);
+        float[] moved = [.. before.Select((v, i) => Math.Abs(after[i] - v)).Where(d => d > 0)];
+        Assert.NotEmpty(moved);
+        Assert.InRange(moved.Order().ElementAt(moved.Length / 2), 0.9e-3f, 1.01e-3f);
+    }
+
+    [Fact]
+    public void TowersAndHeadsHaveLearningRatesOfTheirOwn()
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none");
+        config = config with
+        {
+            Steps = 1,
+            Schedule = new ScheduleConfig { Warmup = 0, Shape = ScheduleShape.Constant },
+            Optimizer = config.Optimizer with { Kind = OptimizerKind.Adam, LearningRate = 1e-2, TextLearningRate = 1e-4, ImageLearningRate = 1e-3 },
+        };
+        Run(config with { Steps = 0 }, "before");
+        Run(config, "after");
+        string from = new RunFolder(_folder.File("before")).KeptCheckpoint();
+        string to = new RunFolder(_folder.File("after")).KeptCheckpoint();
+        Assert.Equal(1e-4, Median("text/model.safetensors", "encoder.layer.0.output.dense.weight"), 5e-6);
+        Assert.Equal(1e-3, Median("image/model.safetensors", "encoder.layer.0.output.dense.weight"), 5e-5);
+        Assert.Equal(1e-2, Median("heads.safetensors", "text_head.weight"), 5e-4);
+
+        double Median(string file, string name)
+        {
+            float[] was = Tensor(from, file, name);
+            float[] moved = [.. Tensor(to, file, name).Select((v, i) => Math.Abs(v - was[i])).Order()];
+            return moved[moved.Length / 2];
+        }
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(0.3)]
+    public void TheVectorsOfAFrozenTowerGiveTheSameBytesKeptOrComputedAnew(double augmentation)
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "all", "all") with { Augmentation = augmentation };
+        Notes notes = new();
+        Run(config, "kept", observer: notes);
+        Run(config with { FeatureCacheMegabytes = 0 }, "anew");
+        Assert.All(Files("kept"), f => Assert.Equal(File.ReadAllBytes(InCheckpoints("kept", f)), File.ReadAllBytes(InCheckpoints("anew", f))));
+
+        // Augmented pictures never repeat: they are not looked up at all.
+        string said = Assert.Single(notes.Said, n => n.Contains("frozen", StringComparison.Ordinal));
+        Assert.Equal(augmentation == 0, said.Contains("pictures", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void AFullCacheTurnsRowsAwayAndKeepsWhatItHas()
+    {
+        FeatureCache cache = new(width: 4, byteLimit: 200);
+        float[] row = new float[4];
+        for (int i = 0; i < 5; i++)
+        {
+            cache.Add([i, 7], [i, i, i, i]);
+        }
+
+        cache.Add([0, 7], [9, 9, 9, 9]);
+        Assert.True(cache.IsFull);
+        Assert.Equal(2, cache.Count);
+        Assert.True(cache.TryGet([1, 7], row));
+        Assert.Equal([1, 1, 1, 1], row);
+        Assert.True(cache.TryGet([0, 7], row));
+        Assert.Equal([0, 0, 0, 0], row);
+        Assert.False(cache.TryGet([4, 7], row));
+        Assert.False(cache.TryGet([0], row));
+        Assert.Equal((2, 2), (cache.HitCount, cache.MissCount));
+    }
+
+    [Fact]
+    public void ActivationsComputedAgainGiveTheSameBytes()
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-clip"), "none", "lowest:1");
+        Run(config, "kept");
+        Run(config with { RecomputeActivations = true }, "again");
+        Assert.All(Files("kept"), f => Assert.Equal(File.ReadAllBytes(InCheckpoints("kept", f)), File.ReadAllBytes(InCheckpoints("again", f))));
+    }
+
+    [Fact]
+    public void ThePrefixStandsBeforeEveryCaptionAndIsDeclared()
+    {
+        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none");
+        config = config with
+        {
+            TextTower = config.TextTower with { Prefix = "query:" },
+            Tokenizer = config.Tokenizer with { MaxTokens = 64 },
+            CaptionsPerPicture = 1,
+            KeywordsAtMost = 1,
+        };
+        Run(config, "run");
+        string text = Path.Combine(new RunFolder(_folder.File("run")).KeptCheckpoint(), "text");
+        Assert.Equal("query: ", SentenceTransformersSettings.Read(text).DefaultPrompt);
+
+        ITokenizer tokenizer = Tokenizer.Load(text);
+        using CpuDevice device = new(1);
+        using TwoTowerModel model = TwoTowerModel.Load(device, new RunFolder(_folder.File("run")).KeptCheckpoint());
+        CaptionedPictures data = Data(config);
+        int[] prefix = tokenizer.Encode("query:")[1..^1];
+        Assert.NotEmpty(prefix);
+        TokenBatch with = Captions(config);
+        TokenBatch without = Captions(config with { TextTower = config.TextTower with { Prefix = string.Empty } });
+        Assert.Equal(config.BatchSize, with.Count);
+        for (int i = 0; i < with.Count; i++)
+        {
+            int[] plain = without.Ids[without.CuSeqlens[i]..without.CuSeqlens[i + 1]].ToArray();
+            Assert.Equal([plain[0], .. prefix, .. plain[1..]], with.Ids[with.CuSeqlens[i]..with.CuSeqlens[i + 1]].ToArray());
+        }
+
+        // Evaluation tokenizes prefix and text together: the same ids.
+        int[] name = tokenizer.Encode("red circle");
+        Assert.Equal([name[0], .. prefix, .. name[1..]], tokenizer.Encode("query: red circle"));
+
+        TokenBatch Captions(RunConfig run)
+        {
+            PairedCaptionSource source = new(run, data, tokenizer, model, TowerInputs.Of(run, null, null), run.BatchSize);
+            TrainingBatch batch = source.NewBatch();
+            source.Fill(batch, 1);
+            return batch.MicroBatches[0].Captions;
+        }
+    }
+
+    [Fact]
+    public void APublishedPreprocessorDecidesHowPicturesEnter()
+    {
+        string image = Image("image-tower-vit");
+        File.WriteAllText(Path.Combine(image, "preprocessor_config.json"), """{"image_processor_type": "ViTImageProcessor", "size": 32, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}""");
+        ImageEncoderConfig tower = CheckpointFolder.ReadImageConfig(image);
+        PictureNormalization read = PictureNormalization.OfFolder(image, tower);
+        Assert.Equal(new PictureNormalization(new(0.1f, 0.2f, 0.3f), new(0.5f)), read);
+        float[] pixels = new float[12];
+        PictureAugmentation.Normalize([255, 0, 51, 0, 0, 0, 0, 0, 0, 0, 0, 0], 2, read, pixels);
+        Assert.Equal(1.8f, pixels[0], 1e-6f);
+        Assert.Equal(-0.4f, pixels[4], 1e-6f);
+        Assert.Equal(-0.2f, pixels[8], 1e-6f);
+        File.Delete(Path.Combine(image, "preprocessor_config.json"));
+        Assert.Equal(PictureNormalization.Of(ImagePreprocessor.Vit(32)), PictureNormalization.OfFolder(image, tower));
+        string clip = Image("image-tower-clip");
+        Assert.Equal(PictureNormalization.Of(ImagePreprocessor.Clip(32)), PictureNormalization.OfFolder(clip, CheckpointFolder.ReadImageConfig(clip)));
+    }
+
+    [Fact]
+    public void TheFoldersDecideTheSizesAndAContradictionIsNamed()
+    {
+        string text = Text("text-tower-bert");
+        string image = Image("image-tower-vit");
+        RunConfig config = Reader().Set($"textTower.from={text}").Resolve();
+        Assert.Equal(("bert", 48, 2, 3, 112), (config.TextTower.Kind, config.TextTower.Width, config.TextTower.Layers, config.TextTower.Heads, config.TextTower.FeedForward));
+        Assert.Equal(TokenizerSource.File, config.Tokenizer.Kind);
+        Assert.Equal(32, config.ImageTower.ImageSize);
+        RunConfig both = Reader().Set($"imageTower.from={image}").Set("imageTower.imageSize=48").Resolve();
+        Assert.Equal(("vit", 48, 8, 48), (both.ImageTower.Kind, both.ImageTower.ImageSize, both.ImageTower.PatchSize, both.ImageTower.Width));
+        AssertRefused("'textTower.width' is 96", Reader().Set($"textTower.from={text}").Set("textTower.width=96"));
+        AssertRefused("'textTower.from'", Reader().Set($"textTower.from={image}"));
+        AssertRefused("'imageTower.from'", Reader().Set($"imageTower.from={text}"));
+        AssertRefused("'imageTower.from'", Reader().Set("imageTower.from=no-such-folder"));
+        AssertRefused("'textTower.freeze'", Reader().Set("textTower.freeze=lowest:0"));
+
+        static RunConfigReader Reader() => RunConfigReader.From("album", "multilingual", "shapes");
+
+        static void AssertRefused(string what, RunConfigReader reader) =>
+            Assert.StartsWith(what, Assert.Throws<UserErrorException>(reader.Resolve).What, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("'tokenizer.kind'")]
+    [InlineData("'textTower.freeze'")]
+    [InlineData("'imageTower.freeze'")]
+    [InlineData("the tokenizer has")]
+    public void WhatCannotBeTunedIsNamed(string named)
+    {
+        RunConfig config = Tiny(Text("text-tower-bert"), Image("image-tower-vit"), "none", "none");
+        config = named switch
+        {
+            "'tokenizer.kind'" => config with { Tokenizer = config.Tokenizer with { Kind = TokenizerSource.Train } },
+            "'textTower.freeze'" => config with { TextTower = config.TextTower with { Freeze = "lowest:3" } },
+            "'imageTower.freeze'" => config with { ImageTower = new ImageTowerConfig { Freeze = "all" } },
+            _ => config with { Tokenizer = config.Tokenizer with { Path = LargeTokenizer() } },
+        };
+        UserErrorException e = Assert.Throws<UserErrorException>(() => Run(config, "run"));
+        Assert.StartsWith(named, e.What, StringComparison.Ordinal);
+    }
+
+    private static RunConfig Tiny(string text, string image, string textFreeze, string imageFreeze) => RunConfigReader.From("album", "multilingual", "shapes").Build() with
+    {
+        Steps = 4,
+        BatchSize = 8,
+        CaptionsPerPicture = 2,
+        Augmentation = 0,
+        EvaluateEvery = 0,
+        CheckpointEvery = 2,
+        Tokenizer = new TokenizerConfig { Kind = TokenizerSource.File, MaxTokens = 32 },
+        TextTower = new TextTowerConfig { From = text, Freeze = textFreeze },
+        ImageTower = new ImageTowerConfig { From = image, Freeze = imageFreeze, ImageSize = 32 },
+        Projection = new ProjectionConfig { Width = 24, Bias = true },
+        Optimizer = new OptimizerConfig { LearningRate = 1e-3 },
+    };
+
+    private static CaptionedPictures Data(RunConfig config) => ShapesDataSet.Create(DataSets.OptionsOf(config));
+
+    // The fixtures have no tokenizer: one with as many pieces as both text towers have rows is trained on the shapes' captions.
+    private string Text(string fixture)
+    {
+        string folder = Copy(fixture);
+        Tokens(270).Save(Path.Combine(folder, "tokenizer.json"));
+        return folder;
+    }
+
+    private string LargeTokenizer()
+    {
+        string path = _folder.File("large.json");
+        Tokens(600).Save(path);
+        return path;
+    }
+
+    private static PipelineTokenizer Tokens(int pieces)
+    {
+        CaptionedPictures data = ShapesDataSet.Create(new DataSetOptions { Languages = ["en", "es", "ja", "hi"] });
+        return new BpeTokenizerTrainer(pieces).Train(data.ConceptsOf(DataSplit.Train).SelectMany(c => data.Languages.Select(l => data.NameOf(c, l))).OfType<string>());
+    }
+
+    private string Image(string fixture) => Copy(fixture);
+
+    private string Copy(string fixture)
+    {
+        string folder = _folder.File(fixture);
+        Directory.CreateDirectory(folder);
+        foreach (string file in Directory.GetFiles(Fixtures.PathOf(fixture, "hf")))
+        {
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        }
+
+        return folder;
+    }
+
+    private int StepsPerEpoch(RunConfig config)
+    {
+        using CpuDevice device = new(1);
+        ITokenizer tokenizer = Tokenizer.Load(config.TextTower.From!);
+        using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device, _ => { });
+        return new PairedCaptionSource(config, Data(config), tokenizer, model, TowerInputs.Of(config, null, null), config.BatchSize).StepsPerEpoch;
+    }
+
+    // Returns how many tensors differ; those that must not are named.
+    private static int AssertSameTensors(string published, string trained, Func<string, bool> mustBeSame)
+    {
+        using SafetensorsFile before = SafetensorsFile.Open(Path.Combine(published, "model.safetensors"));
+        using SafetensorsFile after = SafetensorsFile.Open(Path.Combine(trained, "model.safetensors"));
+        Assert.Equal(before.Entries.Select(e => e.Name).Order(StringComparer.Ordinal), after.Entries.Select(e => e.Name).Order(StringComparer.Ordinal));
+        int moved = 0;
+        foreach (SafetensorsEntry entry in before.Entries)
+        {
+            bool same = before.ReadSingles(entry.Name).SequenceEqual(after.ReadSingles(entry.Name));
+            Assert.True(same || !mustBeSame(entry.Name), entry.Name);
+            moved += same ? 0 : 1;
+        }
+
+        return moved;
+    }
+
+    private static float[] Tensor(string checkpoint, string file, string name)
+    {
+        using SafetensorsFile tensors = SafetensorsFile.Open(Path.Combine(checkpoint, file));
+        return tensors.ReadSingles(name);
+    }
+
+    private void Run(RunConfig config, string name, int threads = 2, bool resume = false, int? stopAfter = null, ITrainingObserver? observer = null)
+    {
+        using CpuDevice device = new(threads);
+        TrainingRun.Start(
+            new TrainingRequest(config, Data(config), device, _folder.File(name)) { Resume = resume, StopAfter = stopAfter },
+            observer ?? new Notes(),
+            CancellationToken.None);
+    }
+
+    private string InCheckpoints(string run, string file) => Path.Combine(_folder.File(run), "checkpoints", file);
+
+    private string[] Files(string name)
+    {
+        string folder = Path.Combine(_folder.File(name), "checkpoints");
+        return [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal)];
+    }
+
+    private sealed class Notes : ITrainingObserver
+    {
+        public List<string> Said { get; } = [];
+
+        public void Note(string message) => Said.Add(message);
+
+        public void Alarm(string message)
+        {
+        }
+
+        public void StepDone(in StepReport report)
+        {
+        }
+
+        public void EvaluationDone(EvaluationReport report)
+        {
+        }
+    }
+}
