@@ -79,6 +79,11 @@ __device__ __forceinline__ bool find_rows(const int* ends, int sequences, Rows& 
     return rows.first < rows.length;
 }
 
+// The compiler knows nothing of the value behind this: what is computed from it is computed here again, and not kept in registers over a
+// whole loop. (Without it clang 14 carries so many addresses through the rounds that the driver's compiler would have to spill.)
+__device__ __forceinline__ void forget(int& x) { asm volatile("" : "+r"(x)); }
+__device__ __forceinline__ void forget(long long& x) { asm volatile("" : "+l"(x)); }
+
 // ---- tiles: rows of D elements in shared memory, in chunks of 16 bytes ----
 
 // bfloat16 rows lie close together, their chunks permuted: eight rows at one chunk (ldmatrix) and eight chunks in a row (cp.async) fall
@@ -119,6 +124,9 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, 
 {
     constexpr int R = kChunks<T, D>;
     constexpr int kElements = kChunkBytes / (int)sizeof(T);
+    int thread = (int)threadIdx.x;
+    forget(thread);
+    forget(stride);
     if (is_aligned<T>(size))
     {
         // kGroup threads side by side have the chunks of a row, or the largest power of two that divides them; a thread's further rows
@@ -126,8 +134,8 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, 
         constexpr int kGroup = R & -R;
         constexpr int kStep = Threads / kGroup;
         static_assert(sizeof(T) == 4 || kStep % 8 == 0, "the permutation of a row would change");
-        int row = (int)(threadIdx.x / (unsigned)kGroup);
-        int chunk = (int)(threadIdx.x % (unsigned)kGroup);
+        int row = (int)((unsigned)thread / (unsigned)kGroup);
+        int chunk = (int)((unsigned)thread % (unsigned)kGroup);
         const T* from = source + (row * stride + chunk * kElements);
         unsigned to = shared_address(tile) + (unsigned)chunk_offset<T, D>(row, chunk);
         int rows_left = count - row;
@@ -155,7 +163,7 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, 
     else
     {
 #pragma unroll 1
-        for (unsigned item = threadIdx.x; item < (unsigned)(Count * D); item += Threads)
+        for (unsigned item = (unsigned)thread; item < (unsigned)(Count * D); item += Threads)
         {
             int row = (int)(item / D);
             int column = (int)(item % D);
@@ -233,7 +241,9 @@ __device__ __forceinline__ unsigned kept_keys(const Dropout& dropout, int head, 
         if (position >> 2 != drawn)
         {
             drawn = position >> 2;
-            words = philox(dropout.key, drawn, (unsigned)name.y, (unsigned)name.x, dropout.site | (unsigned)head);
+            long long step_key = (long long)dropout.key;
+            forget(step_key); // or the keys of its ten rounds stay in registers
+            words = philox((unsigned long long)step_key, drawn, (unsigned)name.y, (unsigned)name.x, dropout.site | (unsigned)head);
         }
 
         unsigned low = position & 1 ? words.y : words.x;

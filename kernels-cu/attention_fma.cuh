@@ -62,30 +62,33 @@ template <int D>
 __device__ __forceinline__ void dot_rows(float (&s)[4][4], const unsigned char* a_tile, int a_row, const unsigned char* b_tile)
 {
     constexpr int P = kPitch<float, D>;
-    const unsigned char* a = a_tile + (a_row + (lane_index() >> 3)) * P;
-    const unsigned char* b = b_tile + (lane_index() & 7) * P;
+    int lane = lane_index();
+    forget(lane);
+    const unsigned char* a = a_tile + (a_row + (lane >> 3)) * P;
+    const unsigned char* b = b_tile + (lane & 7) * P;
     clear_rows(s);
 #pragma unroll 1
     for (int column = 0; column < D * (int)sizeof(float); column += kChunkBytes)
     {
-        float x[4][4], y[4][4];
+        float y[4][4];
 #pragma unroll
-        for (int i = 0; i < 4; i++)
+        for (int j = 0; j < 4; j++)
         {
-            load_shared(a + 4 * i * P + column, x[i]);
-            load_shared(b + 8 * i * P + column, y[i]);
+            load_shared(b + 8 * j * P + column, y[j]);
         }
 
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
+            float x[4];
+            load_shared(a + 4 * i * P + column, x);
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
 #pragma unroll
                 for (int k = 0; k < 4; k++)
                 {
-                    s[i][j] = fmaf(x[i][k], y[j][k], s[i][j]);
+                    s[i][j] = fmaf(x[k], y[j][k], s[i][j]);
                 }
             }
         }
@@ -98,8 +101,10 @@ __device__ __forceinline__ void add_product(float (&o)[4][D / 8], const float (&
 {
     constexpr int P = kPitch<float, D>;
     constexpr int W = kColumns<D>;
-    int r = lane_index() >> 3;
-    int k = lane_index() & 7;
+    int lane = lane_index();
+    forget(lane);
+    int r = lane >> 3;
+    int k = lane & 7;
     __syncwarp(); // the lanes have read what was here before
 #pragma unroll
     for (int i = 0; i < 4; i++)

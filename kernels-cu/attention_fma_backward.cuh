@@ -169,10 +169,12 @@ __device__ __forceinline__ void backward_keys_fma(
                 bits = kept_keys<kWarpRows>(problem.dropout, head, rows.start + first + lane, rows.start + key, rows.start + rows.length - 1);
             }
 
+            int source = column;
+            forget(source);
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
-                unsigned query_bits = (unsigned)__shfl_sync(kAllLanes, (int)bits, column + 8 * j) >> r;
+                unsigned query_bits = (unsigned)__shfl_sync(kAllLanes, (int)bits, source + 8 * j) >> r;
                 float mean = values[kFmaTokens + column + 8 * j];
 #pragma unroll
                 for (int i = 0; i < 4; i++)

@@ -79,10 +79,21 @@ __device__ __forceinline__ void clear(float (&x)[Count][4])
     }
 }
 
+// The same lanes, of which no address is known.
+__device__ __forceinline__ Lanes forget(Lanes lanes)
+{
+    forget(lanes.row_major);
+    forget(lanes.row_chunk);
+    forget(lanes.pair_major);
+    forget(lanes.pair_chunk);
+    return lanes;
+}
+
 // s (16 x 8 Count) = rows of a (from a_row) times rows of b.
 template <int D, int Count>
-__device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_tile, int a_row, unsigned b_tile, const Lanes& lanes)
+__device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_tile, int a_row, unsigned b_tile, const Lanes& known)
 {
+    Lanes lanes = forget(known);
     clear(s);
 #pragma unroll
     for (int step = 0; step < D / 16; step++)
@@ -100,26 +111,35 @@ __device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_t
     }
 }
 
-// o (16 x D) += p (16 x 8 Count, rounded to bfloat16) times the rows of b.
-template <int D, int Count>
-__device__ __forceinline__ void multiply_add(float (&o)[D / 8][4], const float (&p)[Count][4], unsigned b_tile, const Lanes& lanes)
+// An accumulator (16 x 8 Count), rounded to bfloat16, as first operands of products along its columns: half the registers.
+template <int Count>
+__device__ __forceinline__ void pack_rows(unsigned (&a)[Count / 2][4], const float (&p)[Count][4])
 {
 #pragma unroll
     for (int step = 0; step < Count / 2; step++)
     {
-        unsigned a[4] = {
-            pack_bf16(p[2 * step][0], p[2 * step][1]),
-            pack_bf16(p[2 * step][2], p[2 * step][3]),
-            pack_bf16(p[2 * step + 1][0], p[2 * step + 1][1]),
-            pack_bf16(p[2 * step + 1][2], p[2 * step + 1][3]),
-        };
+        a[step][0] = pack_bf16(p[2 * step][0], p[2 * step][1]);
+        a[step][1] = pack_bf16(p[2 * step][2], p[2 * step][3]);
+        a[step][2] = pack_bf16(p[2 * step + 1][0], p[2 * step + 1][1]);
+        a[step][3] = pack_bf16(p[2 * step + 1][2], p[2 * step + 1][3]);
+    }
+}
+
+// o (16 x D) += p (16 x 16 Steps) times the rows of b.
+template <int D, int Steps>
+__device__ __forceinline__ void multiply_add(float (&o)[D / 8][4], const unsigned (&p)[Steps][4], unsigned b_tile, const Lanes& known)
+{
+#pragma unroll
+    for (int step = 0; step < Steps; step++)
+    {
+        Lanes lanes = forget(known);
 #pragma unroll
         for (int n = 0; n < D / 16; n++)
         {
             unsigned b[4];
             load_b_trans<D>(b, b_tile, 16 * step, n, lanes);
-            mma_bf16(o[2 * n], a, b[0], b[1]);
-            mma_bf16(o[2 * n + 1], a, b[2], b[3]);
+            mma_bf16(o[2 * n], p[step], b[0], b[1]);
+            mma_bf16(o[2 * n + 1], p[step], b[2], b[3]);
         }
     }
 }
@@ -307,7 +327,9 @@ __device__ __forceinline__ void forward_mma(
                 drop_rows(s, bits, 1.0f);
             }
 
-            multiply_add<D>(o, s, k_tile + (unsigned)kTile, lanes);
+            unsigned p[kCount / 2][4];
+            pack_rows(p, s);
+            multiply_add<D>(o, p, k_tile + (unsigned)kTile, lanes);
         }
 
         __syncthreads(); // before the next round overwrites the tiles

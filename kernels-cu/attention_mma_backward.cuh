@@ -102,7 +102,9 @@ __device__ __forceinline__ void backward_queries_mma(
                 s[i][3] = fast_exp2(fmaf(s[i][3], c2, -row_lse_high)) * (dp[i][3] - row_delta_high);
             }
 
-            multiply_add<D>(dq, s, k_tile, lanes);
+            unsigned ds[kCount / 2][4];
+            pack_rows(ds, s);
+            multiply_add<D>(dq, ds, k_tile, lanes);
         }
 
         __syncthreads(); // before the next round overwrites the tiles
@@ -211,6 +213,7 @@ __device__ __forceinline__ void backward_keys_mma(
             }
 
             multiply_rows<D>(dp, shared_address(v_tile), warp_row, q_tile + (unsigned)kTile, lanes);
+            unsigned weights[kCount / 2][4];
             if (problem.dropout.tokens != nullptr)
             {
                 float dropped[kCount][4];
@@ -220,12 +223,14 @@ __device__ __forceinline__ void backward_keys_mma(
                     // A lane draws for one query all 16 keys of the warp.
                     unsigned bits = kept_keys<kWarpRows>(
                         problem.dropout, head, rows.start + first + 32 * part + lane_index(), rows.start + key, rows.start + rows.length - 1);
+                    int source = 2 * t;
+                    forget(source);
 #pragma unroll
                     for (int i = 0; i < 4; i++)
                     {
                         int at = 4 * part + i;
-                        unsigned left = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + 2 * t) >> g;
-                        unsigned right = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + 2 * t + 1) >> g;
+                        unsigned left = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + source) >> g;
+                        unsigned right = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + source + 1) >> g;
                         float f = problem.dropout.scale;
                         dropped[at][0] = left & 1 ? s[at][0] : 0.0f;
                         dropped[at][1] = right & 1 ? s[at][1] : 0.0f;
@@ -238,12 +243,14 @@ __device__ __forceinline__ void backward_keys_mma(
                     }
                 }
 
-                multiply_add<D>(dv, dropped, q_tile + (unsigned)kTile, lanes);
+                pack_rows(weights, dropped);
             }
             else
             {
-                multiply_add<D>(dv, s, q_tile + (unsigned)kTile, lanes);
+                pack_rows(weights, s);
             }
+
+            multiply_add<D>(dv, weights, q_tile + (unsigned)kTile, lanes);
 
 #pragma unroll
             for (int i = 0; i < kCount; i++)
@@ -255,7 +262,9 @@ __device__ __forceinline__ void backward_keys_mma(
                 s[i][3] *= dp[i][3] - mean.y;
             }
 
-            multiply_add<D>(dk, s, q_tile, lanes);
+            unsigned ds[kCount / 2][4];
+            pack_rows(ds, s);
+            multiply_add<D>(dk, ds, q_tile, lanes);
         }
 
         __syncthreads(); // before the next round overwrites the tiles
