@@ -97,8 +97,8 @@ internal sealed class PairedCaptionSource : IBatchSource
             int captions = (_config.CaptionsPerPicture + (_english is null ? 0 : 1)) * _config.BatchSize;
             int tokens = captions * Math.Min(_caption.Length, _packing.MaxTokens);
 
-            // On a CUDA device captions lie in tensors of a capacity.
-            model.Parameters.AllocateSparseGradient(words, (tokens + TextCapacity.Tokens - 1) / TextCapacity.Tokens * TextCapacity.Tokens);
+            // On a CUDA device captions lie in tensors of a capacity, which is a multiple of some number of tokens.
+            model.Parameters.AllocateSparseGradient(words, (tokens + TokenInputs.CapacityStep - 1) / TokenInputs.CapacityStep * TokenInputs.CapacityStep);
         }
 
         model.Parameters.AllocateGradients();
