@@ -34,6 +34,7 @@ public static class StepProfiler
         TrainingMemory memory = TrainingMemory.Predict(config with { EvaluateEvery = 0 }, data, tokenizer);
         memory.Require(MachineMemory.AvailableByteCount());
         using CpuDevice device = new(config.Threads);
+        using ProductSettings products = ProductSettings.Apply(device, config);
         using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device, static _ => { });
         int microBatch = TrainingMemory.MicroBatchOf(config);
         TowerInputs inputs = TowerInputs.Of(config, config.ImageTower.From, model.Image?.Config);

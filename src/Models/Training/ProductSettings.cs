@@ -19,21 +19,22 @@ internal sealed class ProductSettings : IDisposable
     }
 
     /// <summary>Sets what the configuration asks for.</summary>
-    /// <param name="request">The configuration and the device.</param>
+    /// <param name="device">The device.</param>
+    /// <param name="config">The configuration.</param>
     /// <returns>To be disposed at the end of the run.</returns>
     /// <exception cref="UserErrorException">The device does not have it; the message names the key.</exception>
-    public static ProductSettings Apply(TrainingRequest request)
+    public static ProductSettings Apply(Device device, RunConfig config)
     {
-        ProductSettings before = new(request.Device);
+        ProductSettings before = new(device);
         try
         {
-            Set("precision", "give f32 or bf16, or a CUDA device", () => request.Device.MatMulPrecision = request.Config.Precision switch
+            Set("precision", "give f32 or bf16, or a CUDA device", () => device.MatMulPrecision = config.Precision switch
             {
                 Precision.TF32 => MatMulPrecision.Tf32,
                 Precision.BF16 => MatMulPrecision.BFloat16,
                 _ => MatMulPrecision.Float32,
             });
-            Set("matmul", "give auto or own", () => SetEngine(request.Device, request.Config.Matmul));
+            Set("matmul", "give auto or own", () => SetEngine(device, config.Matmul));
             return before;
         }
         catch

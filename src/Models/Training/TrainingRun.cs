@@ -45,7 +45,7 @@ public sealed class TrainingRun
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(observer);
         TrainerLimits.Check(request.Config);
-        using ProductSettings products = ProductSettings.Apply(request);
+        using ProductSettings products = ProductSettings.Apply(request.Device, request.Config);
         return new TrainingRun(request, observer).Train(cancellation);
     }
 

@@ -39,6 +39,16 @@ public sealed class StepProfilerTests
     }
 
     [Fact]
+    public void TheStepsHaveThePrecisionThatIsAskedFor()
+    {
+        RunConfig config = TinyConfig.Create();
+        Assert.Equal(1, StepProfiler.Run(config with { Precision = Precision.BF16 }, Data(config), 1, operations: false, CancellationToken.None).Steps);
+        UserErrorException e = Assert.Throws<UserErrorException>(
+            () => StepProfiler.Run(config with { Precision = Precision.TF32 }, Data(config), 1, operations: false, CancellationToken.None));
+        Assert.Contains("'precision'", e.What, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void ACancelledProfileIsNone()
     {
         RunConfig config = TinyConfig.Create();
