@@ -22,13 +22,7 @@ internal static class DemoCommand
         Option<int> seeds = new("--seeds") { Description = "Train each set-up with so many seeds, for means and spreads.", DefaultValueFactory = _ => 1 };
         Option<DirectoryInfo?> output = new("--out") { Description = "Where the report and the runs go (default: report, or report-quick)." };
         Option<string?> data = new("--data") { Description = "Another data set: shapes, or a folder (default: photo-album)." };
-        seeds.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is < 1 or > 100)
-            {
-                result.AddError("--seeds takes 1 to 100");
-            }
-        });
+        NumberRange.Require(seeds, n => n is >= 1 and <= 100, "--seeds takes 1 to 100");
         Command command = new("demo", "Train small towers on pictures with captions in five languages and show that the languages met.")
         {
             quick, seeds, output, data,
@@ -148,7 +142,7 @@ internal static class DemoCommand
                 table.AddRow([setup, .. others.Select(l => Cell(figures.Where(f => f.Setup == setup && f.From == l)))]);
             }
 
-            table.AddRow(["strings alone", .. others.Select(l => figures.FirstOrDefault(f => f.From == l)?.Baseline is { } b ? Percent(b.R1) : string.Empty)]);
+            table.AddRow(["letters alone", .. others.Select(l => figures.FirstOrDefault(f => f.From == l)?.Baseline is { } b ? Percent(b.R1) : string.Empty)]);
             terminal.Write(table);
         }
     }

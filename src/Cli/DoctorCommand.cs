@@ -14,13 +14,7 @@ internal static class DoctorCommand
     {
         Option<bool> noMeasurements = new("--no-measurements") { Description = "Look, but measure no rates." };
         Option<double> seconds = new("--measure-seconds") { Description = "How long each rate is measured.", DefaultValueFactory = _ => 0.5 };
-        seconds.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<double>() is not (>= 0 and <= 60))
-            {
-                result.AddError("--measure-seconds takes a number from 0 to 60");
-            }
-        });
+        NumberRange.Require(seconds, n => n is >= 0 and <= 60, "--measure-seconds takes a number from 0 to 60");
         Command command = new("doctor", "Say what this machine has, what is missing, and the line that installs it.") { noMeasurements, seconds };
         command.SetAction((parsed, cancellation) => Task.Run(
             () =>

@@ -26,13 +26,7 @@ internal static class EmbedCommand
         Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
         Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read; FILE.skipped.jsonl beside the vectors says what and why." };
         Option<FileInfo> output = new("--out") { Description = "A .safetensors or .npy file; FILE.ids.jsonl beside it says what each row is.", Required = true };
-        batchTokens.Validators.Add(result =>
-        {
-            if (result.Tokens.Count > 0 && result.GetValueOrDefault<int>() < 1)
-            {
-                result.AddError("--batch-tokens takes 1 or more");
-            }
-        });
+        NumberRange.Require(batchTokens, n => n >= 1, "--batch-tokens takes 1 or more");
         Command command = new("embed", "Turn texts or pictures into vectors.")
         {
             model, texts, jsonLines, images, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, skipBad, output,

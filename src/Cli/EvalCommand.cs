@@ -90,6 +90,12 @@ internal static class EvalCommand
                 started,
                 (DateTimeOffset.UtcNow - started).TotalSeconds),
         };
+        if (!figures.Any(f => f.Count > 0))
+        {
+            throw new UserErrorException(
+                "there is nothing to measure: no language, picture or text of what was asked for is there", "widen --tasks, --sets, --languages or --styles");
+        }
+
         if (terminal.IsJson)
         {
             using MemoryStream stream = new();
@@ -98,17 +104,20 @@ internal static class EvalCommand
         }
         else
         {
-            Show(terminal, report);
+            Show(terminal, report, all: parsed.GetValue(GlobalOptions.Verbose) || parsed.GetResult("--scores") is System.CommandLine.Parsing.OptionResult { Implicit: false });
         }
 
         return CommandLine.Success;
     }
 
-    private static void Show(Terminal terminal, FigureReport report)
+    // A person reads some dozens of rows: the plainest score, and the queries that letters alone do not solve. Programs read --json.
+    private static void Show(Terminal terminal, FigureReport report, bool all)
     {
+        Figure[] measured = [.. report.Figures.Where(f => f.Count > 0)];
+        Figure[] shown = all ? measured : [.. measured.Where(f => f.Score == "cosine" && (f.Task != FigureTasks.Bitext || f.Queries == "strict" || f.Set == ConceptSetNames.Udhr))];
         Table table = new Table().Border(TableBorder.Simple)
-            .AddColumns("task", "from", "to", "set", "style", "queries", "score", "n / pool", "R@1 % (95 %)", "R@10 %", "MRR", "strings alone %");
-        foreach (Figure figure in report.Figures.Where(f => f.Count > 0))
+            .AddColumns("task", "from", "to", "set", "style", "queries", "score", "n / pool", "R@1 % (95 %)", "R@10 %", "MRR", "letters alone %");
+        foreach (Figure figure in shown)
         {
             table.AddRow(
                 figure.Task,
@@ -126,6 +135,12 @@ internal static class EvalCommand
         }
 
         terminal.Write(table);
+        if (shown.Length < measured.Length)
+        {
+            terminal.Say(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{shown.Length:N0} of {measured.Length:N0} figures: cosine, strict queries (names that share no word with the English or Spanish one). --verbose or --scores shows all, --json gives them to programs"));
+        }
     }
 
     private static string[] Names(string? list) => list?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];

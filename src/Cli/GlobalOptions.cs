@@ -43,13 +43,7 @@ internal static class GlobalOptions
 
     public static void AddTo(RootCommand root)
     {
-        Threads.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int?>() is < 0)
-            {
-                result.AddError("--threads takes 0 or more");
-            }
-        });
+        NumberRange.Require(Threads, n => n >= 0, "--threads takes 0 or more");
         foreach (Option option in (Option[])[Json, Device, Threads, Seed, Verbose, Cache])
         {
             root.Options.Add(option);

@@ -32,9 +32,9 @@ internal static class ProfileCommand
         Option<bool> kernels = new("--kernels") { Description = "Instead, count what each CUDA kernel costs on the emulated device, and what follows for an A100 and an H100." };
         Option<int> tokens = new("--kernel-tokens") { Description = "Rows of activations for --kernels.", DefaultValueFactory = _ => KernelProfileCases.DefaultTokens };
         Option<FileInfo?> markdown = new("--markdown") { Description = "A document whose table of kernels --kernels replaces, as docs/kernels.md." };
-        Validate(tokens, v => v is >= 1 and <= 65_536, "--kernel-tokens takes 1 to 65536");
-        Validate(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
-        Validate(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
+        NumberRange.Require(tokens, v => v is >= 1 and <= 65_536, "--kernel-tokens takes 1 to 65536");
+        NumberRange.Require(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
+        NumberRange.Require(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
         Command command = new("profile", "Measure the loss at several sizes, and take a training step apart.")
         {
             batchSizes, widths, precisions, variants, ops, steps, seconds, noNaive, output, kernels, tokens, markdown,
@@ -212,14 +212,6 @@ internal static class ProfileCommand
     };
 
     private static string[] Split(string list) => list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-
-    private static void Validate<T>(Option<T> option, Predicate<T> allowed, string message) => option.Validators.Add(result =>
-    {
-        if (!result.Errors.Any() && result.GetValueOrDefault<T>() is { } value && !allowed(value))
-        {
-            result.AddError(message);
-        }
-    });
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? string.Empty;
 

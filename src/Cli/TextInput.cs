@@ -100,7 +100,7 @@ internal static class TextInput
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{place} is not JSON: {e.Message}", "give a JSON object a line, or --texts for plain lines", e);
+            throw new UserErrorException($"{place} is not JSON: {e.Message}", "give a JSON object with id and text a line", e);
         }
         catch (InvalidOperationException e)
         {

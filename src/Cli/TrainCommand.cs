@@ -14,7 +14,7 @@ internal static class TrainCommand
     public static Command Create()
     {
         RunConfigOptions config = new();
-        Option<DirectoryInfo?> output = new("--out") { Description = "The run's folder (default: runs/SETUP-seed-SEED)." };
+        Option<DirectoryInfo?> output = new("--out") { Description = "The run's folder (default: runs/SETUP-seed-SEED, or runs/LANGUAGES-seed-SEED)." };
         Option<DirectoryInfo?> resume = new("--resume") { Description = "Go on with the run in this folder, with the configuration it was started with." };
         Option<int?> stopAfter = new("--stop-after") { Description = "Stop after this step with a checkpoint." };
         Option<bool> printConfig = new("--print-config") { Description = "Print the complete configuration and stop." };
@@ -50,7 +50,14 @@ internal static class TrainCommand
     }
 
     private static string DefaultFolder(RunConfig run) =>
-        Path.Combine("runs", string.Create(CultureInfo.InvariantCulture, $"{run.Setup}-seed-{run.Seed}"));
+        Path.Combine("runs", string.Create(CultureInfo.InvariantCulture, $"{NameOf(run)}-seed-{run.Seed}"));
+
+    // A set-up's name says its languages; with others the languages themselves are the better name.
+    private static string NameOf(RunConfig run)
+    {
+        RunConfig named = RunConfigReader.From(run.Recipe, run.Setup, run.Data).Build();
+        return named.Languages.SequenceEqual(run.Languages) ? run.Setup : string.Join('-', run.Languages);
+    }
 
     private static RunConfig ReadResumed(DirectoryInfo folder, string? given)
     {
@@ -73,12 +80,23 @@ internal static class TrainCommand
         CaptionedPictures data = DataSets.Open(run.Data, DataSets.OptionsOf(run), cache, DataCommand.Progress(terminal), cancellation);
         foreach (string warning in data.Warnings)
         {
-            terminal.Say($"warning: {warning}");
+            terminal.Say($"note: {warning}");
         }
 
         device.Operations = operations;
         TrainingRequest request = new(run, data, device, folder) { Resume = resume, StopAfter = stopAfter };
-        TrainingResult result = TrainingRun.Start(request, new TrainingDisplay(terminal, run.Setup), cancellation);
+        TrainingResult result;
+        try
+        {
+            result = TrainingRun.Start(request, new TrainingDisplay(terminal, NameOf(run)), cancellation);
+        }
+        catch (OperationCanceledException) when (new RunFolder(folder).CheckpointSteps() is [.., int saved])
+        {
+            terminal.ClearLive();
+            terminal.Say(string.Create(CultureInfo.InvariantCulture, $"saved at step {saved}; go on with: crossalign train --resume {folder}"));
+            throw;
+        }
+
         if (operations is not null)
         {
             ShowOperations(terminal, operations.Totals());

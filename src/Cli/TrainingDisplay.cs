@@ -63,7 +63,12 @@ internal sealed class TrainingDisplay(Terminal terminal, string label) : ITraini
             l => string.Create(CultureInfo.InvariantCulture, $"{l.Language} {100 * l.FromCaption:F0}|{100 * l.ToCaption:F0}"));
         string line = string.Create(
             CultureInfo.InvariantCulture,
-            $"{label}: step {report.Step}: validation R@1 of {report.Pool} (from|to caption, %): {string.Join("  ", languages)}");
+            $"{label}: step {report.Step}: validation R@1 of {report.Pool} (caption to picture|picture to caption, %): {string.Join("  ", languages)}");
+        if (report.Languages.Count == 0)
+        {
+            line = $"{label}: step {report.Step}: no validation things, nothing to evaluate";
+        }
+
         if (terminal.IsVerbose || !terminal.IsInteractive)
         {
             terminal.Say(line);

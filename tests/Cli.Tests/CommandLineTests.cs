@@ -6,6 +6,8 @@ public sealed class CommandLineTests
     [InlineData("trian", "trian")]
     [InlineData("train --bogus", "--bogus")]
     [InlineData("train --threads -3", "--threads")]
+    [InlineData("train --threads two", "--threads takes a whole number, not 'two'")]
+    [InlineData("demo --seeds 0", "--seeds takes 1 to 100")]
     [InlineData("train --seed abc", "--seed takes a whole number, not 'abc'")]
     [InlineData("data photo-albun", "photo-album")]
     [InlineData("train --set stepz=3", "stepz")]

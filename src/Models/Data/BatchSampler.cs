@@ -42,7 +42,9 @@ public sealed class BatchSampler
         {
             throw new UserErrorException(
                 string.Create(CultureInfo.InvariantCulture, $"{data.Name} has {different} train concepts to show, fewer than a batch of {batchSize}"),
-                "choose a smaller batchSize, or more languages and styles");
+                different >= 2
+                    ? string.Create(CultureInfo.InvariantCulture, $"lower it, as in --set batchSize={1 << (int)Math.Log2(different)}, or take more pictures, languages or styles")
+                    : "a contrastive loss needs at least two: take more pictures, languages or styles");
         }
 
         BatchSize = batchSize;

@@ -133,7 +133,7 @@ public static class FolderDataSet
         {
             if (!there.Contains(language, StringComparer.Ordinal))
             {
-                throw new UserErrorException($"'{file}' has no captions in language '{language}'", $"choose from {string.Join(", ", there)}");
+                throw new UserErrorException($"'{file}' has no captions in language '{language}'", $"choose from {string.Join(", ", there)}, as in --languages {string.Join(',', there.Take(2))}");
             }
         }
 

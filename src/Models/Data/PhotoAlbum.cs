@@ -56,9 +56,11 @@ public static class PhotoAlbum
                 return whole.Summary;
             }
 
-            RemoveLeftovers(folder);
+            // Whatever is needed must be there before anything that may still be of use is removed.
             NpmPackages packages = new(Path.Combine(folder, "packages"));
+            Require(folder);
             packages.Ensure(progress, cancellationToken);
+            RemoveLeftovers(folder);
             NodeIconRenderer renderer = new(Path.Combine(folder, "packages"));
             return new AlbumBuilder(AlbumRecipe.Standard, packages.PathOf, renderer, progress).Build(folder, NpmPackages.LockChecksum, cancellationToken).Summary;
         }
@@ -138,6 +140,18 @@ public static class PhotoAlbum
             {
                 throw new OperationCanceledException(cancellationToken);
             }
+        }
+    }
+
+    private static void Require(string folder)
+    {
+        try
+        {
+            _ = ExternalProgram.Find("node");
+        }
+        catch (UserErrorException e) when (File.Exists(Path.Combine(folder, AlbumManifest.FileName)))
+        {
+            throw new UserErrorException($"the album in '{folder}' is damaged or of another version, and to make it anew: {e.What}", e.Remedy, e);
         }
     }
 

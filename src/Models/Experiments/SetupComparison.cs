@@ -88,7 +88,11 @@ public sealed class SetupComparison
             throw new UserErrorException($"'{folder}' holds a run of another configuration", "choose another --out, or remove that folder");
         }
 
-        if (!exists || run.CheckpointSteps() is not [.., int last] || last != config.Steps)
+        if (exists && run.CheckpointSteps() is [.., int last] && last == config.Steps)
+        {
+            _say(string.Create(CultureInfo.InvariantCulture, $"{config.Setup} (seed {config.Seed}): trained before, the run in {folder} is used"));
+        }
+        else
         {
             TrainingRun.Start(new TrainingRequest(config, _request.Data, _request.Device, folder) { Resume = exists }, _observerOf(config), cancellation);
         }

@@ -55,7 +55,7 @@ public sealed class RunFolder(string path)
         }
 
         throw new UserErrorException(
-            $"'{FullPath}' has no finished checkpoint",
+            Directory.Exists(FullPath) ? $"'{FullPath}' has no finished checkpoint" : $"there is no folder '{FullPath}'",
             File.Exists(ConfigPath) ? "continue it with train --resume" : "give a folder that train wrote");
     }
 
@@ -76,9 +76,11 @@ public sealed class RunFolder(string path)
             DeleteIfThere(final);
             Directory.Move(temporary, final);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or UserErrorException)
         {
-            throw new UserErrorException($"the checkpoint '{final}' could not be written: {e.Message}", "free some space and continue with train --resume", e);
+            // What fills a disk must not stay on it.
+            TryDelete(temporary);
+            throw new UserErrorException($"the checkpoint '{final}' could not be written: {(e as UserErrorException)?.What ?? e.Message}", "free some space and continue with train --resume", e);
         }
     }
 
@@ -104,6 +106,18 @@ public sealed class RunFolder(string path)
         foreach (string leftover in Directory.GetDirectories(CheckpointsPath, StepPrefix + "*" + Unfinished))
         {
             DeleteIfThere(leftover);
+        }
+    }
+
+    private static void TryDelete(string folder)
+    {
+        try
+        {
+            DeleteIfThere(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The first error is the one to report; the next run removes what is left.
         }
     }
 

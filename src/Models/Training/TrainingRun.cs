@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
@@ -61,11 +63,11 @@ public sealed class TrainingRun
         }
 
         RunRecord record = OpenRecord(resumed is not null);
-        ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName));
+        ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : OfCheckpoint(checkpoint, () => Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName)));
         CheckMemory(tokenizer, checkpoint);
         using TwoTowerModel model = checkpoint is null
             ? TowerFactory.Create(_config, tokenizer, _request.Device, _observer.Note)
-            : TowerFactory.Load(_config, tokenizer, _request.Device, checkpoint);
+            : OfCheckpoint(checkpoint, () => TowerFactory.Load(_config, tokenizer, _request.Device, checkpoint));
         TowerCompanions companions = new(_config, tokenizer, checkpoint);
         TowerInputs inputs = TowerInputs.Of(_config, companions.ImageFolder, model.Image?.Config);
         int microBatch = TrainingMemory.MicroBatchOf(_config);
@@ -77,7 +79,11 @@ public sealed class TrainingRun
         using StepRunner runner = new(model, _config, step, optimizer);
         if (checkpoint is not null)
         {
-            optimizer.Load(Path.Combine(checkpoint, TrainingCheckpoint.OptimizerFile));
+            OfCheckpoint(checkpoint, () =>
+            {
+                optimizer.Load(Path.Combine(checkpoint, TrainingCheckpoint.OptimizerFile));
+                return optimizer;
+            });
         }
 
         TrainingState state = resumed ?? new TrainingState { Step = 0, Epoch = 0, ExamplesConsumed = 0, RandomKey = _config.Seed };
@@ -242,15 +248,35 @@ public sealed class TrainingRun
         _observer.Note(memory.Describe());
     }
 
+    private static string ChecksumOf(RunConfig config) =>
+        "sha256-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(RunConfigJson.Write(config with { Threads = 0, Device = "auto" }))));
+
+    // What a run has written itself cannot be fetched again; the checkpoint before it may be whole.
+    private static T OfCheckpoint<T>(string? checkpoint, Func<T> read)
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (checkpoint is not null && (e is UserErrorException or IOException or UnauthorizedAccessException))
+        {
+            throw new UserErrorException($"the checkpoint '{checkpoint}' cannot be read: {(e as UserErrorException)?.What ?? e.Message}", "remove that folder to go on from the one before it", e)
+            {
+                Details = (e as UserErrorException)?.Details ?? [],
+            };
+        }
+    }
+
     private RunRecord OpenRecord(bool resumed)
     {
         RunRecord record = new()
         {
             Device = _request.Device.Name,
-            SimdTier = Runtime.CpuFeatures.Tier.ToString(),
+            SimdTier = Runtime.CpuFeatures.Tier.ToString() + (_config.Precision == Precision.BF16 && Kernels.MatMul.BFloat16UnavailableReason is null ? "+bf16" : string.Empty),
             Threads = (_request.Device as Runtime.CpuDevice)?.Workers.ThreadCount ?? 0,
             Data = _request.Data.Name,
             DataChecksum = _request.Data.Checksum,
+            ConfigChecksum = ChecksumOf(_config),
             Started = DateTimeOffset.UtcNow,
         };
         if (!resumed || !File.Exists(_folder.RecordPath))
@@ -259,6 +285,12 @@ public sealed class TrainingRun
         }
 
         RunRecord before = RunRecord.Read(_folder.RecordPath);
+        if (before.ConfigChecksum is not null && before.ConfigChecksum != record.ConfigChecksum)
+        {
+            throw new UserErrorException(
+                $"'{_folder.ConfigPath}' is not what the run was started with", "restore it (threads and device may change), or start a new run");
+        }
+
         if (before.DataChecksum != record.DataChecksum)
         {
             throw new UserErrorException(

@@ -33,6 +33,20 @@ public sealed class RecordingTests : IDisposable
     }
 
     [Fact]
+    public void ADamagedLogIsKeptBesideTheNewOne()
+    {
+        string path = Path.Combine(_folder, "metrics.jsonl");
+        File.WriteAllText(path, "{\"step\":1}\nrubbish\n");
+        using (MetricsLog log = new(path, 3))
+        {
+            Assert.Equal(1, log.LastKeptStep);
+        }
+
+        Assert.Equal(["{\"step\":1}"], File.ReadAllLines(path));
+        Assert.Equal(["{\"step\":1}", "rubbish"], File.ReadAllLines(path + MetricsLog.DamagedSuffix));
+    }
+
+    [Fact]
     public void TheEventFileHoldsWellFormedRecords()
     {
         using (EventFile file = new(_folder, TimeProvider.System))

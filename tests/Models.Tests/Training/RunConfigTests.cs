@@ -41,10 +41,26 @@ public sealed class RunConfigTests : IDisposable
     [InlineData("precision=tf64", "precision")]
     [InlineData("languages=[]", "languages")]
     [InlineData("imageTower.freeze=lowest", "imageTower.freeze")]
+    [InlineData("imageTower.patchSize=7", "imageTower.patchSize")]
+    [InlineData("optimizer=null", "optimizer")]
+    [InlineData("languages=null", "languages")]
+    [InlineData("splitSalt=null", "splitSalt")]
+    [InlineData("styles=[]", "styles")]
+    [InlineData("stylesByLanguage={\"en\":null}", "stylesByLanguage")]
+    [InlineData("stylesByLanguage={\"en\":[]}", "stylesByLanguage")]
     public void AValueThatCannotBeIsNamed(string setting, string key)
     {
         UserErrorException e = Assert.Throws<UserErrorException>(() => Album().Set(setting).Build());
         Assert.Contains($"'{key}'", e.What, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AKeyThatIsGivenTwiceIsRefused()
+    {
+        string path = Path.Combine(_folder, "twice.json");
+        File.WriteAllText(path, "{\"steps\":3,\"steps\":4}");
+        UserErrorException e = Assert.Throws<UserErrorException>(() => RunConfigReader.From("album", "multilingual", "shapes").OverlayFile(path));
+        Assert.Contains("steps", e.What, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -126,6 +126,30 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void AResumedRunKeepsItsConfigurationAndMayTakeOtherThreads()
+    {
+        RunConfig config = Tiny();
+        Run(config, "run", stopAfter: 5);
+        UserErrorException e = Assert.Throws<UserErrorException>(() => Run(config with { Seed = 9 }, "run", resume: true));
+        Assert.Contains("config.json", e.What, StringComparison.Ordinal);
+        Run(config with { Threads = 1 }, "run", resume: true, stopAfter: 6);
+    }
+
+    [Fact]
+    public void ADamagedCheckpointIsNamedWithTheWayToGoOn()
+    {
+        RunConfig config = Tiny();
+        Run(config, "run", stopAfter: 5);
+        string optimizer = Path.Combine(_root, "run", "checkpoints", "step-00000005", "optimizer.safetensors");
+        File.WriteAllBytes(optimizer, File.ReadAllBytes(optimizer)[..^100]);
+        UserErrorException e = Assert.Throws<UserErrorException>(() => Run(config, "run", resume: true));
+        Assert.Contains("step-00000005", e.What, StringComparison.Ordinal);
+        Assert.Contains("the one before", e.Remedy, StringComparison.Ordinal);
+        Directory.Delete(Path.GetDirectoryName(optimizer)!, recursive: true);
+        Run(config, "run", resume: true);
+    }
+
+    [Fact]
     public void KeepBestNamesTheCheckpointOfTheBestEvaluation()
     {
         RunConfig config = Tiny() with { Steps = 12, EvaluateEvery = 3, CheckpointEvery = 6, Keep = KeepPolicy.Best, KeepLast = 1 };

@@ -38,7 +38,7 @@ internal static class ReportPlots
         AddLegend(html, setups.Select(s => (model.Setups.First(x => x.Name == s).Title, Index(model, s))));
         html.AddRaw("<div class=\"grid\">\n");
         AddPlot(html, model, curves, c => c.Loss, "Training loss", percent: false);
-        AddPlot(html, model, curves, c => c.Recall, "R@1 on validation concepts, mean over languages and directions", percent: true);
+        AddPlot(html, model, curves, c => c.Recall, "R@1 between pictures and captions of validation things, mean over languages and directions", percent: true);
         html.AddRaw("</div>\n");
     }
 

@@ -77,7 +77,7 @@ internal static class ReportStyle
         .code{color:var(--soft);font-size:.75rem;padding-top:2px;text-transform:uppercase;letter-spacing:.04em}
         .vh{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
         footer{padding:32px 24px 56px;color:var(--soft);font-size:.875rem}
-        @media(max-width:560px){header{padding-top:32px}main,header,footer{padding-left:16px;padding-right:16px}table{font-size:.8125rem}th,td{padding:7px 6px}caption,caption small{padding-left:6px}thead th{font-size:.75rem}.pool,td small{font-size:.6875rem}tbody th{white-space:normal}h2{margin-top:44px}.stats{grid-template-columns:1fr 1fr;gap:10px}.stat{padding:12px}.stat b{font-size:1.5rem}}
+        @media(max-width:560px){header{padding-top:32px}main,header,footer{padding-left:16px;padding-right:16px}table{font-size:.8125rem}th,td{padding:7px 6px}caption{padding-left:6px}thead th{font-size:.75rem;white-space:normal}.pool,td small{font-size:.6875rem}tbody th{white-space:normal}h2{margin-top:44px}.stats{grid-template-columns:1fr 1fr;gap:10px}.stat{padding:12px}.stat b{font-size:1.5rem}}
         @media print{.scroll{overflow:visible}figure,.stat{break-inside:avoid}}
         """;
 }

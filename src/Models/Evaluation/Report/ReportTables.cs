@@ -148,7 +148,7 @@ internal static class ReportTables
             foreach (string column in table.Columns)
             {
                 Figure sample = direction.First(f => Column(f) == column);
-                html.Add($"<th scope=\"col\">{sample.Set}<span class=\"pool\">{sample.Style ?? "any style"}<br>{sample.Count} queries<br>pool {sample.Pool}</span></th>");
+                html.Add($"<th scope=\"col\">{s_sets.FirstOrDefault(s => s.Set == sample.Set).Title ?? sample.Set}<span class=\"pool\">{sample.Style ?? "any style"}<br>{sample.Count} queries<br>pool {sample.Pool}</span></th>");
             }
 
             html.AddRaw("</tr></thead>\n<tbody>\n");

@@ -12,6 +12,7 @@ namespace CrossAlign.Models.Training.Configuration;
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     WriteIndented = true,
+    RespectNullableAnnotations = true,
     UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow)]
 [JsonSerializable(typeof(RunConfig))]
 public sealed partial class RunConfigJson : JsonSerializerContext

@@ -37,9 +37,7 @@ public sealed class RunConfigReader
     public static RunConfig ReadComplete(string path)
     {
         JsonObject file = ReadObject(path);
-        string recipe = file["recipe"]?.GetValue<string>() ?? "album";
-        string setup = file["setup"]?.GetValue<string>() ?? "multilingual";
-        return From(recipe, setup, "photo-album").Overlay(file, path).Build();
+        return From(TextOf(file, "recipe", "album"), TextOf(file, "setup", "multilingual"), "photo-album").Overlay(file, path).Build();
     }
 
     /// <summary>Lays a JSON file over what is there.</summary>
@@ -118,7 +116,7 @@ public sealed class RunConfigReader
     {
         try
         {
-            JsonDocumentOptions options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+            JsonDocumentOptions options = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, AllowDuplicateProperties = false };
             return JsonNode.Parse(File.ReadAllText(path), null, options) as JsonObject
                 ?? throw new UserErrorException($"'{path}' is not a JSON object", "see train --schema");
         }
@@ -131,6 +129,13 @@ public sealed class RunConfigReader
             throw new UserErrorException($"'{path}' cannot be read: {e.Message}", "check the path", e);
         }
     }
+
+    private static string TextOf(JsonObject values, string key, string otherwise) => values[key] switch
+    {
+        null => otherwise,
+        JsonValue value when value.TryGetValue(out string? text) => text,
+        _ => throw new UserErrorException($"'{key}' has a value of the wrong kind", "see train --schema for what each key takes"),
+    };
 
     private static JsonNode? ParseValue(string text)
     {

@@ -11,6 +11,8 @@ internal static class RunConfigRules
     {
         Require(c.Languages.Count > 0, "languages", "is empty", "name at least one, as in --languages en,es");
         Require(c.Languages.Distinct(StringComparer.Ordinal).Count() == c.Languages.Count, "languages", "names a language twice", "name each once");
+        Require(c.Styles is not { Count: 0 }, "styles", "is empty", "name at least one, or give null for all");
+        Require(c.StylesByLanguage.Values.All(s => s is { Count: > 0 }), "stylesByLanguage", "has a language without styles", "name at least one, or leave the language out");
         Require(c.Objective == Objective.ImageText || c.Languages.Contains("en"), "objective", "is text-text without English captions", "add en to languages");
         Require(c.Steps >= 0, "steps", "is negative", "give 0 or more");
         Require(c.Threads >= 0, "threads", "is negative", "give 0 for one a processor");
@@ -23,7 +25,7 @@ internal static class RunConfigRules
         Require(c.Tokenizer.MaxTokens is >= 3 and <= 8192, "tokenizer.maxTokens", "is out of range", "give 3 to 8192");
         Tower(c.TextTower.Width, c.TextTower.Layers, c.TextTower.Heads, c.TextTower.FeedForward, c.TextTower.Freeze, "textTower");
         Tower(c.ImageTower.Width, c.ImageTower.Layers, c.ImageTower.Heads, c.ImageTower.FeedForward, c.ImageTower.Freeze, "imageTower");
-        Require(c.ImageTower.PatchSize >= 1 && c.ImageTower.ImageSize >= c.ImageTower.PatchSize, "imageTower.patchSize", "does not fit the picture", "give 1 to imageSize");
+        Require(c.ImageTower.From is not null || (c.ImageTower.PatchSize >= 1 && c.ImageTower.ImageSize >= c.ImageTower.PatchSize && c.ImageTower.ImageSize % c.ImageTower.PatchSize == 0), "imageTower.patchSize", "does not divide imageSize", "choose a divisor: no pixel may be left out");
         Require(c.Projection.Width >= 1, "projection.width", "is below 1", "give 1 or more");
         Require(c.Loss.ScaleInit > 0, "loss.scaleInit", "is not positive", "give a positive multiplier");
         Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");

@@ -13,6 +13,9 @@ public sealed class MetricsLog : IDisposable
     private readonly MemoryStream _line = new(1024);
     private readonly Utf8JsonWriter _writer;
 
+    /// <summary>What is kept of a damaged log beside the new one.</summary>
+    public const string DamagedSuffix = ".damaged";
+
     /// <summary>Opens the log, and removes what was written after a step.</summary>
     /// <param name="path">The file; made where it is missing.</param>
     /// <param name="keepThroughStep">Lines of later steps are removed: 0 for a new run.</param>
@@ -21,10 +24,7 @@ public sealed class MetricsLog : IDisposable
     {
         try
         {
-            if (File.Exists(path))
-            {
-                Cut(path, keepThroughStep);
-            }
+            LastKeptStep = File.Exists(path) ? Cut(path, keepThroughStep) : 0;
 
             _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
         }
@@ -35,6 +35,9 @@ public sealed class MetricsLog : IDisposable
 
         _writer = new Utf8JsonWriter(_line);
     }
+
+    /// <summary>The step of the last line that was kept; 0 for none. Below the step asked for, the log was damaged: what it held is kept beside it.</summary>
+    public int LastKeptStep { get; }
 
     /// <summary>Appends a line.</summary>
     /// <param name="write">Writes the members of the line's object.</param>
@@ -68,9 +71,10 @@ public sealed class MetricsLog : IDisposable
         _file.Dispose();
     }
 
-    private static void Cut(string path, int keepThroughStep)
+    private static int Cut(string path, int keepThroughStep)
     {
         List<string> kept = [];
+        int last = 0;
         foreach (string line in File.ReadLines(path))
         {
             // A line that was being written when the run was killed is not JSON: it and all after it go.
@@ -80,6 +84,12 @@ public sealed class MetricsLog : IDisposable
             }
 
             kept.Add(line);
+            last = step;
+        }
+
+        if (last < keepThroughStep)
+        {
+            File.Copy(path, path + DamagedSuffix, overwrite: true);
         }
 
         AtomicFile.Write(path, stream =>
@@ -87,6 +97,7 @@ public sealed class MetricsLog : IDisposable
             using StreamWriter writer = new(stream, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
             kept.ForEach(writer.WriteLine);
         });
+        return last;
     }
 
     private static bool TryReadStep(string line, out int step)

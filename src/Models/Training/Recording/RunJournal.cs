@@ -18,6 +18,13 @@ internal sealed class RunJournal : IDisposable
     {
         _observer = observer;
         _metrics = new MetricsLog(folder.MetricsPath, step);
+        if (_metrics.LastKeptStep < step)
+        {
+            observer.Alarm(string.Create(
+                CultureInfo.InvariantCulture,
+                $"'{folder.MetricsPath}' was damaged behind step {_metrics.LastKeptStep} and lacks the steps up to {step}; what it held is in '{Path.GetFileName(folder.MetricsPath)}{MetricsLog.DamagedSuffix}'"));
+        }
+
         _events = new EventFile(folder.FullPath, TimeProvider.System);
     }
 

@@ -32,6 +32,9 @@ public sealed record RunRecord
     /// <summary>Checksum of the data set.</summary>
     public required string DataChecksum { get; init; }
 
+    /// <summary>SHA-256 of the configuration without <c>threads</c> and <c>device</c>, which may change; null in records of older versions.</summary>
+    public string? ConfigChecksum { get; init; }
+
     /// <summary>When the run was first started.</summary>
     public required DateTimeOffset Started { get; init; }
 
