@@ -4,13 +4,19 @@ using System.Runtime.Intrinsics.X86;
 namespace CrossAlign.Runtime;
 
 /// <summary>What this processor offers, decided once at start. Lower tiers are forced by the runtime's own switches
-/// (<c>DOTNET_EnableAVX512=0</c>, <c>DOTNET_EnableAVX2=0</c>, <c>DOTNET_EnableHWIntrinsic=0</c>).</summary>
+/// (<c>DOTNET_EnableAVX512=0</c>, <c>DOTNET_EnableAVX2=0</c>, <c>DOTNET_EnableHWIntrinsic=0</c>); the highest by <see cref="ForceVariable"/>.</summary>
 public static class CpuFeatures
 {
+    /// <summary>
+    /// The environment variable that, set to <c>512</c> on a processor with AVX2 alone, makes 512-bit vectors of two halves: for tests of that
+    /// tier where there is no such processor.
+    /// </summary>
+    public const string ForceVariable = "CROSSALIGN_SIMD";
+
     /// <summary>The tier in use.</summary>
     public static SimdTier Tier { get; } =
         Avx512F.IsSupported ? SimdTier.Vector512
-        : Avx2.IsSupported && Fma.IsSupported ? SimdTier.Vector256
+        : Avx2.IsSupported && Fma.IsSupported ? (Environment.GetEnvironmentVariable(ForceVariable) == "512" ? SimdTier.Vector512 : SimdTier.Vector256)
         : Vector128.IsHardwareAccelerated ? SimdTier.Vector128
         : SimdTier.Scalar;
 

@@ -150,7 +150,7 @@ public sealed class CudaMatMulKernelTests
 
         using CudaDevice without = new(new EmulatedDriver(new EmulationOptions()), null, 0, "cuda:0", poolsMemory: false);
         NotSupportedException e = Assert.Throws<NotSupportedException>(() => without.MatMulEngine = MatMulEngine.Cublas);
-        Assert.Contains("--matmul own", e.Message, StringComparison.Ordinal);
+        Assert.Contains("matmul=own", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -7,8 +7,8 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Kernels.Tests.Harness;
 
 /// <summary>
-/// Runs every <c>Cpu...Tests</c> class of this assembly once more for each vector width below this processor's best, in a child
-/// process with the runtime's own switches, so that a new operation is covered as soon as it has such a class. Cases that would be
+/// Runs every <c>Cpu...Tests</c> class of this assembly once more for each other vector width, in a child process with the runtime's own
+/// switches, or with 512-bit vectors made of halves, so that a new operation is covered as soon as it has such a class. Cases that would be
 /// slow without vectors carry <c>[Trait("Speed", "Slow")]</c> and are left to the process itself.
 /// </summary>
 public sealed partial class SimdTierTests
@@ -18,28 +18,33 @@ public sealed partial class SimdTierTests
 
     private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(15);
 
-    public static TheoryData<SimdTier, string> LowerTiers()
+    public static TheoryData<SimdTier, string, string> OtherTiers()
     {
-        TheoryData<SimdTier, string> data = [];
+        TheoryData<SimdTier, string, string> data = [];
         foreach ((SimdTier tier, string variable) in ((SimdTier, string)[])
             [(SimdTier.Vector256, "DOTNET_EnableAVX512"), (SimdTier.Vector128, "DOTNET_EnableAVX2"), (SimdTier.Scalar, "DOTNET_EnableHWIntrinsic")])
         {
             if (tier < CpuFeatures.Tier)
             {
-                data.Add(tier, variable);
+                data.Add(tier, variable, "0");
             }
+        }
+
+        if (CpuFeatures.Tier == SimdTier.Vector256)
+        {
+            data.Add(SimdTier.Vector512, CpuFeatures.ForceVariable, "512");
         }
 
         return data;
     }
 
     [Theory(SkipTestWithoutData = true)]
-    [MemberData(nameof(LowerTiers))]
-    public Task EveryCpuOperationPassesItsTestsAtALowerTier(SimdTier tier, string variable)
+    [MemberData(nameof(OtherTiers))]
+    public Task EveryCpuOperationPassesItsTestsAtAnotherTier(SimdTier tier, string variable, string value)
     {
         int classes = typeof(SimdTierTests).Assembly.GetTypes().Count(
             t => t.Name.StartsWith("Cpu", StringComparison.Ordinal) && t.Name.EndsWith("Tests", StringComparison.Ordinal) && !t.IsAbstract);
-        return RunChildAsync(tier.ToString(), ["*.Cpu*"], classes, new() { [variable] = "0", [ExpectedTierVariable] = tier.ToString() });
+        return RunChildAsync(tier.ToString(), ["*.Cpu*"], classes, new() { [variable] = value, [ExpectedTierVariable] = tier.ToString() });
     }
 
     /// <summary>Products of bfloat16 pairs as the processor's own instruction forms them, done in C#: the same path on any processor.</summary>

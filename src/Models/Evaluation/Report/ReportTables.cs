@@ -83,7 +83,7 @@ internal static class ReportTables
         html.AddRaw("<thead><tr><th scope=\"col\">Set-up</th>");
         foreach (string language in languages)
         {
-            string direction = towardsPivot ? $"{NameOf(model, language)} →" : $"→ {NameOf(model, language)}";
+            string direction = towardsPivot ? $"{NameOf(model, language)}\u00A0→" : $"→\u00A0{NameOf(model, language)}";
             Figure sample = figures.First(f => Other(f) == language);
             html.Add($"<th scope=\"col\">{direction}<span class=\"pool\">{sample.Count} queries<br>pool {sample.Pool}</span></th>");
         }
