@@ -213,15 +213,28 @@ internal sealed partial class EmbedJob : IDisposable
     }
 
     // The vectors appear last: who finds them finds their ids.
-    private void Write(int width, Dictionary<string, string> metadata, Action<EmbeddingFile, Stream> fill) =>
-        EmbeddingFile.Write(_request.Output, width, metadata, output =>
+    private void Write(int width, Dictionary<string, string> metadata, Action<EmbeddingFile, Stream> fill)
+    {
+        string[] beside = [_request.Output + ".ids.jsonl", _request.Output + ".skipped.jsonl"];
+        string[] left = [.. beside.Where(f => !File.Exists(f))];
+        try
         {
-            AtomicFile.Write(_request.Output + ".ids.jsonl", ids => fill(output, ids));
-            if (_request.SkipBad)
+            EmbeddingFile.Write(_request.Output, width, metadata, output =>
             {
-                AtomicFile.Write(_request.Output + ".skipped.jsonl", WriteSkipped);
-            }
-        });
+                AtomicFile.Write(beside[0], ids => fill(output, ids));
+                if (_request.SkipBad)
+                {
+                    AtomicFile.Write(beside[1], WriteSkipped);
+                }
+            });
+        }
+        catch
+        {
+            // Ids without vectors are of no use to anybody.
+            Array.ForEach(left, File.Delete);
+            throw;
+        }
+    }
 
     private void WriteId(Stream stream, long row, string idJson, int tokens, bool truncated, string key = "id")
     {

@@ -36,7 +36,18 @@ internal static class ExportCommand
         using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         IReadOnlyList<DataSource> sources = source.Config?.Data == PhotoAlbum.Name && PhotoAlbum.IsPrepared(cache) ? PhotoAlbum.Prepare(cache).Sources : [];
-        RunExport.Write(source, device, folder, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), sources);
+        bool existed = Directory.Exists(folder);
+        try
+        {
+            RunExport.Write(source, device, folder, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), sources);
+        }
+        catch when (!existed && Directory.Exists(folder))
+        {
+            // Half an export looks like a whole one.
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+
         string[] files = [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal)];
         if (terminal.IsJson)
         {
