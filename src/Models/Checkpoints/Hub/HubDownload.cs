@@ -79,8 +79,7 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
             return file.Path.EndsWith(".safetensors", StringComparison.Ordinal) ? "has no checksum at the hub" : null;
         }
 
-        // Not a signature: the hub names small files so, as git does.
-#pragma warning disable CA5350
+#pragma warning disable CA5350 // not a signature: the hub names small files by it, as git does
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
 #pragma warning restore CA5350
         hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"blob {stream.Length}\0")));
