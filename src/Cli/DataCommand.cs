@@ -14,9 +14,9 @@ internal static class DataCommand
     public static Command Create()
     {
         Command album = new("photo-album", "Some 1,400 pictured concepts in seven drawing styles, named in over 100 languages. Needs npm once.");
-        album.SetAction((parsed, cancellation) => Task.FromResult(PrepareAlbum(parsed, cancellation)));
+        album.SetAction((parsed, cancellation) => Task.Run(() => PrepareAlbum(parsed, cancellation), CancellationToken.None));
         Command shapes = new("shapes", "Drawn scenes with composed captions in five languages. Needs nothing.");
-        shapes.SetAction((parsed, _) => Task.FromResult(ShowShapes(parsed)));
+        shapes.SetAction((parsed, _) => Task.Run(() => ShowShapes(parsed), CancellationToken.None));
         Argument<string> name = new("name") { Description = "ORGANISATION/NAME, such as intfloat/multilingual-e5-small; @REVISION behind it for a branch, tag or commit." };
         Command model = new(
             "model",
@@ -26,7 +26,7 @@ internal static class DataCommand
         };
         model.SetAction((parsed, cancellation) => FetchModelAsync(parsed, parsed.GetValue(name)!, cancellation));
         Command list = new("list", "What there is, and whether it is prepared.");
-        list.SetAction((parsed, _) => Task.FromResult(List(parsed)));
+        list.SetAction((parsed, _) => Task.Run(() => List(parsed), CancellationToken.None));
         return new Command("data", "Fetch, check and prepare data.") { album, shapes, model, list };
     }
 
