@@ -32,7 +32,7 @@ internal static unsafe class EmulatedNativeDriver
         delegate* unmanaged[Cdecl]<nint*, int, int> connect = (delegate* unmanaged[Cdecl]<nint*, int, int>)NativeLibrary.GetExport(library, "crossalign_forward");
         nint[] entries =
         [
-            (nint)(delegate* unmanaged[Cdecl]<int>)&Init,
+            (nint)(delegate* unmanaged[Cdecl]<uint, int>)&Init,
             (nint)(delegate* unmanaged[Cdecl]<int*, int>)&DriverGetVersion,
             (nint)(delegate* unmanaged[Cdecl]<int*, int>)&DeviceGetCount,
             (nint)(delegate* unmanaged[Cdecl]<int*, int, int>)&DeviceGet,
@@ -96,7 +96,7 @@ internal static unsafe class EmulatedNativeDriver
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static int Init() => (int)s_driver.Init();
+    private static int Init(uint flags) => flags == 0 ? (int)s_driver.Init() : (int)CuResult.InvalidValue;
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static int DriverGetVersion(int* version) => (int)s_driver.DriverGetVersion(out *version);

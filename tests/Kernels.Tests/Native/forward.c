@@ -26,7 +26,7 @@ __attribute__((visibility("default"))) int crossalign_forward(entry *entries, in
 #define FORWARD(INDEX, NAME, PARAMETERS, ARGUMENTS) \
     __attribute__((visibility("default"))) int NAME PARAMETERS { return ((int (*) PARAMETERS)table[INDEX])ARGUMENTS; }
 
-FORWARD(0, cuInit, (void), ())
+FORWARD(0, cuInit, (unsigned flags), (flags))
 FORWARD(1, cuDriverGetVersion, (int *version), (version))
 FORWARD(2, cuDeviceGetCount, (int *count), (count))
 FORWARD(3, cuDeviceGet, (int *device, int ordinal), (device, ordinal))

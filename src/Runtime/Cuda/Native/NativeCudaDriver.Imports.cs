@@ -6,7 +6,7 @@ namespace CrossAlign.Runtime.Cuda.Native;
 public sealed unsafe partial class NativeCudaDriver
 {
     [LibraryImport(CudaLibraries.Driver)]
-    private static partial CuResult cuInit();
+    private static partial CuResult cuInit(uint flags);
 
     [LibraryImport(CudaLibraries.Driver)]
     private static partial CuResult cuDriverGetVersion(out int version);

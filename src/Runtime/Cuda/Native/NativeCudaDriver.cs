@@ -14,7 +14,7 @@ public sealed unsafe partial class NativeCudaDriver : ICudaDriver
     public static string? LoadError => CudaLibraries.DriverError;
 
     /// <inheritdoc/>
-    public CuResult Init() => cuInit();
+    public CuResult Init() => cuInit(0);
 
     /// <inheritdoc/>
     public CuResult DriverGetVersion(out int version) => cuDriverGetVersion(out version);
