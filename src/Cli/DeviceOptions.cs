@@ -28,11 +28,12 @@ internal static class DeviceOptions
         }
 
         CudaDevice cuda = OpenCuda(isAuto ? "cuda" : name!);
+        string through = CudaBinding.Current.IsOwn ? string.Empty : $", through {CudaBinding.Current.Name}";
         string products = cuda.MatMulEngine == MatMulEngine.Cublas ? "cuBLAS" : "own kernels";
         terminal.Say(cuda.Emulation is null
             ? string.Create(
                 CultureInfo.InvariantCulture,
-                $"device: {cuda.Name}, {cuda.Model}, {cuda.MemoryByteCount / 1e9:F0} GB, compute capability {cuda.ComputeCapability / 10}.{cuda.ComputeCapability % 10}, matrix products by {products} ({(isAuto ? "a GPU was found" : "as asked")})")
+                $"device: {cuda.Name}, {cuda.Model}, {cuda.MemoryByteCount / 1e9:F0} GB, compute capability {cuda.ComputeCapability / 10}.{cuda.ComputeCapability % 10}, matrix products by {products}{through} ({(isAuto ? "a GPU was found" : "as asked")})")
             : $"device: {cuda.Name}, which executes the kernels on the processor: for trying and counting, thousands of times slower than a GPU (as asked)");
         return cuda;
     }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json;
 using CrossAlign.Models;
 using CrossAlign.Models.Diagnostics;
+using CrossAlign.Runtime.Cuda;
 using Spectre.Console;
 
 namespace CrossAlign.Cli;
@@ -68,6 +69,11 @@ internal static class DoctorCommand
         results.WriteLine();
         results.WriteLine($"driver     {(report.CudaDriver.Found ? $"{report.CudaDriver.Source}{(report.CudaDriver.Version is { } v ? $", CUDA {v}" : string.Empty)}" : "none")}");
         results.WriteLine($"cuBLAS     {(report.Cublas.Found ? $"{report.Cublas.Source}{(report.Cublas.Version is { } c ? $", {c}" : string.Empty)}" : "none: on CUDA the matrix product of our own runs")}");
+        if (!CudaBinding.Current.IsOwn)
+        {
+            results.WriteLine($"binding    {report.CudaBinding}");
+        }
+
         foreach (CudaDeviceReport device in report.CudaDevices)
         {
             results.WriteLine($"{device.Name}  {device.Model}, compute capability {device.ComputeCapability}, {Number(device.Multiprocessors)} multiprocessors");

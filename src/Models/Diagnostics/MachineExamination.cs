@@ -69,7 +69,8 @@ public static class MachineExamination
             folder,
             FreeSpace(folder),
             processor,
-            new LibraryReport(CudaLibraries.DriverError is null, CudaLibraries.DriverSource, devices.Find(d => !d.Emulated)?.DriverVersion),
+            CudaBinding.Current.Name,
+            new LibraryReport(CudaBinding.Current.DriverError is null, CudaLibraries.DriverSource, devices.Find(d => !d.Emulated)?.DriverVersion),
             cublas,
             cublas.Found ? "cuBLAS" : "own",
             devices,
@@ -106,7 +107,10 @@ public static class MachineExamination
         }
     }
 
-    private static string CudaRemedy(string reason) => reason.StartsWith("the driver", StringComparison.Ordinal)
+    private static string CudaRemedy(string reason) =>
+        CudaLibraries.DriverError is null && CudaBinding.Current.DriverError is not null
+        ? "take that folder off the loader's search path (a toolkit's lib64/stubs in LD_LIBRARY_PATH?), or use a program that was built without ManagedCuda"
+        : reason.StartsWith("the driver", StringComparison.Ordinal)
         ? "check with nvidia-smi that the driver sees the GPU, and that CUDA_VISIBLE_DEVICES does not hide it; try the kernels with --device cuda-emulated"
         : $"install the GPU's driver (Debian: apt install nvidia-driver; else nvidia.com/drivers), no toolkit is needed; or name its library in {CudaLibraries.DriverVariable}; try the kernels with --device cuda-emulated";
 
@@ -147,7 +151,7 @@ public static class MachineExamination
 
     private static LibraryReport ExamineCublas(bool hasGpu, List<Absence> absences)
     {
-        if (CudaLibraries.CublasError is { } error)
+        if (CudaBinding.Current.CublasError is { } error)
         {
             absences.Add(new Absence("cuBLAS (matrix products on CUDA)", error, CublasRemedy));
             return new LibraryReport(false, null, null);

@@ -8,6 +8,7 @@ namespace CrossAlign.Models.Diagnostics;
 /// <param name="CacheFolder">Where fetched data is kept.</param>
 /// <param name="CacheFreeByteCount">Free space there; null where it cannot be told.</param>
 /// <param name="Processor">The processor.</param>
+/// <param name="CudaBinding">By what calls reach the driver and cuBLAS: <c>own</c>, or the name of another implementation that the program was built with.</param>
 /// <param name="CudaDriver">The CUDA driver's library.</param>
 /// <param name="Cublas">The cuBLAS library.</param>
 /// <param name="MatMul">Which matrix product runs on CUDA devices: <c>cuBLAS</c> or <c>own</c>.</param>
@@ -23,6 +24,7 @@ public sealed record MachineReport(
     string CacheFolder,
     long? CacheFreeByteCount,
     ProcessorReport Processor,
+    string CudaBinding,
     LibraryReport CudaDriver,
     LibraryReport Cublas,
     string MatMul,

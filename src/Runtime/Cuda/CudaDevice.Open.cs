@@ -1,6 +1,5 @@
 using System.Globalization;
 using CrossAlign.Runtime.Cuda.Emulation;
-using CrossAlign.Runtime.Cuda.Native;
 
 namespace CrossAlign.Runtime.Cuda;
 
@@ -14,7 +13,7 @@ public sealed partial class CudaDevice
 
     /// <summary>How many real devices the driver offers; 0 where there is none.</summary>
     public static int DeviceCount =>
-        UnavailableReason is null && NativeCudaDriver.Instance.DeviceGetCount(out int count) == CuResult.Success ? count : 0;
+        UnavailableReason is null && CudaBinding.Current.Driver.DeviceGetCount(out int count) == CuResult.Success ? count : 0;
 
     /// <summary>Opens a device by its name on the command line.</summary>
     /// <param name="spec"><c>cuda</c>, <c>cuda:1</c>, <c>cuda-emulated</c> or <c>cuda-emulated:sm_90</c>. The emulated device is never chosen otherwise.</param>
@@ -52,7 +51,8 @@ public sealed partial class CudaDevice
             throw new NotSupportedException($"There is no CUDA device: {reason} Use --device cpu, or --device cuda-emulated to try the kernels.");
         }
 
-        return new CudaDevice(NativeCudaDriver.Instance, NativeCublas.TryLoad(), ordinal, $"cuda:{ordinal.ToString(CultureInfo.InvariantCulture)}", poolsMemory: true);
+        CudaBinding binding = CudaBinding.Current;
+        return new CudaDevice(binding.Driver, binding.Cublas, ordinal, $"cuda:{ordinal.ToString(CultureInfo.InvariantCulture)}", poolsMemory: true);
     }
 
     /// <summary>Makes an emulated device.</summary>
@@ -69,12 +69,12 @@ public sealed partial class CudaDevice
 
     private static string? FindReason()
     {
-        if (NativeCudaDriver.LoadError is { } error)
+        if (CudaBinding.Current.DriverError is { } error)
         {
             return error;
         }
 
-        NativeCudaDriver driver = NativeCudaDriver.Instance;
+        ICudaDriver driver = CudaBinding.Current.Driver;
         CuResult result = driver.Init();
         if (result != CuResult.Success)
         {

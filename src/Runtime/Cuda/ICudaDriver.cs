@@ -66,7 +66,7 @@ public unsafe interface ICudaDriver
     /// <summary>cuOccupancyMaxActiveBlocksPerMultiprocessor.</summary>
     CuResult OccupancyMaxActiveBlocksPerMultiprocessor(out int blockCount, nint function, int threadsPerBlock, nuint dynamicSharedByteCount);
 
-    /// <summary>cuLaunchKernel.</summary>
+    /// <summary>cuLaunchKernel. The parameters lie in room for <see cref="KernelArguments.MaxCount"/> pointers, of which the kernel reads its own; there is no extra.</summary>
     CuResult LaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedByteCount, nint stream, void** parameters, void** extra);
 

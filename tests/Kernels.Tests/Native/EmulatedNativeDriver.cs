@@ -20,6 +20,9 @@ internal static unsafe class EmulatedNativeDriver
 #pragma warning restore CA2255
     internal static void Connect()
     {
+#if WITH_MANAGED_CUDA
+        CudaBinding.Use(CrossAlign.Integrations.ManagedCuda.ManagedCudaBinding.Create());
+#endif
         string? path = Environment.GetEnvironmentVariable(Variable);
         if (string.IsNullOrEmpty(path))
         {

@@ -39,11 +39,17 @@ public static class CudaLibraries
     /// <summary>The path or name under which the driver's library was found.</summary>
     public static string? DriverSource => s_driver.Value.Source;
 
+    /// <summary>The loader's handle of the driver's library, or 0.</summary>
+    public static nint DriverHandle => s_driver.Value.Handle;
+
     /// <summary>Why cuBLAS cannot be loaded, or null where it can.</summary>
     public static string? CublasError => s_cublas.Value.Error;
 
     /// <summary>The path or name under which cuBLAS was found.</summary>
     public static string? CublasSource => s_cublas.Value.Source;
+
+    /// <summary>The loader's handle of cuBLAS, or 0.</summary>
+    public static nint CublasHandle => s_cublas.Value.Handle;
 
     /// <summary>Why the library of named ranges cannot be loaded, or null where it can.</summary>
     public static string? NvtxError => s_nvtx.Value.Error;

@@ -10,9 +10,6 @@ public sealed unsafe partial class NativeCudaDriver : ICudaDriver
     /// <summary>The only one: the driver's state is the process's.</summary>
     public static NativeCudaDriver Instance { get; } = new();
 
-    /// <summary>Why the library cannot be loaded, in the loader's words, or null where it can.</summary>
-    public static string? LoadError => CudaLibraries.DriverError;
-
     /// <inheritdoc/>
     public CuResult Init() => cuInit(0);
 
