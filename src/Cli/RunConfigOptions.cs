@@ -57,7 +57,7 @@ internal sealed class RunConfigOptions
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
     /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
     /// <exception cref="Models.UserErrorException">A published tower's folder cannot be read, or contradicts what is given.</exception>
-    public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() => Gather(parsed)).Resolve();
+    public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() => Gather(parsed)).Resolve(parsed.GetValue(GlobalOptions.Cache)?.FullName);
 
     private RunConfigReader Gather(ParseResult parsed)
     {

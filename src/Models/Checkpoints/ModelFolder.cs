@@ -183,6 +183,7 @@ public static class ModelFolder
             TextPooling = ParsePooling(file.Metadata.GetValueOrDefault("text_pooling", "mean")),
             ImagePooling = ParsePooling(file.Metadata.GetValueOrDefault("image_pooling", "mean")),
             ScaleName = file.Contains("logit_scale") ? "logit_scale" : file.Contains("temperature") ? "temperature" : null,
+            HasLogitBias = file.Contains(TwoTowerModel.LogitBiasName),
         };
     }
 

@@ -46,21 +46,32 @@ internal sealed class EncoderStack
     /// <param name="arena">Where activations are taken.</param>
     /// <param name="frozenBlocks">How many of the lowest blocks need no backward pass.</param>
     /// <returns>(N, C): what the last block returns.</returns>
-    public Tensor Forward(in Tensor input, in PackedRows rows, TensorArena arena, int frozenBlocks)
+    public Tensor Forward(in Tensor input, in PackedRows rows, TensorArena arena, int frozenBlocks) =>
+        Forward(input, rows, arena, frozenBlocks, 0, _blocks.Length);
+
+    /// <summary>Runs some of the blocks: what the lowest ones give can be kept and the others run on it, with the bits of one pass through all.</summary>
+    /// <param name="input">(N, C): what enters block <paramref name="first"/>.</param>
+    /// <param name="rows">How the rows hang together.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <param name="frozenBlocks">How many of the lowest blocks need no backward pass.</param>
+    /// <param name="first">The first block to run.</param>
+    /// <param name="end">The block before which to stop.</param>
+    /// <returns>(N, C): what block <paramref name="end"/> - 1 returns.</returns>
+    public Tensor Forward(in Tensor input, in PackedRows rows, TensorArena arena, int frozenBlocks, int first, int end)
     {
         LiveRows? live = input.LiveRows;
         _rows = rows;
-        _firstKept = rows.Pass.KeepActivations ? Math.Min(frozenBlocks, _blocks.Length) : _blocks.Length;
+        _firstKept = rows.Pass.KeepActivations ? Math.Clamp(frozenBlocks, first, end) : end;
         Array.Clear(_hidden);
-        bool needsShared = _firstKept > 0 || rows.Pass.Recompute;
+        bool needsShared = _firstKept > first || rows.Pass.Recompute;
         _shared = needsShared ? new BlockActivations(arena, input, _config) : default;
         _discarded = rows.Pass.KeepActivations && rows.Pass.Recompute ? arena.Take(input.DType, input.Shape, live) : default;
 
         // Below the first kept block two tensors take turns.
-        Tensor spare = _firstKept > 0 ? arena.Take(input.DType, input.Shape, live) : default;
-        Tensor other = _firstKept > 1 ? arena.Take(input.DType, input.Shape, live) : default;
+        Tensor spare = _firstKept > first ? arena.Take(input.DType, input.Shape, live) : default;
+        Tensor other = _firstKept > first + 1 ? arena.Take(input.DType, input.Shape, live) : default;
         Tensor current = input;
-        for (int i = 0; i < _blocks.Length; i++)
+        for (int i = first; i < end; i++)
         {
             bool kept = i >= _firstKept;
             if (kept)
@@ -82,11 +93,11 @@ internal sealed class EncoderStack
             current = output;
         }
 
-        _hidden[^1] = current;
+        _hidden[end] = current;
         return current;
     }
 
-    /// <summary>The gradients of the last <see cref="Forward"/>, down to the lowest block that was kept.</summary>
+    /// <summary>The gradients of the last <see cref="Forward(in Tensor, in PackedRows, TensorArena, int)"/>, down to the lowest block that was kept.</summary>
     /// <param name="dX">(N, C): the output's gradient, overwritten by the input's of the lowest kept block.</param>
     /// <param name="arena">Where working tensors are taken.</param>
     /// <exception cref="InvalidOperationException">The last pass kept nothing.</exception>

@@ -101,28 +101,58 @@ public abstract class EncoderTower
     /// <returns>(S, C).</returns>
     private protected Tensor Encode(in Tensor embedded, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
-        int tokens = embedded.Shape[0];
-        int sequences = rows.CuSeqlens.Shape[0] - 1;
         _rows = rows;
         _pooling = pooling;
         _embedded = embedded;
-        Tensor input = embedded;
-        if (_embeddingNorm is not null)
-        {
-            input = arena.Take(embedded.DType, embedded.Shape, embedded.LiveRows);
-            _embeddingMean = arena.Take(DType.Float32, new Shape(tokens));
-            _embeddingRstd = arena.Take(DType.Float32, new Shape(tokens));
-            LayerNorm.Forward(
-                embedded, _embeddingNorm.Weight.Value, _embeddingNorm.Bias.Value, input, _embeddingMean, _embeddingRstd, Config.NormEpsilon);
-        }
-
+        Tensor input = NormEmbedded(embedded, arena);
         if (rows.Pass.Dropout && Config.HiddenDropout > 0)
         {
             Dropout.Forward(input, input, EmbeddingSite(rows));
         }
 
-        Tensor last = _stack.Forward(input, rows, arena, FrozenBlocks);
-        Tensor pooled = arena.Take(embedded.DType, new Shape(sequences, Config.Width));
+        return Pool(_stack.Forward(input, rows, arena, FrozenBlocks), rows, pooling, arena);
+    }
+
+    /// <summary>Runs what of the tower is frozen, for what stands above it; nothing is kept for a backward pass.</summary>
+    /// <param name="embedded">(N, C): the sum of embeddings.</param>
+    /// <param name="rows">How the rows hang together; an inference pass.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <returns>(N, C): what enters the first block that is trained.</returns>
+    private protected Tensor EncodeFrozen(in Tensor embedded, in PackedRows rows, TensorArena arena) =>
+        _stack.Forward(NormEmbedded(embedded, arena), rows, arena, FrozenBlocks, 0, FrozenBlocks);
+
+    /// <summary>Runs what of the tower is trained, with the bits that <see cref="Encode"/> would give without dropout.</summary>
+    /// <param name="hidden">(N, C): what <see cref="EncodeFrozen"/> gave for these rows.</param>
+    /// <param name="rows">How the rows hang together.</param>
+    /// <param name="pooling">How rows become vectors.</param>
+    /// <param name="arena">Where activations are taken.</param>
+    /// <returns>(S, C).</returns>
+    private protected Tensor EncodeTrained(in Tensor hidden, in PackedRows rows, PoolingKind pooling, TensorArena arena)
+    {
+        _rows = rows;
+        _pooling = pooling;
+        _embedded = hidden;
+        return Pool(_stack.Forward(hidden, rows, arena, FrozenBlocks, FrozenBlocks, Config.Layers), rows, pooling, arena);
+    }
+
+    private Tensor NormEmbedded(in Tensor embedded, TensorArena arena)
+    {
+        if (_embeddingNorm is null)
+        {
+            return embedded;
+        }
+
+        Tensor input = arena.Take(embedded.DType, embedded.Shape, embedded.LiveRows);
+        _embeddingMean = arena.Take(DType.Float32, new Shape(embedded.Shape[0]));
+        _embeddingRstd = arena.Take(DType.Float32, new Shape(embedded.Shape[0]));
+        LayerNorm.Forward(
+            embedded, _embeddingNorm.Weight.Value, _embeddingNorm.Bias.Value, input, _embeddingMean, _embeddingRstd, Config.NormEpsilon);
+        return input;
+    }
+
+    private Tensor Pool(in Tensor last, in PackedRows rows, PoolingKind pooling, TensorArena arena)
+    {
+        Tensor pooled = arena.Take(last.DType, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width));
         if (_finalNorm is null)
         {
             LastHidden = last;

@@ -15,6 +15,6 @@ public enum ParameterGroup
     /// <summary>The projection behind the image tower.</summary>
     ImageHead,
 
-    /// <summary>The learned multiplier of similarities.</summary>
+    /// <summary>The learned multiplier of similarities, and what the sigmoid losses add to them.</summary>
     Scale,
 }

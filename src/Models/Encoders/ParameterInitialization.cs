@@ -18,12 +18,12 @@ public static class ParameterInitialization
     private const float TableDeviation = 0.02f;
 
     /// <summary>Overwrites the value of a parameter with its first value.</summary>
-    /// <param name="parameter">The parameter; a <see cref="ParameterKind.Scale"/> is left as it is, its owner sets it.</param>
+    /// <param name="parameter">The parameter; a <see cref="ParameterKind.Scale"/> and a <see cref="ParameterKind.LogitBias"/> are left as they are, their owner sets them.</param>
     /// <param name="seed">The run's seed.</param>
     public static void Initialize(Parameter parameter, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(parameter);
-        if (parameter.Kind == ParameterKind.Scale || parameter.Value.Device.Kind == DeviceKind.Plan)
+        if (parameter.Kind is ParameterKind.Scale or ParameterKind.LogitBias || parameter.Value.Device.Kind == DeviceKind.Plan)
         {
             return;
         }

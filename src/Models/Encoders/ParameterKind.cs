@@ -33,6 +33,9 @@ public enum ParameterKind
     /// <summary>The learned multiplier of similarities, or its logarithm.</summary>
     Scale,
 
+    /// <summary>The learned number that the sigmoid losses add to every similarity.</summary>
+    LogitBias,
+
     /// <summary>A tensor of the published checkpoint that no computation here uses (the pooler): kept so that it can be written back, never trained.</summary>
     Carried,
 }

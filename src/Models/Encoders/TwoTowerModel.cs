@@ -17,6 +17,9 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <summary>What stands before the image tower's published names in the store.</summary>
     public const string ImagePrefix = "image_encoder.";
 
+    /// <summary>The name of the number that sigmoid losses add to every similarity.</summary>
+    public const string LogitBiasName = "logit_bias";
+
     private const long FirstArenaByteCount = 1 << 20;
 
     private TensorArena? _arena;
@@ -51,6 +54,9 @@ public sealed partial class TwoTowerModel : IDisposable
         Scale = options.ScaleName is string name
             ? Parameters.Add(new ParameterScope(ParameterGroup.Scale, ""), name, ParameterKind.Scale, default, 0, new Shape(1))
             : ParameterTensor.Absent;
+        LogitBias = options.HasLogitBias
+            ? Parameters.Add(new ParameterScope(ParameterGroup.Scale, ""), LogitBiasName, ParameterKind.LogitBias, default, 0, new Shape(1))
+            : ParameterTensor.Absent;
     }
 
     /// <summary>What there is beside the towers.</summary>
@@ -79,6 +85,9 @@ public sealed partial class TwoTowerModel : IDisposable
 
     /// <summary>The learned multiplier of similarities, or its logarithm (see <see cref="TwoTowerOptions.ScaleName"/>): value and gradient of shape (1); absent for none.</summary>
     public ParameterTensor Scale { get; }
+
+    /// <summary>What the sigmoid losses add to every similarity: value and gradient of shape (1); absent for the softmax losses.</summary>
+    public ParameterTensor LogitBias { get; }
 
     /// <summary>Loads a model: a folder that <see cref="ModelFolder.Save"/> or an export wrote, or a published checkpoint of a text tower, an image tower or CLIP.</summary>
     /// <param name="device">Where the model is to lie; it must outlive the model.</param>

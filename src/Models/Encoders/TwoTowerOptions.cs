@@ -19,4 +19,7 @@ public sealed record TwoTowerOptions
 
     /// <summary>The name of the learned multiplier's tensor: <c>logit_scale</c> where it holds the logarithm, <c>temperature</c> for the paper's raw multiplier; null for none.</summary>
     public string? ScaleName { get; init; } = "logit_scale";
+
+    /// <summary>Whether a learned number is added to every similarity, as the sigmoid losses do; its tensor is <c>logit_bias</c>.</summary>
+    public bool HasLogitBias { get; init; }
 }

@@ -56,6 +56,7 @@ internal sealed class ContrastiveStep : IDisposable
         int[] rows = config.Accumulate == Accumulation.Plain
             ? [.. Enumerable.Range(0, parts).Select(p => Math.Min(microBatchSize, b - (p * microBatchSize)))]
             : [b];
+        LossRows = rows[0];
         SimilarityCrossEntropyOptions options = LossOptions.From(config.Loss);
         _workspaces = Array.ConvertAll(rows, n => new SimilarityCrossEntropyWorkspace(_device, options, n, n, e));
 
@@ -81,6 +82,9 @@ internal sealed class ContrastiveStep : IDisposable
     /// <summary>The number of losses that a step's gradients are the sum of; their mean is what is trained.</summary>
     public int LossCount => _losses.Shape[0];
 
+    /// <summary>The most captions, and pictures, that one of these losses compares.</summary>
+    public int LossRows { get; }
+
     /// <summary>(<see cref="LossCount"/>), float32: the losses of the last step.</summary>
     public Tensor Losses => _losses;
 
@@ -92,7 +96,7 @@ internal sealed class ContrastiveStep : IDisposable
 
     /// <summary>Whether <see cref="Run(in TokenInputs, in PictureInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through both towers at once, the same operations at every step.</summary>
     public bool RunsOnDeviceInputs =>
-        _config.Accumulate == Accumulation.None && _config.Schedule.HeadsOnlyEpochs == 0 && !_frozen.HasTexts && !_frozen.HasPictures;
+        _config.Accumulate == Accumulation.None && _config.Schedule is { HeadsOnlyEpochs: 0, TextFrozenSteps: 0 } && !_frozen.IsUsed;
 
     /// <summary>Changes whenever the addresses of activations do.</summary>
     public int ArenaGeneration => _arena.Generation;
@@ -208,9 +212,21 @@ internal sealed class ContrastiveStep : IDisposable
         Keep(texts, images, part.First, part.Count);
     }
 
-    private Tensor EmbedTexts(MicroBatch part, in TowerPass pass) => _frozen.HasTexts
-        ? _model.TextHead!.Forward(_frozen.Texts(part.Captions, _arena), _arena)
-        : _model.ForwardText(part.Captions, _arena, pass with { Dropout = _textDrops });
+    private Tensor EmbedTexts(MicroBatch part, in TowerPass pass)
+    {
+        if (_frozen.HasTexts)
+        {
+            return _model.TextHead!.Forward(_frozen.Texts(part.Captions, _arena), _arena);
+        }
+
+        if (_frozen.HasLowerTexts)
+        {
+            Tensor hidden = _frozen.LowerTexts(part.Captions, _arena);
+            return _model.TextHead!.Forward(_model.Text!.ForwardTrained(part.Captions, hidden, _model.Options.TextPooling, _arena, pass), _arena);
+        }
+
+        return _model.ForwardText(part.Captions, _arena, pass with { Dropout = _textDrops });
+    }
 
     private Tensor EmbedPictures(MicroBatch part, in TowerPass pass)
     {
@@ -257,6 +273,7 @@ internal sealed class ContrastiveStep : IDisposable
                 Captions = _captions.Rows((k * b) + first, count),
                 Images = images,
                 Scale = _model.Scale.Value,
+                Bias = _model.LogitBias.Value,
                 CaptionGroups = groups,
                 ImageGroups = groups,
             };
@@ -266,6 +283,7 @@ internal sealed class ContrastiveStep : IDisposable
                 DCaptions = _dCaptions.Rows((k * b) + first, count),
                 DImages = dImagesOfThis,
                 DScale = _config.Loss.ScaleLearned ? _model.Scale.Gradient : default,
+                DBias = _model.LogitBias.Gradient,
             };
             SimilarityCrossEntropy.ForwardBackward(_workspaces[workspace], inputs, outputs, gradients);
             if (k > 0)

@@ -1,87 +1,92 @@
 namespace CrossAlign.Models.Training;
 
 /// <summary>
-/// Rows of numbers by what they were computed from: a text's tokens, a picture's index. Holds up to a number of bytes and then
+/// Numbers by what they were computed from: a text's tokens, a picture's index. Holds up to a number of bytes and then
 /// takes nothing more: what it holds decides how long a step takes, never what comes out.
 /// </summary>
 internal sealed class FeatureCache
 {
-    private const int RowsPerBlock = 512;
+    // Floats that are taken at once: 1 MiB.
+    private const int ChunkLength = 1 << 18;
 
     // A key's array and its entry, about.
     private const int OverheadByteCount = 64;
 
-    private readonly Dictionary<int[], int> _places = new(new SequenceComparer());
-    private readonly Dictionary<int[], int>.AlternateLookup<ReadOnlySpan<int>> _lookup;
-    private readonly List<float[]> _blocks = [];
-    private readonly int _width;
+    private readonly Dictionary<int[], (int Chunk, int Offset)> _places = new(new SequenceComparer());
+    private readonly Dictionary<int[], (int Chunk, int Offset)>.AlternateLookup<ReadOnlySpan<int>> _lookup;
+    private readonly List<float[]> _chunks = [];
     private readonly long _byteLimit;
+    private int _usedOfLast;
     private long _byteCount;
 
     /// <summary>An empty cache.</summary>
-    /// <param name="width">Numbers a row.</param>
     /// <param name="byteLimit">The most bytes to hold.</param>
-    public FeatureCache(int width, long byteLimit)
+    public FeatureCache(long byteLimit)
     {
-        _width = width;
         _byteLimit = byteLimit;
         _lookup = _places.GetAlternateLookup<ReadOnlySpan<int>>();
     }
 
-    /// <summary>Rows held.</summary>
+    /// <summary>Inputs whose numbers are held.</summary>
     public int Count => _places.Count;
 
-    /// <summary>How often a row was there.</summary>
+    /// <summary>How often an input was there.</summary>
     public long HitCount { get; private set; }
 
     /// <summary>How often it was not.</summary>
     public long MissCount { get; private set; }
 
-    /// <summary>Whether a row was turned away because the cache holds as much as it may.</summary>
+    /// <summary>Whether an input was turned away because the cache holds as much as it may.</summary>
     public bool IsFull { get; private set; }
 
-    /// <summary>Copies a row that is there.</summary>
-    /// <param name="key">What it was computed from.</param>
-    /// <param name="row">Overwritten where the row is there.</param>
+    /// <summary>Copies the numbers of an input that is there.</summary>
+    /// <param name="key">What they were computed from.</param>
+    /// <param name="values">As many as were added; overwritten where the input is there.</param>
     /// <returns>Whether it is.</returns>
-    public bool TryGet(ReadOnlySpan<int> key, Span<float> row)
+    public bool TryGet(ReadOnlySpan<int> key, Span<float> values)
     {
-        if (!_lookup.TryGetValue(key, out int place))
+        if (!_lookup.TryGetValue(key, out (int Chunk, int Offset) place))
         {
             MissCount++;
             return false;
         }
 
         HitCount++;
-        _blocks[place / RowsPerBlock].AsSpan(place % RowsPerBlock * _width, _width).CopyTo(row);
+        _chunks[place.Chunk].AsSpan(place.Offset, values.Length).CopyTo(values);
         return true;
     }
 
-    /// <summary>Keeps a row, unless it is there already or there is no room.</summary>
-    /// <param name="key">What it was computed from.</param>
-    /// <param name="row">The row.</param>
-    public void Add(ReadOnlySpan<int> key, ReadOnlySpan<float> row)
+    /// <summary>Keeps the numbers of an input, unless it is there already or there is no room.</summary>
+    /// <param name="key">What they were computed from; it decides how many there are.</param>
+    /// <param name="values">The numbers.</param>
+    public void Add(ReadOnlySpan<int> key, ReadOnlySpan<float> values)
     {
-        long byteCount = OverheadByteCount + (sizeof(int) * (long)key.Length) + (sizeof(float) * (long)_width);
+        long byteCount = OverheadByteCount + (sizeof(int) * (long)key.Length) + (sizeof(float) * (long)values.Length);
         if (_byteCount + byteCount > _byteLimit)
         {
             IsFull = true;
             return;
         }
 
-        int place = _places.Count;
-        if (!_lookup.TryAdd(key, place))
+        if (_chunks.Count == 0 || _usedOfLast + values.Length > _chunks[^1].Length)
+        {
+            if (_lookup.ContainsKey(key))
+            {
+                return;
+            }
+
+            _chunks.Add(new float[Math.Max(ChunkLength, values.Length)]);
+            _usedOfLast = 0;
+        }
+
+        if (!_lookup.TryAdd(key, (_chunks.Count - 1, _usedOfLast)))
         {
             return;
         }
 
+        values.CopyTo(_chunks[^1].AsSpan(_usedOfLast));
+        _usedOfLast += values.Length;
         _byteCount += byteCount;
-        if (place / RowsPerBlock == _blocks.Count)
-        {
-            _blocks.Add(new float[RowsPerBlock * _width]);
-        }
-
-        row.CopyTo(_blocks[place / RowsPerBlock].AsSpan(place % RowsPerBlock * _width, _width));
     }
 
     private sealed class SequenceComparer : IEqualityComparer<int[]>, IAlternateEqualityComparer<ReadOnlySpan<int>, int[]>

@@ -7,8 +7,9 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Models.Training;
 
 /// <summary>
-/// The pooled rows of towers that are frozen whole, each input computed once. A text's row depends on its tokens alone, to the bit,
-/// whatever stands beside it, so a row from the cache is the row that would be computed. Pictures are looked up by their index,
+/// What frozen towers give, each input computed once: the pooled rows of a tower that is frozen whole, or stands still for now; of a
+/// text tower that is frozen in part the rows that enter its first trained block. A text's rows depend on its tokens alone, to the
+/// bit, whatever stands beside it, so what comes from the cache is what would be computed. Pictures are looked up by their index,
 /// which says all about them only where nothing is augmented; else they are computed every time.
 /// </summary>
 internal sealed class FrozenFeatures
@@ -16,6 +17,7 @@ internal sealed class FrozenFeatures
     private readonly TwoTowerModel _model;
     private readonly bool _isPlan;
     private readonly FeatureCache? _texts;
+    private readonly FeatureCache? _lowerTexts;
     private readonly FeatureCache? _pictures;
     private readonly TokenBatch? _newTexts;
     private readonly List<int> _missing = [];
@@ -33,28 +35,35 @@ internal sealed class FrozenFeatures
         // On a device without memory every row is computed, which is also what the first steps do.
         _isPlan = model.Device.Kind == DeviceKind.Plan;
         long byteLimit = (long)config.FeatureCacheMegabytes << 20;
-        bool text = model.Text!.Freeze == TowerFreeze.All;
+        TextTower tower = model.Text!;
+        bool whole = tower.Freeze == TowerFreeze.All;
+        bool drops = tower.Config.HiddenDropout > 0 || tower.Config.AttentionDropout > 0;
+        bool text = whole || (config.Schedule.TextFrozenSteps > 0 && !drops);
+
+        // On a GPU the lowest blocks are computed again in less time than their rows take to get there.
+        bool lower = !whole && tower.Freeze.LowestBlocks > 0 && !drops && model.Device.Kind is DeviceKind.Cpu or DeviceKind.Plan;
         bool image = model.Image?.Freeze == TowerFreeze.All && config.Augmentation == 0;
         if (byteLimit == 0)
         {
             return;
         }
 
-        if (image)
-        {
-            // There are fewer pictures than captions: half is more than enough.
-            _pictures = new FeatureCache(model.Image!.Config.Width, text ? byteLimit / 2 : byteLimit);
-        }
-
-        if (text)
-        {
-            _texts = new FeatureCache(model.Text.Config.Width, image ? byteLimit / 2 : byteLimit);
-            _newTexts = new TokenBatch(model.Text.Packing);
-        }
+        // Pooled rows are few beside rows of tokens; and there are fewer pictures than captions.
+        long share = byteLimit / Math.Max(1, (text ? 1 : 0) + (image ? 1 : 0) + (lower ? 2 : 0));
+        _pictures = image ? new FeatureCache(share) : null;
+        _texts = text ? new FeatureCache(share) : null;
+        _lowerTexts = lower ? new FeatureCache(2 * share) : null;
+        _newTexts = text || lower ? new TokenBatch(tower.Packing) : null;
     }
 
-    /// <summary>Whether texts are looked up here.</summary>
-    public bool HasTexts => _texts is not null;
+    /// <summary>Whether anything is ever looked up here: then steps differ in what they compute.</summary>
+    public bool IsUsed => _newTexts is not null || _pictures is not null;
+
+    /// <summary>Whether the next texts' pooled rows are looked up here.</summary>
+    public bool HasTexts => _texts is not null && _model.Text!.Freeze == TowerFreeze.All;
+
+    /// <summary>Whether the rows that enter the first trained block are looked up here for the next texts.</summary>
+    public bool HasLowerTexts => _lowerTexts is not null && _model.Text!.Freeze != TowerFreeze.All;
 
     /// <summary>Whether pictures are looked up here.</summary>
     public bool HasPictures => _pictures is not null;
@@ -90,6 +99,46 @@ internal sealed class FrozenFeatures
         }
 
         return Upload(batch.Count, c, arena);
+    }
+
+    /// <summary>The rows of texts that enter the first trained block.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="arena">Where tensors are taken.</param>
+    /// <returns>(N, C), valid until the arena is reset.</returns>
+    public Tensor LowerTexts(TokenBatch batch, TensorArena arena)
+    {
+        TextTower tower = _model.Text!;
+        int c = tower.Config.Width;
+        Grow(ref _rows, batch.TokenCount * c);
+        _missing.Clear();
+        _newTexts!.Clear();
+        for (int i = 0; i < batch.Count; i++)
+        {
+            ReadOnlySpan<int> ids = TextOf(batch, i);
+            if (!_lowerTexts!.TryGet(ids, _rows.AsSpan(batch.CuSeqlens[i] * c, ids.Length * c)))
+            {
+                _missing.Add(i);
+                _newTexts.Add(ids);
+            }
+        }
+
+        if (_missing.Count > 0)
+        {
+            Download(tower.ForwardFrozen(_newTexts, arena), _newTexts.TokenCount * c);
+            for (int m = 0; m < _missing.Count; m++)
+            {
+                int text = _missing[m];
+                ReadOnlySpan<int> ids = TextOf(batch, text);
+                ReadOnlySpan<float> rows = _computed.AsSpan(_newTexts.CuSeqlens[m] * c, ids.Length * c);
+                rows.CopyTo(_rows.AsSpan(batch.CuSeqlens[text] * c));
+                if (!_isPlan)
+                {
+                    _lowerTexts!.Add(ids, rows);
+                }
+            }
+        }
+
+        return Upload(batch.TokenCount, c, arena);
     }
 
     /// <summary>The pooled rows of pictures.</summary>
@@ -141,7 +190,7 @@ internal sealed class FrozenFeatures
     public string? Describe()
     {
         List<string> parts = [];
-        foreach ((string name, FeatureCache? cache) in (ReadOnlySpan<(string, FeatureCache?)>)[("texts", _texts), ("pictures", _pictures)])
+        foreach ((string name, FeatureCache? cache) in (ReadOnlySpan<(string, FeatureCache?)>)[("texts", _texts), ("texts up to the first trained block", _lowerTexts), ("pictures", _pictures)])
         {
             if (cache is not null && cache.HitCount + cache.MissCount > 0)
             {

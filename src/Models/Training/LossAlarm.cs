@@ -3,10 +3,10 @@ using System.Globalization;
 namespace CrossAlign.Models.Training;
 
 /// <summary>
-/// Watches the loss: a value that is not finite, or one stuck at the loss of guessing (ln B for a softmax over B), is said rather
+/// Watches the loss: a value that is not finite, or one stuck at the loss of guessing (see <see cref="LossOptions.GuessingLoss"/>), is said rather
 /// than trained on quietly.
 /// </summary>
-/// <param name="guessingLoss">The loss of towers that know nothing: ln of the number of candidates.</param>
+/// <param name="guessingLoss">The loss of towers that know nothing.</param>
 /// <param name="patience">Steps after the warm-up for which the loss may stay there.</param>
 /// <param name="warmupSteps">Steps that are not judged.</param>
 public sealed class LossAlarm(double guessingLoss, int patience, int warmupSteps)

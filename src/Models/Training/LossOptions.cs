@@ -11,7 +11,7 @@ internal static class LossOptions
     /// <returns>The options.</returns>
     public static SimilarityCrossEntropyOptions From(LossConfig loss)
     {
-        bool sigmoid = loss.Variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized;
+        bool sigmoid = IsSigmoid(loss.Variant);
         return new SimilarityCrossEntropyOptions
         {
             Objective = sigmoid ? SimilarityCrossEntropyObjective.Sigmoid : SimilarityCrossEntropyObjective.Softmax,
@@ -33,6 +33,19 @@ internal static class LossOptions
             LabelSmoothing = (float)loss.Smoothing,
         };
     }
+
+    /// <summary>Whether a form judges each pair by itself.</summary>
+    /// <param name="variant">The form.</param>
+    /// <returns>False for the softmax forms.</returns>
+    public static bool IsSigmoid(LossVariant variant) => variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized;
+
+    /// <summary>The loss of towers that know nothing of their pairs: every similarity is the same, and scale and bias make the best of it.</summary>
+    /// <param name="loss">The configuration.</param>
+    /// <param name="count">B: captions, and pictures, that a loss compares.</param>
+    /// <returns>ln B for a softmax; B times the entropy of "one pair in B belongs together" for a sigmoid.</returns>
+    public static double GuessingLoss(LossConfig loss, int count) => IsSigmoid(loss.Variant)
+        ? Math.Log(count) + ((count - 1) * Math.Log(count / (count - 1.0)))
+        : Math.Log(count);
 
     /// <summary>Whether a form compares unit rows.</summary>
     /// <param name="variant">The form.</param>

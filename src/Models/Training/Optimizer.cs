@@ -16,9 +16,12 @@ internal sealed class Optimizer : IDisposable
     private readonly Device _device;
     private readonly Parameter[] _trained;
     private readonly AdamWParameters _parameters;
-    private readonly AdamWParameters? _towers;
+    private readonly AdamWParameters? _text;
+    private readonly AdamWParameters? _image;
     private readonly AdamWParameters? _heads;
-    private readonly int _headsOnlySteps;
+    private readonly AdamWParameters? _allButText;
+    private readonly int _textStillSteps;
+    private readonly int _imageStillSteps;
     private readonly Tensor _norm;
     private readonly double _gradientScale;
 
@@ -26,10 +29,12 @@ internal sealed class Optimizer : IDisposable
     /// <param name="model">The model; its gradients are allocated here.</param>
     /// <param name="config">The run's configuration.</param>
     /// <param name="lossCount">How many losses the gradients are the sum of.</param>
-    /// <param name="headsOnlySteps">Steps at the start in which the towers are not stepped. Their moments begin after these, with a bias correction that counts from there.</param>
-    public Optimizer(TwoTowerModel model, RunConfig config, int lossCount, int headsOnlySteps = 0)
+    /// <param name="textStillSteps">Steps at the start in which the text tower is not stepped. Its moments begin after these, with a bias correction that counts from there.</param>
+    /// <param name="imageStillSteps">The same of the image tower; at most as many.</param>
+    public Optimizer(TwoTowerModel model, RunConfig config, int lossCount, int textStillSteps = 0, int imageStillSteps = 0)
     {
-        _headsOnlySteps = headsOnlySteps;
+        _textStillSteps = textStillSteps;
+        _imageStillSteps = imageStillSteps;
         _config = config.Optimizer;
         _device = model.Device;
         _gradientScale = 1.0 / lossCount;
@@ -46,11 +51,15 @@ internal sealed class Optimizer : IDisposable
             return trained;
         });
         _parameters = new AdamWParameters(_device, parameters);
-        if (headsOnlySteps > 0)
+        if (textStillSteps > 0)
         {
-            _towers = new AdamWParameters(_device, [.. parameters.Where((_, i) => IsTower(_trained[i].Group))]);
-            _heads = new AdamWParameters(_device, [.. parameters.Where((_, i) => !IsTower(_trained[i].Group))]);
+            _text = Of(g => g == ParameterGroup.TextTower);
+            _image = Of(g => g == ParameterGroup.ImageTower);
+            _heads = Of(g => g is not (ParameterGroup.TextTower or ParameterGroup.ImageTower));
+            _allButText = Of(g => g != ParameterGroup.TextTower);
         }
+
+        AdamWParameters Of(Predicate<ParameterGroup> isIn) => new(_device, [.. parameters.Where((_, i) => isIn(_trained[i].Group))]);
 
         _norm = _device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
     }
@@ -64,21 +73,27 @@ internal sealed class Optimizer : IDisposable
     /// <summary>Clips and updates; where a gradient is not finite nothing is changed.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="learningRate">The common learning rate of this step.</param>
-    public void Step(int step, double learningRate)
+    /// <param name="textLearningRate">The common learning rate as the text tower has it, where it has the schedule for itself; null for the same.</param>
+    public void Step(int step, double learningRate, double? textLearningRate = null)
     {
         AdamWSettings settings = Settings(step, learningRate);
-        if (_headsOnlySteps == 0)
+        if (_textStillSteps == 0)
         {
             TakeNorm(_parameters);
             AdamW.Step(_parameters, settings, _norm);
             return;
         }
 
-        TakeNorm(step <= _headsOnlySteps ? _heads! : _parameters);
+        TakeNorm(step > _textStillSteps ? _parameters : step > _imageStillSteps ? _allButText! : _heads!);
         AdamW.Step(_heads!, settings, _norm);
-        if (step > _headsOnlySteps)
+        if (step > _imageStillSteps && _image!.Count > 0)
         {
-            AdamW.Step(_towers!, settings with { Step = step - _headsOnlySteps }, _norm);
+            AdamW.Step(_image, settings with { Step = step - _imageStillSteps }, _norm);
+        }
+
+        if (step > _textStillSteps && _text!.Count > 0)
+        {
+            AdamW.Step(_text, Settings(step - _textStillSteps, textLearningRate ?? learningRate), _norm);
         }
     }
 
@@ -87,7 +102,7 @@ internal sealed class Optimizer : IDisposable
     /// <exception cref="InvalidOperationException">The towers stand still at the start, which one graph cannot replay.</exception>
     public void Step(in Tensor storedSettings)
     {
-        if (_headsOnlySteps > 0)
+        if (_textStillSteps > 0)
         {
             throw new InvalidOperationException("A step in which towers stand still has other settings for them: make it by its number.");
         }
@@ -138,8 +153,10 @@ internal sealed class Optimizer : IDisposable
         }
 
         _parameters.Dispose();
-        _towers?.Dispose();
+        _text?.Dispose();
+        _image?.Dispose();
         _heads?.Dispose();
+        _allButText?.Dispose();
         _norm.Memory.Dispose();
     }
 
@@ -149,8 +166,6 @@ internal sealed class Optimizer : IDisposable
         { ScaleParameter: ScaleParameter.Log } => (float)Math.Log(loss.ScaleMax.Value),
         _ => (float)loss.ScaleMax.Value,
     };
-
-    private static bool IsTower(ParameterGroup group) => group is ParameterGroup.TextTower or ParameterGroup.ImageTower;
 
     private void TakeNorm(AdamWParameters parameters) => GradientNorm.Run(parameters, _config.Clip ?? double.PositiveInfinity, _norm, _gradientScale);
 

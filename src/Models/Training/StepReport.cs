@@ -10,4 +10,8 @@ namespace CrossAlign.Models.Training;
 /// <param name="Tokens">Tokens of the step.</param>
 /// <param name="CaptionsPerSecond">Captions a second, since the run was started or resumed, evaluations apart.</param>
 public readonly record struct StepReport(
-    int Step, int Steps, double Loss, double GradientNorm, double LearningRate, double LogitScale, int Tokens, double CaptionsPerSecond);
+    int Step, int Steps, double Loss, double GradientNorm, double LearningRate, double LogitScale, int Tokens, double CaptionsPerSecond)
+{
+    /// <summary>What a sigmoid loss adds to every similarity, after the step; null for the softmax losses.</summary>
+    public double? LogitBias { get; init; }
+}

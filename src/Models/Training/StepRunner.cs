@@ -17,7 +17,9 @@ internal sealed class StepRunner : IDisposable
 {
     private const int NormAt = 0;
     private const int ScaleAt = NormAt + GradientNorm.ResultLength;
-    private const int LossesAt = ScaleAt + 1;
+
+    // Of the sigmoid losses alone; then come the losses.
+    private const int BiasAt = ScaleAt + 1;
 
     private readonly TwoTowerModel _model;
     private readonly RunConfig _config;
@@ -27,6 +29,7 @@ internal sealed class StepRunner : IDisposable
     private readonly bool _capturesGraphs;
     private readonly int _tokensPerCapacity;
     private readonly Dictionary<(int Tokens, bool HasTypes), TextCapacity> _capacities = [];
+    private readonly int _lossesAt;
     private readonly Tensor _figures;
     private readonly float[] _hostFigures;
 
@@ -52,7 +55,8 @@ internal sealed class StepRunner : IDisposable
         _device = model.Device;
         _capturesGraphs = capturesGraphs;
         _tokensPerCapacity = tokensPerCapacity;
-        _figures = _device.NewTensor(DType.Float32, new Shape(LossesAt + step.LossCount));
+        _lossesAt = ScaleAt + (model.LogitBias.IsPresent ? 2 : 1);
+        _figures = _device.NewTensor(DType.Float32, new Shape(_lossesAt + step.LossCount));
         _hostFigures = new float[_figures.Shape[0]];
         if (!RunsOnDeviceInputs)
         {
@@ -89,7 +93,8 @@ internal sealed class StepRunner : IDisposable
     /// <param name="number">The step, from 1.</param>
     /// <param name="learningRate">The common learning rate of this step.</param>
     /// <param name="dropoutKey">Key of this step's dropout.</param>
-    public void Run(TrainingBatch batch, int number, double learningRate, ulong dropoutKey)
+    /// <param name="textLearningRate">The common learning rate as the text tower has it, where it has the schedule for itself; null for the same.</param>
+    public void Run(TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate = null)
     {
         if (RunsOnDeviceInputs)
         {
@@ -99,7 +104,7 @@ internal sealed class StepRunner : IDisposable
 
         _model.Parameters.ZeroGradients();
         _step.Run(batch, dropoutKey);
-        _optimizer.Step(number, learningRate);
+        _optimizer.Step(number, learningRate, textLearningRate);
         CollectFigures();
     }
 
@@ -109,12 +114,15 @@ internal sealed class StepRunner : IDisposable
     {
         _device.CopyToHost(_figures, MemoryMarshal.AsBytes(_hostFigures.AsSpan()));
         double losses = 0;
-        for (int i = LossesAt; i < _hostFigures.Length; i++)
+        for (int i = _lossesAt; i < _hostFigures.Length; i++)
         {
             losses += _hostFigures[i];
         }
 
-        return new StepFigures(losses / _step.LossCount, _hostFigures[NormAt], _hostFigures[ScaleAt]);
+        return new StepFigures(losses / _step.LossCount, _hostFigures[NormAt], _hostFigures[ScaleAt])
+        {
+            LogitBias = _model.LogitBias.IsPresent ? _hostFigures[BiasAt] : null,
+        };
     }
 
     /// <inheritdoc/>
@@ -202,6 +210,11 @@ internal sealed class StepRunner : IDisposable
     {
         _device.Copy(_optimizer.Norm, _figures.Rows(NormAt, GradientNorm.ResultLength));
         _device.Copy(_model.Scale.Value, _figures.Rows(ScaleAt, 1));
-        _device.Copy(_step.Losses, _figures.Rows(LossesAt, _step.LossCount));
+        if (_model.LogitBias.IsPresent)
+        {
+            _device.Copy(_model.LogitBias.Value, _figures.Rows(BiasAt, 1));
+        }
+
+        _device.Copy(_step.Losses, _figures.Rows(_lossesAt, _step.LossCount));
     }
 }

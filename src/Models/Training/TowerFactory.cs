@@ -97,6 +97,7 @@ internal static class TowerFactory
         TextPooling = Pooling(config.TextTower.Pooling, "textTower.pooling"),
         ImagePooling = Pooling(config.ImageTower.Pooling, "imageTower.pooling"),
         ScaleName = config.Loss.ScaleParameter == ScaleParameter.Log ? "logit_scale" : "temperature",
+        HasLogitBias = LossOptions.IsSigmoid(config.Loss.Variant),
     };
 
     private static void Fill(TwoTowerModel model, RunConfig config, Action<string> say)
@@ -120,8 +121,18 @@ internal static class TowerFactory
             ParameterInitialization.Initialize(parameter, (ulong)config.Seed);
         }
 
+        if (config.Projection.TextStart == HeadStart.Identity)
+        {
+            SetIdentity(model.TextHead!);
+        }
+
         float scale = (float)(config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Log(config.Loss.ScaleInit) : config.Loss.ScaleInit);
         model.Scale.Value.CopyFrom<float>([scale]);
+        if (model.LogitBias.IsPresent)
+        {
+            model.LogitBias.Value.CopyFrom<float>([(float)config.Loss.BiasInit]);
+        }
+
         foreach (CheckpointReport report in reports)
         {
             string more = report.Ignored.Count > NamesShown ? string.Create(CultureInfo.InvariantCulture, $" and {report.Ignored.Count - NamesShown} more") : string.Empty;
@@ -134,6 +145,18 @@ internal static class TowerFactory
             string[] fresh = [.. CheckpointReport.NewlyInitialized(model.Parameters, reports).Where(n => !FromScratch(n, config))];
             say($"newly initialised: {string.Join(", ", fresh)}");
         }
+    }
+
+    private static void SetIdentity(Projection head)
+    {
+        float[] weight = new float[head.OutputWidth * head.InputWidth];
+        for (int i = 0; i < head.InputWidth; i++)
+        {
+            weight[(i * head.InputWidth) + i] = 1;
+        }
+
+        head.Weight.Value.CopyFrom<float>(weight);
+        head.Bias?.Value.CopyFrom<float>(new float[head.OutputWidth]);
     }
 
     // A whole tower from scratch is no surprise: its tensors are not listed.

@@ -12,16 +12,12 @@ internal static class TrainerLimits
     {
         Refuse(config.TextTower is { From: null, Freeze: not "none" }, "textTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with textTower.from");
         Refuse(config.ImageTower is { From: null, Freeze: not "none" }, "imageTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with imageTower.from");
+        Refuse(config.TextTower.From is null && config.Schedule.TextFrozenSteps > 0, "schedule.textFrozenSteps", "a tower from scratch has nothing to keep", "give 0, or name a published tower with textTower.from");
         Refuse(
             config.TextTower.From is not null && config.Tokenizer.Kind == TokenizerSource.Train,
             "tokenizer.kind",
             "a published text tower reads the ids of its own tokenizer",
             "give file");
-        Refuse(
-            config.Loss.Variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized,
-            "loss.variant",
-            "the sigmoid's learned bias is not trained yet",
-            "give one of the softmax forms");
     }
 
     private static void Refuse(bool asked, string key, string why, string remedy)

@@ -75,7 +75,7 @@ public sealed class TrainingRun
         source.AllocateGradients(model);
         using ContrastiveStep step = new(model, _config, microBatch);
         TowerPause pause = new(model, _config, source.StepsPerEpoch);
-        using Optimizer optimizer = new(model, _config, step.LossCount, pause.Steps);
+        using Optimizer optimizer = new(model, _config, step.LossCount, pause.TextSteps, pause.ImageSteps);
         using StepRunner runner = new(model, _config, step, optimizer);
         if (checkpoint is not null)
         {
@@ -114,7 +114,9 @@ public sealed class TrainingRun
     {
         int lastStep = Math.Min(_config.Steps, _request.StopAfter ?? _config.Steps);
         LearningRateSchedule schedule = new(_config.Schedule, _config.Steps, s.Source.StepsPerEpoch);
-        LossAlarm alarm = new(Math.Log(_config.BatchSize), PatienceForLearning, (int)(_config.Schedule.Warmup * _config.Steps));
+        int textFrozen = _config.Schedule.TextFrozenSteps;
+        LearningRateSchedule ownOfText = new(_config.Schedule, _config.Steps - textFrozen, s.Source.StepsPerEpoch);
+        LossAlarm alarm = new(LossOptions.GuessingLoss(_config.Loss, s.Step.LossRows), PatienceForLearning, (int)(_config.Schedule.Warmup * _config.Steps));
         int saved = state.Step;
         if (state.Step == 0 && _config.Steps == 0)
         {
@@ -132,15 +134,20 @@ public sealed class TrainingRun
             TrainingBatch batch = loader.Next();
             double learningRate = _config.Optimizer.LearningRate * schedule.Factor(step);
             s.Pause.Apply(step);
-            s.Runner.Run(batch, step, learningRate, DropoutKey(step));
-            (double loss, double norm, double scale) = s.Runner.Read();
+            double? textLearningRate = textFrozen > 0 && step > textFrozen ? _config.Optimizer.LearningRate * ownOfText.Factor(step - textFrozen) : null;
+            s.Runner.Run(batch, step, learningRate, DropoutKey(step), textLearningRate);
+            StepFigures figures = s.Runner.Read();
+            (double loss, double norm, double scale) = figures;
             s.Clock.Stop();
             s.Pictures += batch.Pictures;
             s.Captions += (long)batch.Pictures * batch.CaptionsPerPicture;
             s.Truncated += batch.TruncatedCount;
 
             double captionsPerSecond = s.Captions / s.Clock.Elapsed.TotalSeconds;
-            StepReport report = new(step, _config.Steps, loss, norm, learningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, batch.TokenCount, captionsPerSecond);
+            StepReport report = new(step, _config.Steps, loss, norm, learningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, batch.TokenCount, captionsPerSecond)
+            {
+                LogitBias = figures.LogitBias,
+            };
             s.Journal.Record(report);
             if (alarm.Look(step, loss) is { } warning)
             {

@@ -15,9 +15,9 @@ namespace CrossAlign.Models.Tests.Training;
 public sealed class TuningTests : IDisposable
 {
     private const string Words = "embeddings.word_embeddings.weight";
-    private readonly TemporaryFolder _folder = new();
+    private readonly ShortRuns _runs = new();
 
-    public void Dispose() => _folder.Dispose();
+    public void Dispose() => _runs.Dispose();
 
     [Theory]
     [InlineData("text-tower-xlm-roberta", "image-tower-vit", "none", "none", 0)]
@@ -26,39 +26,38 @@ public sealed class TuningTests : IDisposable
     [InlineData("text-tower-bert", "image-tower-vit", "all", "none", 0)]
     public void ATunedRunThatIsStoppedAndResumedEndsWithTheSameBytes(string text, string image, string textFreeze, string imageFreeze, double headsOnly)
     {
-        RunConfig config = Tiny(Text(text), Image(image), textFreeze, imageFreeze);
+        RunConfig config = ShortRuns.Tiny(_runs.Text(text), _runs.Image(image), textFreeze, imageFreeze);
         config = config with { Schedule = config.Schedule with { HeadsOnlyEpochs = headsOnly } };
-        Run(config, "whole", threads: 1);
-        Run(config, "pieces", threads: 2, stopAfter: 1);
+        _runs.Run(config, "whole", threads: 1);
+        _runs.Run(config, "pieces", threads: 2, stopAfter: 1);
 
         // What the checkpoint needs of the published folders lies in it.
         Directory.Move(config.TextTower.From!, config.TextTower.From! + "-moved");
         Directory.Move(config.ImageTower.From!, config.ImageTower.From! + "-moved");
-        Run(config, "pieces", threads: 1, resume: true, stopAfter: 3);
-        Run(config, "pieces", threads: 2, resume: true);
-        string[] files = Files("whole");
-        Assert.Equal(files, Files("pieces"));
-        Assert.All(files, f => Assert.Equal(File.ReadAllBytes(InCheckpoints("whole", f)), File.ReadAllBytes(InCheckpoints("pieces", f))));
+        _runs.Run(config, "pieces", threads: 1, resume: true, stopAfter: 3);
+        _runs.Run(config, "pieces", threads: 2, resume: true);
+        string[] files = _runs.Files("whole");
+        _runs.AssertSameBytes("whole", "pieces");
         Assert.Contains(files, f => f.EndsWith(Path.Combine("text", "tokenizer.json"), StringComparison.Ordinal));
 
         // The run is measured and exported without the published folders too.
         using CpuDevice device = new(1);
-        using RunEvaluation evaluation = RunEvaluation.Open(_folder.File("pieces"), device);
-        ConceptEmbeddings embeddings = evaluation.Embed(Data(config), ["en", "es"], []);
+        using RunEvaluation evaluation = RunEvaluation.Open(_runs.PathOf("pieces"), device);
+        ConceptEmbeddings embeddings = evaluation.Embed(ShortRuns.Data(config), ["en", "es"], []);
         Assert.NotEmpty(evaluation.Measure(new EvaluationPlan { Retrieval = false, Udhr = false, Languages = ["es"] }, embeddings, null));
-        RunExport.Write(ModelSource.Find(_folder.File("pieces")), device, _folder.File("export"), "tuned", []);
-        using TwoTowerModel exported = TwoTowerModel.Load(device, _folder.File("export"));
+        RunExport.Write(ModelSource.Find(_runs.PathOf("pieces")), device, _runs.PathOf("export"), "tuned", []);
+        using TwoTowerModel exported = TwoTowerModel.Load(device, _runs.PathOf("export"));
         Assert.Equal(config.Projection.Width, exported.EmbeddingWidth());
-        Assert.True(File.Exists(_folder.File("export/text/tokenizer.json")));
-        Assert.True(File.Exists(_folder.File("export/image/preprocessor_config.json")));
+        Assert.True(File.Exists(_runs.PathOf("export/text/tokenizer.json")));
+        Assert.True(File.Exists(_runs.PathOf("export/image/preprocessor_config.json")));
     }
 
     [Fact]
     public void ARunOfNoStepsHoldsThePublishedWeights()
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none") with { Steps = 0, Setup = "none" };
-        Run(config, "run");
-        string checkpoint = new RunFolder(_folder.File("run")).KeptCheckpoint();
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "none", "none") with { Steps = 0, Setup = "none" };
+        _runs.Run(config, "run");
+        string checkpoint = new RunFolder(_runs.PathOf("run")).KeptCheckpoint();
         AssertSameTensors(config.TextTower.From!, Path.Combine(checkpoint, "text"), static _ => true);
         AssertSameTensors(config.ImageTower.From!, Path.Combine(checkpoint, "image"), static _ => true);
     }
@@ -66,9 +65,9 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void WhatIsFrozenKeepsItsBitsAndTheRestMoves()
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "lowest:2", "all");
-        Run(config, "run");
-        string checkpoint = new RunFolder(_folder.File("run")).KeptCheckpoint();
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "lowest:2", "all");
+        _runs.Run(config, "run");
+        string checkpoint = new RunFolder(_runs.PathOf("run")).KeptCheckpoint();
         AssertSameTensors(config.ImageTower.From!, Path.Combine(checkpoint, "image"), static _ => true);
         int moved = AssertSameTensors(
             config.TextTower.From!,
@@ -83,7 +82,7 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void BothTowersStandStillForTheFirstPartOfTheFirstEpoch()
     {
-        RunConfig config = Tiny(Text("text-tower-bert"), Image("image-tower-vit"), "none", "none");
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-bert"), _runs.Image("image-tower-vit"), "none", "none");
         int stepsPerEpoch = StepsPerEpoch(config);
         config = config with
         {
@@ -92,8 +91,8 @@ public sealed class TuningTests : IDisposable
             KeepLast = 9,
             CheckpointEvery = 1,
         };
-        Run(config, "run");
-        RunFolder run = new(_folder.File("run"));
+        _runs.Run(config, "run");
+        RunFolder run = new(_runs.PathOf("run"));
         AssertSameTensors(config.TextTower.From!, Path.Combine(run.CheckpointPath(2), "text"), static _ => true);
         AssertSameTensors(config.ImageTower.From!, Path.Combine(run.CheckpointPath(2), "image"), static _ => true);
         Assert.NotEqual(Tensor(run.CheckpointPath(1), "heads.safetensors", "text_head.weight"), Tensor(run.CheckpointPath(2), "heads.safetensors", "text_head.weight"));
@@ -109,17 +108,17 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void TowersAndHeadsHaveLearningRatesOfTheirOwn()
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none");
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "none", "none");
         config = config with
         {
             Steps = 1,
             Schedule = new ScheduleConfig { Warmup = 0, Shape = ScheduleShape.Constant },
             Optimizer = config.Optimizer with { Kind = OptimizerKind.Adam, LearningRate = 1e-2, TextLearningRate = 1e-4, ImageLearningRate = 1e-3 },
         };
-        Run(config with { Steps = 0 }, "before");
-        Run(config, "after");
-        string from = new RunFolder(_folder.File("before")).KeptCheckpoint();
-        string to = new RunFolder(_folder.File("after")).KeptCheckpoint();
+        _runs.Run(config with { Steps = 0 }, "before");
+        _runs.Run(config, "after");
+        string from = new RunFolder(_runs.PathOf("before")).KeptCheckpoint();
+        string to = new RunFolder(_runs.PathOf("after")).KeptCheckpoint();
         Assert.Equal(1e-4, Median("text/model.safetensors", "encoder.layer.0.output.dense.weight"), 5e-6);
         Assert.Equal(1e-3, Median("image/model.safetensors", "encoder.layer.0.output.dense.weight"), 5e-5);
         Assert.Equal(1e-2, Median("heads.safetensors", "text_head.weight"), 5e-4);
@@ -137,21 +136,20 @@ public sealed class TuningTests : IDisposable
     [InlineData(0.3)]
     public void TheVectorsOfAFrozenTowerGiveTheSameBytesKeptOrComputedAnew(double augmentation)
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "all", "all") with { Augmentation = augmentation };
-        Notes notes = new();
-        Run(config, "kept", observer: notes);
-        Run(config with { FeatureCacheMegabytes = 0 }, "anew");
-        Assert.All(Files("kept"), f => Assert.Equal(File.ReadAllBytes(InCheckpoints("kept", f)), File.ReadAllBytes(InCheckpoints("anew", f))));
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "all", "all") with { Augmentation = augmentation };
+        List<string> said = _runs.Run(config, "kept");
+        _runs.Run(config with { FeatureCacheMegabytes = 0 }, "anew");
+        _runs.AssertSameBytes("kept", "anew");
 
         // Augmented pictures never repeat: they are not looked up at all.
-        string said = Assert.Single(notes.Said, n => n.Contains("frozen", StringComparison.Ordinal));
-        Assert.Equal(augmentation == 0, said.Contains("pictures", StringComparison.Ordinal));
+        string kept = Assert.Single(said, n => n.Contains("frozen", StringComparison.Ordinal));
+        Assert.Equal(augmentation == 0, kept.Contains("pictures", StringComparison.Ordinal));
     }
 
     [Fact]
     public void AFullCacheTurnsRowsAwayAndKeepsWhatItHas()
     {
-        FeatureCache cache = new(width: 4, byteLimit: 200);
+        FeatureCache cache = new(byteLimit: 200);
         float[] row = new float[4];
         for (int i = 0; i < 5; i++)
         {
@@ -173,16 +171,16 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void ActivationsComputedAgainGiveTheSameBytes()
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-clip"), "none", "lowest:1");
-        Run(config, "kept");
-        Run(config with { RecomputeActivations = true }, "again");
-        Assert.All(Files("kept"), f => Assert.Equal(File.ReadAllBytes(InCheckpoints("kept", f)), File.ReadAllBytes(InCheckpoints("again", f))));
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-clip"), "none", "lowest:1");
+        _runs.Run(config, "kept");
+        _runs.Run(config with { RecomputeActivations = true }, "again");
+        _runs.AssertSameBytes("kept", "again");
     }
 
     [Fact]
     public void ThePrefixStandsBeforeEveryCaptionAndIsDeclared()
     {
-        RunConfig config = Tiny(Text("text-tower-xlm-roberta"), Image("image-tower-vit"), "none", "none");
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "none", "none");
         config = config with
         {
             TextTower = config.TextTower with { Prefix = "query:" },
@@ -190,14 +188,14 @@ public sealed class TuningTests : IDisposable
             CaptionsPerPicture = 1,
             KeywordsAtMost = 1,
         };
-        Run(config, "run");
-        string text = Path.Combine(new RunFolder(_folder.File("run")).KeptCheckpoint(), "text");
+        _runs.Run(config, "run");
+        string text = Path.Combine(new RunFolder(_runs.PathOf("run")).KeptCheckpoint(), "text");
         Assert.Equal("query: ", SentenceTransformersSettings.Read(text).DefaultPrompt);
 
         ITokenizer tokenizer = Tokenizer.Load(text);
         using CpuDevice device = new(1);
-        using TwoTowerModel model = TwoTowerModel.Load(device, new RunFolder(_folder.File("run")).KeptCheckpoint());
-        CaptionedPictures data = Data(config);
+        using TwoTowerModel model = TwoTowerModel.Load(device, new RunFolder(_runs.PathOf("run")).KeptCheckpoint());
+        CaptionedPictures data = ShortRuns.Data(config);
         int[] prefix = tokenizer.Encode("query:")[1..^1];
         Assert.NotEmpty(prefix);
         TokenBatch with = Captions(config);
@@ -225,7 +223,7 @@ public sealed class TuningTests : IDisposable
     [Fact]
     public void APublishedPreprocessorDecidesHowPicturesEnter()
     {
-        string image = Image("image-tower-vit");
+        string image = _runs.Image("image-tower-vit");
         File.WriteAllText(Path.Combine(image, "preprocessor_config.json"), """{"image_processor_type": "ViTImageProcessor", "size": 32, "image_mean": [0.1, 0.2, 0.3], "image_std": [0.5, 0.5, 0.5]}""");
         ImageEncoderConfig tower = CheckpointFolder.ReadImageConfig(image);
         PictureNormalization read = PictureNormalization.OfFolder(image, tower);
@@ -237,15 +235,15 @@ public sealed class TuningTests : IDisposable
         Assert.Equal(-0.2f, pixels[8], 1e-6f);
         File.Delete(Path.Combine(image, "preprocessor_config.json"));
         Assert.Equal(PictureNormalization.Of(ImagePreprocessor.Vit(32)), PictureNormalization.OfFolder(image, tower));
-        string clip = Image("image-tower-clip");
+        string clip = _runs.Image("image-tower-clip");
         Assert.Equal(PictureNormalization.Of(ImagePreprocessor.Clip(32)), PictureNormalization.OfFolder(clip, CheckpointFolder.ReadImageConfig(clip)));
     }
 
     [Fact]
     public void TheFoldersDecideTheSizesAndAContradictionIsNamed()
     {
-        string text = Text("text-tower-bert");
-        string image = Image("image-tower-vit");
+        string text = _runs.Text("text-tower-bert");
+        string image = _runs.Image("image-tower-vit");
         RunConfig config = Reader().Set($"textTower.from={text}").Resolve();
         Assert.Equal(("bert", 48, 2, 3, 112), (config.TextTower.Kind, config.TextTower.Width, config.TextTower.Layers, config.TextTower.Heads, config.TextTower.FeedForward));
         Assert.Equal(TokenizerSource.File, config.Tokenizer.Kind);
@@ -261,7 +259,7 @@ public sealed class TuningTests : IDisposable
         static RunConfigReader Reader() => RunConfigReader.From("album", "multilingual", "shapes");
 
         static void AssertRefused(string what, RunConfigReader reader) =>
-            Assert.StartsWith(what, Assert.Throws<UserErrorException>(reader.Resolve).What, StringComparison.Ordinal);
+            Assert.StartsWith(what, Assert.Throws<UserErrorException>(() => reader.Resolve()).What, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -271,7 +269,7 @@ public sealed class TuningTests : IDisposable
     [InlineData("the tokenizer has")]
     public void WhatCannotBeTunedIsNamed(string named)
     {
-        RunConfig config = Tiny(Text("text-tower-bert"), Image("image-tower-vit"), "none", "none");
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-bert"), _runs.Image("image-tower-vit"), "none", "none");
         config = named switch
         {
             "'tokenizer.kind'" => config with { Tokenizer = config.Tokenizer with { Kind = TokenizerSource.Train } },
@@ -279,60 +277,15 @@ public sealed class TuningTests : IDisposable
             "'imageTower.freeze'" => config with { ImageTower = new ImageTowerConfig { Freeze = "all" } },
             _ => config with { Tokenizer = config.Tokenizer with { Path = LargeTokenizer() } },
         };
-        UserErrorException e = Assert.Throws<UserErrorException>(() => Run(config, "run"));
+        UserErrorException e = Assert.Throws<UserErrorException>(() => _runs.Run(config, "run"));
         Assert.StartsWith(named, e.What, StringComparison.Ordinal);
-    }
-
-    private static RunConfig Tiny(string text, string image, string textFreeze, string imageFreeze) => RunConfigReader.From("album", "multilingual", "shapes").Build() with
-    {
-        Steps = 4,
-        BatchSize = 8,
-        CaptionsPerPicture = 2,
-        Augmentation = 0,
-        EvaluateEvery = 0,
-        CheckpointEvery = 2,
-        Tokenizer = new TokenizerConfig { Kind = TokenizerSource.File, MaxTokens = 32 },
-        TextTower = new TextTowerConfig { From = text, Freeze = textFreeze },
-        ImageTower = new ImageTowerConfig { From = image, Freeze = imageFreeze, ImageSize = 32 },
-        Projection = new ProjectionConfig { Width = 24, Bias = true },
-        Optimizer = new OptimizerConfig { LearningRate = 1e-3 },
-    };
-
-    private static CaptionedPictures Data(RunConfig config) => ShapesDataSet.Create(DataSets.OptionsOf(config));
-
-    // The fixtures have no tokenizer: one with as many pieces as both text towers have rows is trained on the shapes' captions.
-    private string Text(string fixture)
-    {
-        string folder = Copy(fixture);
-        Tokens(270).Save(Path.Combine(folder, "tokenizer.json"));
-        return folder;
     }
 
     private string LargeTokenizer()
     {
-        string path = _folder.File("large.json");
-        Tokens(600).Save(path);
+        string path = _runs.PathOf("large.json");
+        ShortRuns.Tokens(600).Save(path);
         return path;
-    }
-
-    private static PipelineTokenizer Tokens(int pieces)
-    {
-        CaptionedPictures data = ShapesDataSet.Create(new DataSetOptions { Languages = ["en", "es", "ja", "hi"] });
-        return new BpeTokenizerTrainer(pieces).Train(data.ConceptsOf(DataSplit.Train).SelectMany(c => data.Languages.Select(l => data.NameOf(c, l))).OfType<string>());
-    }
-
-    private string Image(string fixture) => Copy(fixture);
-
-    private string Copy(string fixture)
-    {
-        string folder = _folder.File(fixture);
-        Directory.CreateDirectory(folder);
-        foreach (string file in Directory.GetFiles(Fixtures.PathOf(fixture, "hf")))
-        {
-            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
-        }
-
-        return folder;
     }
 
     private int StepsPerEpoch(RunConfig config)
@@ -340,7 +293,7 @@ public sealed class TuningTests : IDisposable
         using CpuDevice device = new(1);
         ITokenizer tokenizer = Tokenizer.Load(config.TextTower.From!);
         using TwoTowerModel model = TowerFactory.Create(config, tokenizer, device, _ => { });
-        return new PairedCaptionSource(config, Data(config), tokenizer, model, TowerInputs.Of(config, null, null), config.BatchSize).StepsPerEpoch;
+        return new PairedCaptionSource(config, ShortRuns.Data(config), tokenizer, model, TowerInputs.Of(config, null, null), config.BatchSize).StepsPerEpoch;
     }
 
     // Returns how many tensors differ; those that must not are named.
@@ -364,41 +317,5 @@ public sealed class TuningTests : IDisposable
     {
         using SafetensorsFile tensors = SafetensorsFile.Open(Path.Combine(checkpoint, file));
         return tensors.ReadSingles(name);
-    }
-
-    private void Run(RunConfig config, string name, int threads = 2, bool resume = false, int? stopAfter = null, ITrainingObserver? observer = null)
-    {
-        using CpuDevice device = new(threads);
-        TrainingRun.Start(
-            new TrainingRequest(config, Data(config), device, _folder.File(name)) { Resume = resume, StopAfter = stopAfter },
-            observer ?? new Notes(),
-            CancellationToken.None);
-    }
-
-    private string InCheckpoints(string run, string file) => Path.Combine(_folder.File(run), "checkpoints", file);
-
-    private string[] Files(string name)
-    {
-        string folder = Path.Combine(_folder.File(name), "checkpoints");
-        return [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal)];
-    }
-
-    private sealed class Notes : ITrainingObserver
-    {
-        public List<string> Said { get; } = [];
-
-        public void Note(string message) => Said.Add(message);
-
-        public void Alarm(string message)
-        {
-        }
-
-        public void StepDone(in StepReport report)
-        {
-        }
-
-        public void EvaluationDone(EvaluationReport report)
-        {
-        }
     }
 }

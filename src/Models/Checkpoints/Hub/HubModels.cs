@@ -95,6 +95,17 @@ public static class HubModels
             .OrderBy(m => m.Name.ToString(), StringComparer.Ordinal)];
     }
 
+    /// <summary>The model that a folder of a cache belongs to, by its path: the folder itself may be gone.</summary>
+    /// <param name="folder">Any folder.</param>
+    /// <returns><c>ORGANISATION/NAME</c>, or null where the path is none of a cache's.</returns>
+    public static string? IdOf(string folder)
+    {
+        string[] parts = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)).Split(Path.DirectorySeparatorChar);
+        return parts is [.., ModelsFolder, string organisation, string name, string commit] && commit.Length == 40 && commit.All(char.IsAsciiHexDigit)
+            ? $"{organisation}/{name}"
+            : null;
+    }
+
     private static async Task<(HubManifest Manifest, long Fetched)> FillAsync(
         HubClient client, HubOptions options, HubModelName name, HubListing listing, string partial, IProgress<DataProgress>? progress, CancellationToken cancellationToken)
     {

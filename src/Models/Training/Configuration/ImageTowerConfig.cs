@@ -5,8 +5,11 @@ namespace CrossAlign.Models.Training.Configuration;
 /// <summary>The tower that sees pictures: a published checkpoint, or one built from sizes.</summary>
 public sealed record ImageTowerConfig
 {
-    /// <summary>A published checkpoint folder, whose <c>config.json</c> then decides the architecture; null to start from scratch.</summary>
-    [Description("A published checkpoint folder to tune, whose config.json decides kind and sizes; null to start from scratch.")]
+    /// <summary>
+    /// What to start from, whose <c>config.json</c> then decides the architecture: a published checkpoint folder, the name of a fetched model, a run
+    /// or an exported folder; null to start from scratch.
+    /// </summary>
+    [Description("What to tune, whose config.json decides kind and sizes: a published checkpoint folder, ORGANISATION/NAME of a model that was fetched, a run, or an exported folder; null to start from scratch.")]
     public string? From { get; init; }
 
     /// <summary>Architecture of a tower from scratch, as published configurations name it.</summary>

@@ -10,7 +10,7 @@ public sealed record LossConfig
     public LossVariant Variant { get; init; } = LossVariant.SymmetricNormalized;
 
     /// <summary>The multiplier of similarities at the start.</summary>
-    [Description("The multiplier of similarities at the start (1 / temperature).")]
+    [Description("The multiplier of similarities at the start (1 / temperature); a sigmoid variant starts from 10, as SigLIP does, where nothing else is given.")]
     public double ScaleInit { get; init; } = 14.2857;
 
     /// <summary>Whether the multiplier is learned.</summary>
@@ -25,8 +25,8 @@ public sealed record LossConfig
     [Description("log: its logarithm is learned (CLIP); raw: the multiplier itself (the paper's code).")]
     public ScaleParameter ScaleParameter { get; init; } = ScaleParameter.Log;
 
-    /// <summary>The additive bias of the sigmoid forms at the start.</summary>
-    [Description("The additive bias of the sigmoid forms at the start.")]
+    /// <summary>What the sigmoid forms add to every similarity, at the start; it is learned.</summary>
+    [Description("What the sigmoid forms add to every similarity, at the start; learned with the multiplier's learning rate.")]
     public double BiasInit { get; init; } = -10;
 
     /// <summary>Label smoothing.</summary>

@@ -33,8 +33,8 @@ public sealed record OptimizerConfig
     [Description("Whether token and position embeddings are decayed too.")]
     public bool DecayEmbeddings { get; init; } = true;
 
-    /// <summary>Learning rate of the multiplier; null for the common one.</summary>
-    [Description("Learning rate of the learned multiplier; null for the common one.")]
+    /// <summary>Learning rate of the multiplier, and of a sigmoid loss's bias; null for the common one.</summary>
+    [Description("Learning rate of the learned multiplier (and of a sigmoid loss's bias); null for the common one.")]
     public double? ScaleLearningRate { get; init; } = 1e-2;
 
     /// <summary>Learning rate of the text tower; null for the common one.</summary>

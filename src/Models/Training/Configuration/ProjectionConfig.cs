@@ -12,4 +12,8 @@ public sealed record ProjectionConfig
     /// <summary>Whether the heads have a bias.</summary>
     [Description("Whether the heads have a bias.")]
     public bool Bias { get; init; }
+
+    /// <summary>What the text head is at the start.</summary>
+    [Description("What the text head is at the start: drawn (random) or identity (it hands the tower's vector through, so that what a published tower knows is there from the first step; width must be at least the tower's).")]
+    public HeadStart TextStart { get; init; }
 }

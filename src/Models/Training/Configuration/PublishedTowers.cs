@@ -1,6 +1,9 @@
 using System.Globalization;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Experiments;
+using CrossAlign.Models.Images;
 
 namespace CrossAlign.Models.Training.Configuration;
 
@@ -10,23 +13,68 @@ internal static class PublishedTowers
     /// <summary>Takes over what the folders decide.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="given">Dotted paths of the keys that a person has given: they must not contradict the folders.</param>
+    /// <param name="cache">The value of <c>--cache</c>, or null: where towers named as on the public hub are looked up.</param>
     /// <returns>The configuration with the towers' kinds and sizes; the same one where both towers start from scratch.</returns>
     /// <exception cref="UserErrorException">A folder holds no tower of that side, or a given key says otherwise; the message names the key.</exception>
-    public static RunConfig Resolve(RunConfig config, IReadOnlySet<string> given)
+    public static RunConfig Resolve(RunConfig config, IReadOnlySet<string> given, string? cache)
     {
         if (config.TextTower.From is string text)
         {
             config = config with
             {
-                TextTower = Text(config.TextTower, Path.GetFullPath(text), given),
+                TextTower = Text(config.TextTower, Find("textTower.from", text, cache).TextFolder, given),
                 Tokenizer = given.Contains("tokenizer.kind") ? config.Tokenizer : config.Tokenizer with { Kind = TokenizerSource.File },
             };
         }
 
+        if (config.Tokenizer is { Kind: TokenizerSource.File, Path: string path } && !File.Exists(path))
+        {
+            config = config with { Tokenizer = config.Tokenizer with { Path = Find("tokenizer.path", path, cache).TextFolder } };
+        }
+
         return config.ImageTower.From is string image && config.Objective == Objective.ImageText
-            ? config with { ImageTower = Image(config.ImageTower, Path.GetFullPath(image), given) }
+            ? config with { ImageTower = Image(config.ImageTower, ImageFolder(Find("imageTower.from", image, cache)), given) }
             : config;
     }
+
+    /// <summary>What people call the model that a tower's folder belongs to.</summary>
+    /// <param name="folder">A published folder, one of the cache, or a tower of an export or of a run's checkpoint.</param>
+    /// <returns>The last part of the path that is not just a side, a step or a commit.</returns>
+    public static string NameOf(string folder)
+    {
+        string path = Path.TrimEndingDirectorySeparator(folder);
+        if (Path.GetFileName(path) is ModelFolder.TextName or ModelFolder.ImageName && Path.GetDirectoryName(path) is string above)
+        {
+            path = above;
+        }
+
+        // RUN/checkpoints/step-00000200
+        string? checkpoints = Path.GetDirectoryName(path);
+        if (Path.GetFileName(checkpoints) == "checkpoints" && Path.GetDirectoryName(checkpoints) is string run)
+        {
+            path = run;
+        }
+
+        return HubModels.IdOf(path)?.Split('/')[1] ?? Path.GetFileName(path);
+    }
+
+    private static ModelSource Find(string key, string from, string? cache)
+    {
+        try
+        {
+            return ModelSource.Find(from, cache);
+        }
+        catch (UserErrorException e)
+        {
+            throw new UserErrorException($"'{key}': {e.What}", e.Remedy, e);
+        }
+    }
+
+    // How pictures enter a tower is a part of it. A run's tower from scratch has its own way, which older checkpoints do not say.
+    private static string ImageFolder(ModelSource source) => source.Config is { ImageTower.From: null } && ImagePreprocessor.FileIn(source.ImageFolder) is null
+        ? throw new UserErrorException(
+            $"'imageTower.from': the checkpoint '{source.Folder}' does not say how its pictures are prepared", "export the run and name that folder: crossalign export RUN --out DIR")
+        : source.ImageFolder;
 
     private static TextTowerConfig Text(TextTowerConfig tower, string folder, IReadOnlySet<string> given)
     {

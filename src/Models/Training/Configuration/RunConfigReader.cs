@@ -10,6 +10,8 @@ namespace CrossAlign.Models.Training.Configuration;
 /// </summary>
 public sealed class RunConfigReader
 {
+    private const double SigmoidScaleInit = 10;
+
     private readonly JsonObject _values;
     private readonly HashSet<string> _given = new(StringComparer.Ordinal);
 
@@ -82,11 +84,12 @@ public sealed class RunConfigReader
     /// The configuration, checked, with what the folders of published towers decide: kinds, sizes, the picture's side where no other
     /// is given, the tokenizer's place. A size that is given and is another is refused.
     /// </summary>
+    /// <param name="cache">The value of <c>--cache</c>, or null: where towers named as on the public hub are looked up.</param>
     /// <returns>A complete, valid configuration.</returns>
     /// <exception cref="UserErrorException">As <see cref="Build"/>; or a tower's folder cannot be read or contradicts what is given.</exception>
-    public RunConfig Resolve()
+    public RunConfig Resolve(string? cache = null)
     {
-        RunConfig config = PublishedTowers.Resolve(Build(), _given);
+        RunConfig config = PublishedTowers.Resolve(Build(), _given, cache);
         RunConfigRules.Check(config);
         return config;
     }
@@ -106,6 +109,12 @@ public sealed class RunConfigReader
         {
             throw new UserErrorException(
                 $"'{e.Path?.TrimStart('$', '.')}' has a value of the wrong kind", "see train --schema for what each key takes", e);
+        }
+
+        // SigLIP's own start (X. Zhai et al., 2023): t' = log 10 and b = -10, so that the many negatives weigh little at first.
+        if (LossOptions.IsSigmoid(config.Loss.Variant) && !_given.Contains("loss.scaleInit"))
+        {
+            config = config with { Loss = config.Loss with { ScaleInit = SigmoidScaleInit } };
         }
 
         RunConfigRules.Check(config);

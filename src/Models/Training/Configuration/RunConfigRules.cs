@@ -27,9 +27,14 @@ internal static class RunConfigRules
         Tower(c.ImageTower.Width, c.ImageTower.Layers, c.ImageTower.Heads, c.ImageTower.FeedForward, c.ImageTower.Freeze, "imageTower");
         Require(c.ImageTower.From is not null || (c.ImageTower.PatchSize >= 1 && c.ImageTower.ImageSize >= c.ImageTower.PatchSize && c.ImageTower.ImageSize % c.ImageTower.PatchSize == 0), "imageTower.patchSize", "does not divide imageSize", "choose a divisor: no pixel may be left out");
         Require(c.Projection.Width >= 1, "projection.width", "is below 1", "give 1 or more");
+        Require(
+            c.Projection.TextStart == HeadStart.Drawn || c.Projection.Width >= c.TextTower.Width,
+            "projection.width", "is below the text tower's width, which an identity at the start needs", "give at least textTower.width, or set projection.textStart=drawn");
         Require(c.Loss.ScaleInit > 0, "loss.scaleInit", "is not positive", "give a positive multiplier");
         Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");
         Within(c.Loss.Smoothing, 0, 0.999, "loss.smoothing");
+        Require(c.Loss.Smoothing == 0 || !LossOptions.IsSigmoid(c.Loss.Variant), "loss.smoothing", "spreads a softmax's target, which a sigmoid loss has not", "give 0, or a softmax variant");
+        Require(double.IsFinite(c.Loss.BiasInit), "loss.biasInit", "is not a number", "give -10, say");
         Require(c.Optimizer.LearningRate > 0, "optimizer.learningRate", "is not positive", "give a positive rate");
         Within(c.Optimizer.Beta1, 0, 0.9999999, "optimizer.beta1");
         Within(c.Optimizer.Beta2, 0, 0.9999999, "optimizer.beta2");
@@ -41,6 +46,8 @@ internal static class RunConfigRules
         Require(c.MicroBatchSize is null or >= 1, "microBatchSize", "is below 1", "give 1 or more");
         Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");
         Require(c.Schedule.HeadsOnlyEpochs >= 0, "schedule.headsOnlyEpochs", "is negative", "give 0 for none");
+        Require(c.Schedule.TextFrozenSteps >= 0, "schedule.textFrozenSteps", "is negative", "give 0 for none");
+        Require(c.Schedule.TextFrozenSteps == 0 || c.Steps == 0 || c.Schedule.TextFrozenSteps < c.Steps, "schedule.textFrozenSteps", "leaves no step to tune the text tower", "give fewer than steps, or textTower.freeze all");
         Require(c.FeatureCacheMegabytes >= 0, "featureCacheMegabytes", "is negative", "give 0 for none");
         Within(c.TextTower.Dropout ?? 0, 0, 0.999, "textTower.dropout");
         Within(c.ImageTower.Dropout ?? 0, 0, 0.999, "imageTower.dropout");

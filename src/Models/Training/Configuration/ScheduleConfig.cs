@@ -17,6 +17,13 @@ public sealed record ScheduleConfig
     [Description("Epochs at the start in which both towers stand still and only heads and scale learn (the paper's code: 0.5).")]
     public double HeadsOnlyEpochs { get; init; }
 
+    /// <summary>
+    /// Steps at the start in which the text tower stands still while the rest learns. Its vectors are computed once then, so that these
+    /// steps cost little; afterwards it has the schedule for itself, warm-up included, over the steps that are left.
+    /// </summary>
+    [Description("Steps at the start in which the text tower stands still while the rest learns (its vectors are computed once); its own warm-up and fall begin behind them.")]
+    public int TextFrozenSteps { get; init; }
+
     /// <summary>The factor at the end.</summary>
     [Description("The factor at the end.")]
     public double End { get; init; }

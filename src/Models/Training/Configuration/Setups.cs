@@ -3,11 +3,14 @@ namespace CrossAlign.Models.Training.Configuration;
 /// <summary>Who meets whom: the paper's four set-ups, and none (untrained towers) as the floor.</summary>
 public static class Setups
 {
+    /// <summary>The set-up of towers that are not trained: the floor of a comparison.</summary>
+    public const string Untrained = "none";
+
     private static readonly string[] s_multilingual = ["en", "es", "ja", "hi"];
 
     private static readonly Dictionary<string, Func<RunConfig, RunConfig>> s_setups = new(StringComparer.Ordinal)
     {
-        ["none"] = c => c with { Languages = s_multilingual, Objective = Objective.ImageText, Steps = 0 },
+        [Untrained] = c => c with { Languages = s_multilingual, Objective = Objective.ImageText, Steps = 0 },
 
         // With a single language further captions of the same picture would only say it again in other words.
         ["eng-only"] = c => c with { Languages = ["en"], Objective = Objective.ImageText, CaptionsPerPicture = 1 },

@@ -38,6 +38,11 @@ internal sealed class RunJournal : IDisposable
         _events.Add("train/gradient_norm", r.Step, r.GradientNorm);
         _events.Add("train/learning_rate", r.Step, r.LearningRate);
         _events.Add("train/logit_scale", r.Step, r.LogitScale);
+        if (r.LogitBias is double bias)
+        {
+            _events.Add("train/logit_bias", r.Step, bias);
+        }
+
         _observer.StepDone(r);
     }
 
@@ -85,6 +90,11 @@ internal sealed class RunJournal : IDisposable
         WriteFinite(w, "gradientNorm", r.GradientNorm);
         w.WriteNumber("learningRate", r.LearningRate);
         WriteFinite(w, "logitScale", r.LogitScale);
+        if (r.LogitBias is double bias)
+        {
+            WriteFinite(w, "logitBias", bias);
+        }
+
         w.WriteNumber("tokens", r.Tokens);
         w.WriteNumber("captionsPerSecond", Math.Round(r.CaptionsPerSecond, 1));
         w.WriteString("time", DateTimeOffset.UtcNow);

@@ -1,0 +1,16 @@
+using System.Text.Json.Serialization;
+
+namespace CrossAlign.Models.Training.Configuration;
+
+/// <summary>What a head is before the first step.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<HeadStart>))]
+public enum HeadStart
+{
+    /// <summary>Drawn, as any linear layer.</summary>
+    [JsonStringEnumMemberName("drawn")]
+    Drawn,
+
+    /// <summary>Ones on the diagonal: the tower's vector itself, with zeros behind it where the shared space is wider.</summary>
+    [JsonStringEnumMemberName("identity")]
+    Identity,
+}
