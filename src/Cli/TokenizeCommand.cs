@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 using CrossAlign.Models;
+using CrossAlign.Models.Checkpoints.Hub;
+using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Tokenization;
 
 namespace CrossAlign.Cli;
@@ -10,7 +12,7 @@ internal static class TokenizeCommand
 {
     public static Command Create()
     {
-        Option<string> tokenizer = new("--tokenizer") { Description = "A sentencepiece .model, a tokenizer.json, or a model folder.", Required = true };
+        Option<string> tokenizer = new("--tokenizer") { Description = "A sentencepiece .model, a tokenizer.json, a model folder, a run, or the name of a fetched model.", Required = true };
         Option<string?> jsonLines = new("--jsonl") { Description = "A JSON object a line with id and text (default: texts on standard input, one a line)." };
         Command command = new("tokenize", "Split texts into tokens, as the published tokenizer of a model does.") { tokenizer, jsonLines };
         command.SetAction((parsed, cancellation) => Task.Run(
@@ -18,25 +20,40 @@ internal static class TokenizeCommand
             {
                 string path = parsed.GetValue(tokenizer)!;
                 string? file = parsed.GetValue(jsonLines);
-                WrongInvocationException.Guard(() => File.Exists(path) || Directory.Exists(path)
-                    ? path
-                    : throw new UserErrorException($"there is no tokenizer '{path}'", "give a .model file, a tokenizer.json or a model folder"));
+                ModelSource? model = File.Exists(path) ? null : WrongInvocationException.Guard(() => Find(path, parsed.GetValue(GlobalOptions.Cache)?.FullName));
                 using Stream input = TextInput.Open(parsed, file ?? TextInput.StandardInput);
-                Write(Terminal.Of(parsed), Tokenizer.Load(path), TextInput.Read(input, file ?? TextInput.StandardInput, file is not null), cancellation);
+                ITokenizer loaded = model is null ? Tokenizer.Load(path) : model.LoadTokenizer();
+
+                // A run has seen its captions normalised, so these are the tokens that embed and eval give its tower.
+                IEnumerable<TextItem> texts = TextInput.Read(input, file ?? TextInput.StandardInput, file is not null);
+                Write(Terminal.Of(parsed), text => loaded.Tokenize(model?.Prepare(text) ?? text), texts, cancellation);
                 return CommandLine.Success;
             },
             CancellationToken.None));
         return command;
     }
 
-    private static void Write(Terminal terminal, ITokenizer tokenizer, IEnumerable<TextItem> texts, CancellationToken cancellation)
+    private static ModelSource Find(string path, string? cache)
+    {
+        try
+        {
+            return ModelSource.Find(path, cache);
+        }
+        catch (UserErrorException e) when (!Directory.Exists(path))
+        {
+            string fetch = HubModelName.TryParse(path, out _) ? $", or fetch it: crossalign data model {path}" : string.Empty;
+            throw new UserErrorException($"there is no tokenizer '{path}'", $"give a .model file, a tokenizer.json, a model folder or a run{fetch}", e);
+        }
+    }
+
+    private static void Write(Terminal terminal, Func<string, TokenizedText> tokenize, IEnumerable<TextItem> texts, CancellationToken cancellation)
     {
         using JsonLine line = new();
         string separator = terminal.IsJson ? "[" : string.Empty;
         foreach (TextItem item in texts)
         {
             cancellation.ThrowIfCancellationRequested();
-            TokenizedText tokens = TokensOf(tokenizer, item);
+            TokenizedText tokens = TokensOf(tokenize, item);
             terminal.Results.Write(separator);
             terminal.Results.Write(line.Text(json => Write(json, item, tokens)));
             if (!terminal.IsJson)
@@ -55,11 +72,11 @@ internal static class TokenizeCommand
         terminal.Results.Flush();
     }
 
-    private static TokenizedText TokensOf(ITokenizer tokenizer, TextItem item)
+    private static TokenizedText TokensOf(Func<string, TokenizedText> tokenize, TextItem item)
     {
         try
         {
-            return tokenizer.Tokenize(item.Text);
+            return tokenize(item.Text);
         }
         catch (UserErrorException e)
         {
