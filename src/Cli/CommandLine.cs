@@ -98,6 +98,7 @@ internal static class CommandLine
             DataCommand.Create(),
             TrainCommand.Create(),
             EvalCommand.Create(),
+            ReportCommand.Create(),
             ComputeCommand.Create(),
             DoctorCommand.Create(),
             EmbedCommand.Create(),

@@ -2,11 +2,9 @@ using System.CommandLine;
 using System.Globalization;
 using CrossAlign.Models;
 using CrossAlign.Models.Data;
-using CrossAlign.Models.Evaluation;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
-using Spectre.Console;
 
 namespace CrossAlign.Cli;
 
@@ -68,24 +66,8 @@ internal static class DemoCommand
             Folder = folder,
             Notices = notices,
         };
-        FigureReport report = new SetupComparison(request, c => new TrainingDisplay(terminal, $"{c.Setup} (seed {c.Seed})"), terminal.Say).Run(cancellation);
-        if (terminal.IsJson)
-        {
-            using MemoryStream stream = new();
-            report.Write(stream);
-            terminal.Results.WriteLine(System.Text.Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length).TrimEnd());
-        }
-        else
-        {
-            foreach (string notice in notices)
-            {
-                terminal.Say(notice);
-            }
-
-            Show(terminal, report, setups, languages);
-            terminal.Say($"the page with plots, maps and pictures: {Path.Combine(folder, "report.html")}");
-        }
-
+        Models.Evaluation.FigureReport report = new SetupComparison(request, c => new TrainingDisplay(terminal, $"{c.Setup} (seed {c.Seed})"), terminal.Say).Run(cancellation);
+        ComparisonView.Show(terminal, report, setups, languages, folder, notices);
         return CommandLine.Success;
     }
 
@@ -116,50 +98,4 @@ internal static class DemoCommand
             return (DataSets.Open(ShapesDataSet.Name, options, cache, null, cancellation), ShapesDataSet.Name);
         }
     }
-
-    private static void Show(Terminal terminal, FigureReport report, string[] setups, string[] languages)
-    {
-        foreach (string set in (string[])["seen", "held-out-captions", "unseen"])
-        {
-            string[] others = [.. languages.Where(l => l != "en")];
-            Figure[] figures =
-            [
-                .. report.Figures.Where(f => f.Task == FigureTasks.Bitext && f.To == "en" && f.Set == set && f.Score == "cosine" && f.Queries == "strict" && f.Count > 0),
-            ];
-            if (figures.Length == 0)
-            {
-                continue;
-            }
-
-            Table table = new Table().Border(TableBorder.Simple).Title($"{set}: language to English, R@1 in % (strict queries; 95 % interval)").AddColumn("set-up");
-            foreach (string language in others)
-            {
-                table.AddColumn(language);
-            }
-
-            foreach (string setup in setups)
-            {
-                table.AddRow([setup, .. others.Select(l => Cell(figures.Where(f => f.Setup == setup && f.From == l)))]);
-            }
-
-            table.AddRow(["letters alone", .. others.Select(l => figures.FirstOrDefault(f => f.From == l)?.Baseline is { } b ? Percent(b.R1) : string.Empty)]);
-            terminal.Write(table);
-        }
-    }
-
-    private static string Cell(IEnumerable<Figure> seeds)
-    {
-        Figure[] all = [.. seeds];
-        if (all.Length == 0)
-        {
-            return string.Empty;
-        }
-
-        double mean = all.Average(f => f.R1!.Value);
-        return all.Length == 1
-            ? $"{Percent(mean)} ({Percent(all[0].Wilson95[0])}-{Percent(all[0].Wilson95[1])})"
-            : $"{Percent(mean)} ({Percent(all.Min(f => f.R1!.Value))}-{Percent(all.Max(f => f.R1!.Value))} of {all.Length} seeds)";
-    }
-
-    private static string Percent(double fraction) => string.Create(CultureInfo.InvariantCulture, $"{100 * fraction:F1}");
 }

@@ -97,37 +97,90 @@ internal static class ComparisonPanels
         return cards;
     }
 
-    /// <summary>What a set-up is, in words.</summary>
-    public static ReportSetup Describe(RunConfig config)
+    /// <summary>What a run is, in words.</summary>
+    /// <param name="config">Its configuration.</param>
+    /// <param name="name">What the figures call it: its set-up's name, that name with more in brackets, or one of its own.</param>
+    public static ReportSetup Describe(RunConfig config, string name)
     {
         string languages = string.Join(", ", config.Languages.Select(LanguageNames.EnglishName));
-        (string title, string description) = config.Setup switch
+        string family = FamilyOf(config);
+        string setup = SetupOf(config);
+        (string title, string description) = setup switch
         {
-            "none" => ("Untrained", "Towers with random weights: what chance and the shapes of strings give."),
+            Setups.Untrained when config.TextTower.From is null => ("Untrained", "Towers with random weights: what chance and the shapes of strings give."),
+            Setups.Untrained => ("Untrained", $"The published text tower, {(config.Projection.TextStart == HeadStart.Identity ? "as it is" : "behind a head with random weights")}."),
             "eng-only" => ("Eng-Only", "Pictures with English captions alone."),
             "eng-pivot" => ("Eng-Pivot", $"No pictures: captions in {languages} meet the English caption, as parallel text."),
             "multilingual" => ("Multilingual", $"Pictures with captions in {languages}; no two languages are ever paired as text."),
             "multilingual+quechua" => ("Multilingual + Quechua", $"The same with a further language: {languages}."),
-            _ => (config.Setup, $"Captions in {languages}."),
+            _ => (setup, $"Captions in {languages}."),
         };
+        bool isNamedBySetup = name == setup || name.StartsWith(setup + " (", StringComparison.Ordinal);
         return new ReportSetup(
-            config.Setup, title, description, config.Steps == 0 ? [] : config.Languages, config.Objective == Objective.ImageText && config.Steps > 0);
+            name,
+            isNamedBySetup ? title + name[setup.Length..] : name,
+            family.Length > 0 ? $"{description} Started from {family}." : description,
+            config.Steps == 0 ? [] : config.Languages,
+            config.Objective == Objective.ImageText && config.Steps > 0,
+            family);
     }
 
-    /// <summary>The settings that a reader needs to do it again.</summary>
-    public static IReadOnlyList<KeyValuePair<string, string>> Settings(RunConfig c)
+    /// <summary>The set-up that a run belongs to: without a step it is untrained, whatever it was to learn.</summary>
+    /// <param name="config">Its configuration.</param>
+    public static string SetupOf(RunConfig config) => config.Steps == 0 ? Setups.Untrained : config.Setup;
+
+    /// <summary>The published towers that a run starts from, by their folders' names.</summary>
+    /// <param name="config">Its configuration.</param>
+    /// <returns>One name, two joined by "and", or empty for a run from scratch.</returns>
+    public static string FamilyOf(RunConfig config) => string.Join(
+        " and ",
+        new[] { config.TextTower.From, config.Objective == Objective.ImageText ? config.ImageTower.From : null }
+            .OfType<string>().Select(PublishedTowers.NameOf).Distinct(StringComparer.Ordinal));
+
+    /// <summary>The settings that a reader needs to do it again; what is the same for all runs is said once.</summary>
+    /// <param name="runs">Titles and configurations.</param>
+    public static IReadOnlyList<KeyValuePair<string, string>> Settings(IReadOnlyList<(string Title, RunConfig Config)> runs)
+    {
+        (string Title, IReadOnlyList<KeyValuePair<string, string>> Settings)[] each = [.. runs.Select(r => (r.Title, Settings(r.Config)))];
+        List<KeyValuePair<string, string>> all = [];
+        for (int i = 0; i < each[0].Settings.Count; i++)
+        {
+            string name = each[0].Settings[i].Key;
+            IGrouping<string, string>[] values = [.. each.GroupBy(r => r.Settings[i].Value, r => r.Title)];
+            all.AddRange(values.Select(v => new KeyValuePair<string, string>(values.Length == 1 ? name : $"{name} ({string.Join("; ", v)})", v.Key)));
+        }
+
+        return all;
+    }
+
+    private static List<KeyValuePair<string, string>> Settings(RunConfig c)
     {
         CultureInfo invariant = CultureInfo.InvariantCulture;
+        string pieces = c.Tokenizer.Kind == TokenizerSource.Train ? string.Create(invariant, $"{c.Tokenizer.Pieces} pieces") : "a tokenizer of its own";
+        string text = string.Create(
+            invariant,
+            $"{c.TextTower.Kind}, {Blocks(c.TextTower.Layers)}, {c.TextTower.Width} wide, {c.TextTower.Heads} heads, {pieces}, at most {c.Tokenizer.MaxTokens} tokens");
+        string image = string.Create(
+            invariant,
+            $"{c.ImageTower.Kind}, {Blocks(c.ImageTower.Layers)}, {c.ImageTower.Width} wide, {c.ImageTower.ImageSize} x {c.ImageTower.ImageSize} pixels in patches of {c.ImageTower.PatchSize}");
+        string most = c.Loss.ScaleMax is double max ? string.Create(invariant, $", at most {max:G4}") : string.Empty;
+        string clip = c.Optimizer.Clip is double norm ? string.Create(invariant, $", clip {norm:G3}") : string.Empty;
         return
         [
-            new("Text tower", string.Create(invariant, $"{c.TextTower.Kind}, {c.TextTower.Layers} block, {c.TextTower.Width} wide, {c.TextTower.Heads} heads, {c.Tokenizer.Pieces} pieces, at most {c.Tokenizer.MaxTokens} tokens")),
-            new("Image tower", string.Create(invariant, $"{c.ImageTower.Kind}, {c.ImageTower.Layers} block, {c.ImageTower.Width} wide, {c.ImageTower.ImageSize} x {c.ImageTower.ImageSize} pixels in patches of {c.ImageTower.PatchSize}")),
+            new("Text tower", text + Start(c.TextTower.From, c.TextTower.Freeze)),
+            new("Image tower", c.Objective == Objective.ImageText ? image + Start(c.ImageTower.From, c.ImageTower.Freeze) : "none: English captions stand in for pictures"),
             new("Shared space", string.Create(invariant, $"{c.Projection.Width} dimensions")),
-            new("Loss", string.Create(invariant, $"{c.Loss.Variant}, learned scale from {c.Loss.ScaleInit:G4}, at most {c.Loss.ScaleMax:G4}")),
+            new("Loss", string.Create(invariant, $"{c.Loss.Variant}, {(c.Loss.ScaleLearned ? "learned" : "fixed")} scale from {c.Loss.ScaleInit:G4}{most}")),
             new("Batch", string.Create(invariant, $"{c.BatchSize} pictures, {c.CaptionsPerPicture} captions each")),
-            new("Optimiser", string.Create(invariant, $"{c.Optimizer.Kind}, {c.Steps} steps, learning rate {c.Optimizer.LearningRate:G3}, weight decay {c.Optimizer.WeightDecay:G3}, clip {c.Optimizer.Clip:G3}")),
+            new("Optimiser", string.Create(invariant, $"{c.Optimizer.Kind}, {c.Steps} steps, learning rate {c.Optimizer.LearningRate:G3}, weight decay {c.Optimizer.WeightDecay:G3}{clip}")),
             new("Augmentation", c.Augmentation.ToString("G3", invariant)),
         ];
+
+        static string Blocks(int count) => count == 1 ? "1 block" : string.Create(CultureInfo.InvariantCulture, $"{count} blocks");
+
+        static string Start(string? from, string freeze) => from is null
+            ? string.Empty
+            : $"; from {PublishedTowers.NameOf(from)}{(freeze == "none" ? string.Empty : $", frozen: {freeze}")}";
     }
 
     private static NearestCaption? Nearest(ConceptEmbeddings embeddings, EmbeddingMatrix query, string language, int concept, int[] pool)

@@ -14,8 +14,9 @@ internal static class RunCurves
     /// <summary>Reads the curves.</summary>
     /// <param name="run">The run.</param>
     /// <param name="config">Its configuration.</param>
+    /// <param name="name">What the figures call its set-up.</param>
     /// <returns>The training loss, averaged over equal stretches, and the mean R@1 on the validation concepts.</returns>
-    public static LearningCurve Read(RunFolder run, RunConfig config)
+    public static LearningCurve Read(RunFolder run, RunConfig config, string name)
     {
         List<CurvePoint> loss = [];
         List<CurvePoint> recall = [];
@@ -44,6 +45,6 @@ internal static class RunCurves
             }
         }
 
-        return new LearningCurve(config.Setup, config.Seed, loss, recall);
+        return new LearningCurve(name, config.Seed, loss, recall);
     }
 }

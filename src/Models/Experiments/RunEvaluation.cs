@@ -81,12 +81,13 @@ public sealed class RunEvaluation : IDisposable
     /// <param name="plan">What to measure.</param>
     /// <param name="embeddings">Vectors of at least the plan's languages and English, and of its styles.</param>
     /// <param name="udhr">The declarations; null where there are none.</param>
+    /// <param name="name">What the figures call the run's set-up; null for the configuration's own name.</param>
     /// <returns>The figures.</returns>
-    public IReadOnlyList<Figure> Measure(EvaluationPlan plan, ConceptEmbeddings embeddings, UdhrCorpus? udhr)
+    public IReadOnlyList<Figure> Measure(EvaluationPlan plan, ConceptEmbeddings embeddings, UdhrCorpus? udhr, string? name = null)
     {
         ArgumentNullException.ThrowIfNull(plan);
         ArgumentNullException.ThrowIfNull(embeddings);
-        FigureOrigin origin = new(Config.Setup, Config.Seed);
+        FigureOrigin origin = new(name ?? Config.Setup, Config.Seed);
         IReadOnlyList<string> languages = LanguagesOf(plan);
         List<Figure> figures = [];
         if (plan.Bitext)

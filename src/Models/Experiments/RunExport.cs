@@ -1,6 +1,7 @@
 using System.Globalization;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Checkpoints.Export;
+using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
@@ -46,7 +47,7 @@ public static class RunExport
 
     private static ModelCard CardOf(ModelSource source, RunConfig config, string name, IReadOnlyList<DataSource> sources)
     {
-        string[] bases = [.. new[] { config.TextTower.From, config.ImageTower.From }.OfType<string>().Select(p => Path.GetFileName(Path.TrimEndingDirectorySeparator(p)))];
+        string[] bases = [.. new[] { config.TextTower.From, config.ImageTower.From }.OfType<string>().Select(p => HubModels.IdOf(p) ?? PublishedTowers.NameOf(p)).Distinct(StringComparer.Ordinal)];
         return new ModelCard
         {
             Name = name,

@@ -1,10 +1,7 @@
 using System.Globalization;
-using CrossAlign.Models.Data;
 using CrossAlign.Models.Evaluation;
-using CrossAlign.Models.Evaluation.Report;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
-using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Experiments;
 
@@ -15,19 +12,9 @@ namespace CrossAlign.Models.Experiments;
 /// </summary>
 public sealed class SetupComparison
 {
-    // Concepts on the map of captions and pictures in the panel: what a reader can still take in.
-    private const int ConceptsOnMap = 60;
-    private const int PicturesInPanel = 16;
-
     private readonly ComparisonRequest _request;
     private readonly Func<RunConfig, ITrainingObserver> _observerOf;
     private readonly Action<string> _say;
-    private readonly EvaluationPlan _plan;
-    private readonly List<Figure> _figures = [];
-    private readonly List<SetupThroughput> _throughput = [];
-    private readonly List<LearningCurve> _curves = [];
-    private readonly List<CaptionMap> _maps = [];
-    private IReadOnlyList<PicturePanel> _panels = [];
 
     /// <summary>Prepares.</summary>
     /// <param name="request">What to compare.</param>
@@ -39,7 +26,6 @@ public sealed class SetupComparison
         _request = request;
         _observerOf = observerOf;
         _say = say;
-        _plan = new EvaluationPlan { Languages = request.Languages, Styles = StylesShown(request.Data), Udhr = request.Udhr is not null };
     }
 
     /// <summary>Trains, measures and writes.</summary>
@@ -49,36 +35,19 @@ public sealed class SetupComparison
     /// <exception cref="OperationCanceledException">It was interrupted; the same call goes on with it.</exception>
     public FigureReport Run(CancellationToken cancellation)
     {
-        DateTimeOffset started = DateTimeOffset.UtcNow;
+        ComparisonReport report = new(_request.Languages, _request.Udhr, _request.Device, _say);
         foreach (long seed in _request.Seeds)
         {
             foreach (string setup in _request.Setups)
             {
-                One(_request.ConfigOf(setup, seed), cancellation);
+                One(_request.ConfigOf(setup, seed), report, cancellation);
             }
         }
 
-        FigureReport report = new()
-        {
-            Figures = _figures,
-            Throughput = _throughput,
-            Run = new FigureRun(
-                ProgramVersion.Number,
-                ProgramVersion.Commit,
-                _request.Device.Name,
-                (_request.Device as CpuDevice)?.Workers.ThreadCount ?? 0,
-                _request.Seeds,
-                _request.Data.Name,
-                started,
-                Math.Round((DateTimeOffset.UtcNow - started).TotalSeconds, 1)),
-        };
-        AtomicFile.Write(Path.Combine(_request.Folder, "report.json"), report.Write);
-        ReportModel model = Model(report);
-        AtomicFile.Write(Path.Combine(_request.Folder, "report.html"), stream => ReportPage.Write(model, stream));
-        return report;
+        return report.Write(_request.Folder, _request.Notices);
     }
 
-    private void One(RunConfig config, CancellationToken cancellation)
+    private void One(RunConfig config, ComparisonReport report, CancellationToken cancellation)
     {
         string folder = Path.Combine(_request.Folder, string.Create(CultureInfo.InvariantCulture, $"{config.Setup}-seed-{config.Seed}"));
         RunFolder run = new(folder);
@@ -98,46 +67,6 @@ public sealed class SetupComparison
         }
 
         cancellation.ThrowIfCancellationRequested();
-        using RunEvaluation evaluation = RunEvaluation.Open(folder, _request.Device);
-        ConceptEmbeddings embeddings = evaluation.Embed(_request.Data, _request.Languages, _plan.Styles);
-        _figures.AddRange(evaluation.Measure(_plan, embeddings, _request.Udhr));
-        if (evaluation.Record is { TrainingSeconds: > 0 } record)
-        {
-            double seconds = record.TrainingSeconds;
-            _throughput.Add(new SetupThroughput(config.Setup, Math.Round(record.Captions / seconds, 1), Math.Round(record.Pictures / seconds, 1), Math.Round(seconds, 1)));
-        }
-
-        _curves.Add(RunCurves.Read(run, config));
-        if (config.Seed == _request.Seeds[0])
-        {
-            _say(string.Create(CultureInfo.InvariantCulture, $"{config.Setup}: drawing the map of captions"));
-            _maps.Add(ComparisonPanels.Map(config.Setup, embeddings, _request.Languages, ConceptsOnMap, cancellation));
-            if (evaluation.SeesPictures && config.Setup == _request.Setups[^1])
-            {
-                string model = string.Create(CultureInfo.InvariantCulture, $"{config.Setup}, seed {config.Seed}");
-                _panels = ComparisonPanels.Pictures(embeddings, _request.Languages, _plan.Styles, PicturesInPanel, model);
-            }
-        }
-    }
-
-    private ReportModel Model(FigureReport report) => new()
-    {
-        Figures = report,
-        Setups = [.. _request.Setups.Select(s => ComparisonPanels.Describe(_request.ConfigOf(s, _request.Seeds[0])))],
-        Languages = [.. _request.Languages.Select(l => new ReportLanguage(l, LanguageNames.EnglishName(l)))],
-        Notices = _request.Notices,
-        Curves = _curves,
-        Maps = _maps,
-        Panels = _panels,
-        Configuration = ComparisonPanels.Settings(_request.ConfigOf(_request.Setups[^1], _request.Seeds[0])),
-        Sources = _request.Data.Sources,
-    };
-
-    // One trained style and the unseen one: the demo shows what a reader compares, `eval` measures all.
-    private static List<string> StylesShown(CaptionedPictures data)
-    {
-        List<string> styles = [.. data.Styles.Where(s => !s.Unseen).Take(1).Select(s => s.Name)];
-        styles.AddRange(data.Styles.Where(s => s.Unseen).Select(s => s.Name));
-        return styles;
+        report.Add(run, config.Setup, _request.Data, showsPictures: config.Setup == _request.Setups[^1], cancellation);
     }
 }

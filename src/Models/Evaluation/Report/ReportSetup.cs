@@ -6,4 +6,6 @@ namespace CrossAlign.Models.Evaluation.Report;
 /// <param name="Description">Who met whom, a sentence.</param>
 /// <param name="Languages">The languages whose captions it was trained on.</param>
 /// <param name="FromPictures">Whether it learned from pictures, rather than from pairs of texts or not at all.</param>
-public sealed record ReportSetup(string Name, string Title, string Description, IReadOnlyList<string> Languages, bool FromPictures);
+/// <param name="Family">The published towers it starts from; empty for towers from scratch. Words compare set-ups of one family only.</param>
+public sealed record ReportSetup(
+    string Name, string Title, string Description, IReadOnlyList<string> Languages, bool FromPictures, string Family = "");

@@ -14,18 +14,21 @@ internal static class ReportSummary
     internal static IReadOnlyList<(string Verdict, string Evidence)> Of(ReportModel model)
     {
         List<(string Verdict, string Evidence)> answer = [];
-        ReportSetup? multilingual = Widest(model, withNewcomer: false);
-        ReportSetup? joined = Widest(model, withNewcomer: true);
-        if ((joined ?? multilingual) is { } best)
+        foreach (ReportSetup[] family in Families(model))
         {
-            AddMeeting(answer, model, best);
-        }
-
-        if (multilingual is not null && joined is not null)
-        {
-            foreach (string code in joined.Languages.Except(multilingual.Languages))
+            ReportSetup? multilingual = Widest(family, withNewcomer: false);
+            ReportSetup? joined = Widest(family, withNewcomer: true);
+            if ((joined ?? multilingual) is { } best)
             {
-                AddNewcomer(answer, model, code, multilingual, joined);
+                AddMeeting(answer, model, best);
+            }
+
+            if (multilingual is not null && joined is not null)
+            {
+                foreach (string code in joined.Languages.Except(multilingual.Languages))
+                {
+                    AddNewcomer(answer, model, code, multilingual, joined);
+                }
             }
         }
 
@@ -37,18 +40,19 @@ internal static class ReportSummary
     /// <returns>The language, the set-up without and the one with it; null where the set-ups do not show this.</returns>
     internal static (ReportLanguage Language, SeedStatistics Without, SeedStatistics With)? Newcomer(ReportModel model)
     {
-        ReportSetup? multilingual = Widest(model, withNewcomer: false);
-        ReportSetup? joined = Widest(model, withNewcomer: true);
-        if (multilingual is null || joined is null)
+        foreach (ReportSetup[] family in Families(model))
         {
-            return null;
-        }
-
-        foreach (string code in joined.Languages.Except(multilingual.Languages))
-        {
-            if (Strict(model, multilingual, code) is { Mean: not null } without && Strict(model, joined, code) is { Mean: not null } with)
+            if (Widest(family, withNewcomer: false) is not { } multilingual || Widest(family, withNewcomer: true) is not { } joined)
             {
-                return (Language(model, code), without, with);
+                continue;
+            }
+
+            foreach (string code in joined.Languages.Except(multilingual.Languages))
+            {
+                if (Strict(model, multilingual, code) is { Mean: not null } without && Strict(model, joined, code) is { Mean: not null } with)
+                {
+                    return (Language(model, code), without, with);
+                }
             }
         }
 
@@ -106,10 +110,13 @@ internal static class ReportSummary
         answer.Add((verdict + ".", $"{Percent(before)} without {name} captions in training, {Percent(after)} with them."));
     }
 
+    // Set-ups that differ in their languages alone can be compared; a tower that has read the web before cannot be with one from scratch.
+    private static IEnumerable<ReportSetup[]> Families(ReportModel model) => model.Setups.GroupBy(s => s.Family, (_, setups) => setups.ToArray());
+
     // The set-up with the most languages that learned from pictures; the newcomer's has a language more than all others.
-    private static ReportSetup? Widest(ReportModel model, bool withNewcomer)
+    private static ReportSetup? Widest(ReportSetup[] family, bool withNewcomer)
     {
-        ReportSetup[] wide = [.. model.Setups.Where(s => s.FromPictures && s.Languages.Count > 2).OrderBy(s => s.Languages.Count)];
+        ReportSetup[] wide = [.. family.Where(s => s.FromPictures && s.Languages.Count > 2).OrderBy(s => s.Languages.Count)];
         return wide.Length == 0 ? null
             : !withNewcomer ? wide[0]
             : wide[^1].Languages.Count > wide[0].Languages.Count ? wide[^1] : null;
