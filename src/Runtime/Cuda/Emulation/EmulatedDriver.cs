@@ -271,6 +271,9 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
                 CuFunctionAttribute.SharedByteCount => f.Kernel.StaticSharedByteCount,
                 CuFunctionAttribute.MaxDynamicSharedByteCount => f.MaxDynamicShared,
                 CuFunctionAttribute.LocalByteCount => 0,
+
+                // What the PTX keeps alive at once; the driver's compiler of a GPU has other numbers.
+                CuFunctionAttribute.RegisterCount => f.Kernel.LiveRegisters.Value[f.Kernel.Name],
                 _ => 0,
             };
             return CuResult.Success;
@@ -330,10 +333,13 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
             throw new PtxException(0, string.Create(CultureInfo.InvariantCulture, $"PTX version {module.Version / 10}.{module.Version % 10} is unknown to the driver"));
         }
 
+        // Of the text, which the cache of modules keeps anyway, and not of what was parsed here.
+        Lazy<IReadOnlyDictionary<string, int>> liveRegisters = new(() => PtxParser.Parse(text).Entries.ToDictionary(e => e.Name, e => LiveRegisters.Count(e).Count));
+
         // A line below 0 says that the target is wrong, not the text.
         return module.Target > 90
             ? throw new PtxException(-1, string.Create(CultureInfo.InvariantCulture, $"the module is for sm_{module.Target}"))
-            : [.. module.Entries.Select(e => PtxDecoder.Decode(module, e))];
+            : [.. module.Entries.Select(e => PtxDecoder.Decode(module, e, liveRegisters))];
     }
 
     private CuResult? Guard() => _sticky == CuResult.Success ? null : _sticky;

@@ -9,6 +9,7 @@ internal sealed unsafe partial class PtxDecoder
 
     private readonly PtxText _module;
     private readonly PtxEntry _entry;
+    private readonly Lazy<IReadOnlyDictionary<string, int>> _liveRegisters;
     private readonly Dictionary<string, int> _offsets = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _predicates = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _shared = new(StringComparer.Ordinal);
@@ -20,15 +21,17 @@ internal sealed unsafe partial class PtxDecoder
     private bool _hasAtomics;
     private PtxStatement _statement = null!;
 
-    private PtxDecoder(PtxText module, PtxEntry entry)
+    private PtxDecoder(PtxText module, PtxEntry entry, Lazy<IReadOnlyDictionary<string, int>> liveRegisters)
     {
         _module = module;
         _entry = entry;
+        _liveRegisters = liveRegisters;
     }
 
     /// <summary>Decodes one kernel.</summary>
     /// <exception cref="PtxException">An instruction is unknown; the message names it.</exception>
-    public static PtxKernel Decode(PtxText module, PtxEntry entry) => new PtxDecoder(module, entry).Decode();
+    public static PtxKernel Decode(PtxText module, PtxEntry entry, Lazy<IReadOnlyDictionary<string, int>> liveRegisters) =>
+        new PtxDecoder(module, entry, liveRegisters).Decode();
 
     private PtxKernel Decode()
     {
@@ -92,7 +95,7 @@ internal sealed unsafe partial class PtxDecoder
             HasAtomics = _hasAtomics,
             GlobalCellShift = _globalCellShift,
             SharedCellShift = _sharedCellShift,
-            VirtualRegisterCount = _offsets.Count,
+            LiveRegisters = _liveRegisters,
         };
     }
 
@@ -101,7 +104,7 @@ internal sealed unsafe partial class PtxDecoder
         PtxStatement s = _statement;
         PtxOp op = new()
         {
-            Text = s.Operands.Length == 0 ? s.Opcode : s.Opcode,
+            Text = s.Opcode,
             Line = s.Line,
             SourceFile = s.SourceFile,
             SourceLine = s.SourceLine,

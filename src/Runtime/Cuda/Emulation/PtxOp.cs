@@ -139,8 +139,8 @@ internal sealed class PtxKernel
     /// <summary>The same for shared memory.</summary>
     public int SharedCellShift { get; init; }
 
-    /// <summary>32-bit registers that the PTX declares at once are no measure of the hardware's; this is their number for information.</summary>
-    public int VirtualRegisterCount { get; init; }
+    /// <summary>Registers alive at once, by kernel of the module; counted when first asked for. See <see cref="Emulation.LiveRegisters"/>.</summary>
+    public required Lazy<IReadOnlyDictionary<string, int>> LiveRegisters { get; init; }
 
     /// <summary>The place of an operation in the source, as messages name it.</summary>
     public string Place(PtxOp op) => op.SourceLine > 0 && Files.TryGetValue(op.SourceFile, out string? file)
