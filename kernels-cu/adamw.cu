@@ -12,11 +12,6 @@
 // Bytes and operations: 16 read, 12 written (14 with a copy) and 14 operations an element. Of a row without gradient and moments: 8 read.
 #include "parameter_table.cuh"
 
-namespace
-{
-
-constexpr int kWarps = kTableThreads / kWarpSize;
-
 // As CrossAlign.Kernels.AdamWSettings writes them.
 struct __align__(16) Settings
 {
@@ -29,6 +24,11 @@ struct __align__(16) Settings
     float inverse_root; // 1 / sqrt(1 - beta2^step)
     float epsilon;
 };
+
+namespace
+{
+
+constexpr int kWarps = kTableThreads / kWarpSize;
 
 struct Update
 {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "philox.cuh"
+#include "tensor_core.cuh"
 
 namespace
 {
@@ -17,13 +18,12 @@ namespace
 constexpr int kWarpRows = 16;
 constexpr int kChunkBytes = 16;
 constexpr float kLog2e = 1.44269504f;
-constexpr float kLn2 = 0.693147181f;
-constexpr float kMinusInfinity = -__builtin_inff();
 
 // Dropout of probabilities; tokens (n, 2): example and position. No tokens: nothing is dropped.
 struct Dropout
 {
     const int* tokens;
+    const int* stored_key; // see dropout_key
     unsigned long long key;
     unsigned site;
     unsigned threshold;
@@ -79,10 +79,45 @@ __device__ __forceinline__ bool find_rows(const int* ends, int sequences, Rows& 
     return rows.first < rows.length;
 }
 
-// The compiler knows nothing of the value behind this: what is computed from it is computed here again, and not kept in registers over a
-// whole loop. (Without it clang 14 carries so many addresses through the rounds that the driver's compiler would have to spill.)
-__device__ __forceinline__ void forget(int& x) { asm volatile("" : "+r"(x)); }
-__device__ __forceinline__ void forget(long long& x) { asm volatile("" : "+l"(x)); }
+// The first row of the warp among those of the block.
+__device__ __forceinline__ int warp_row() { return (int)((unsigned)fresh_thread() / (unsigned)kWarpSize) * kWarpRows; }
+
+// The head that a block works on, in its sequence.
+template <typename T>
+struct Head
+{
+    int index;
+    int count; // of heads
+    int size;
+    long long width;  // elements from a token's row of out to the next
+    long long stride; // likewise of qkv
+    long long begin;  // of the head's columns of the sequence's first token, in out
+    const T* queries; // the same in qkv, and the other two of the three
+    const T* keys;
+    const T* values;
+};
+
+// Computed where it is asked for: a dozen instructions a round, where keeping it would take a dozen registers all through the kernel.
+template <typename T>
+__device__ __forceinline__ Head<T> find_head(const T* qkv, const Rows& rows, const Problem& problem)
+{
+    int start = rows.start;
+    Head<T> head;
+    head.index = (int)blockIdx.y;
+    head.count = problem.heads;
+    head.size = problem.size;
+    forget(start);
+    forget(head.index);
+    forget(head.count);
+    forget(head.size);
+    head.width = (long long)head.count * head.size;
+    head.stride = 3 * head.width;
+    head.begin = start * head.width + head.index * head.size;
+    head.queries = qkv + (start * head.stride + head.index * head.size);
+    head.keys = head.queries + head.width;
+    head.values = head.keys + head.width;
+    return head;
+}
 
 // ---- tiles: rows of D elements in shared memory, in chunks of 16 bytes ----
 
@@ -124,8 +159,7 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, 
 {
     constexpr int R = kChunks<T, D>;
     constexpr int kElements = kChunkBytes / (int)sizeof(T);
-    int thread = (int)threadIdx.x;
-    forget(thread);
+    int thread = fresh_thread();
     forget(stride);
     if (is_aligned<T>(size))
     {
@@ -178,13 +212,43 @@ __device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, 
     }
 }
 
+// Begins to fill two tiles with keys and values of the sequence, from the `first` on and before `end`.
+template <typename T, int D, int Count, int Threads>
+__device__ __forceinline__ void load_keys_and_values(
+    unsigned char* keys, unsigned char* values, const T* qkv, const Rows& rows, const Problem& problem, int first, int end)
+{
+    Head<T> head = find_head(qkv, rows, problem);
+    load_tile<T, D, Count, Threads>(keys, head.keys + first * head.stride, head.stride, end - first, head.size);
+    load_tile<T, D, Count, Threads>(values, head.values + first * head.stride, head.stride, end - first, head.size);
+}
+
+// Likewise with queries and their rows of dout, and behind these the statistics of their rows: log-sum-exps times `factor`, and deltas.
+// Queries behind the end of the sequence have zeros in all four, so what they give is zero.
+template <typename T, int D, int Count, int Threads>
+__device__ __forceinline__ void load_queries(
+    unsigned char* queries, unsigned char* douts, float* statistics, const T* qkv, const T* dout, const float* lse, const float* delta, int n,
+    const Rows& rows, const Problem& problem, int first, float factor)
+{
+    Head<T> head = find_head(qkv, rows, problem);
+    int left = rows.length - first;
+    load_tile<T, D, Count, Threads>(queries, head.queries + first * head.stride, head.stride, left, head.size);
+    load_tile<T, D, Count, Threads>(douts, dout + (head.begin + first * head.width), head.width, left, head.size);
+    int row = fresh_thread();
+    if (row < Count)
+    {
+        long long token = rows.start + first + row;
+        statistics[row] = row < left ? lse[token * head.count + head.index] * factor : 0.0f;
+        statistics[Count + row] = row < left ? delta[(long long)head.index * n + token] : 0.0f;
+    }
+}
+
 // Writes the first `count` of a warp's 16 rows out of its own rows of a tile, where its lanes have put them.
 template <typename T, int D>
 __device__ __forceinline__ void store_rows(const unsigned char* tile, T* destination, long long stride, int count, int size)
 {
     constexpr int R = kChunks<T, D>;
     constexpr int kElements = kChunkBytes / (int)sizeof(T);
-    int first = warp_index() * kWarpRows;
+    int first = warp_row();
     __syncwarp(); // the other lanes' elements
     if (is_aligned<T>(size))
     {
@@ -225,23 +289,29 @@ __device__ __forceinline__ void store_rows(const unsigned char* tile, T* destina
 
 // ---- dropout ----
 
-// Bit k: whether the probability that token `query` gives to token `key` + k is kept. Tokens behind `last` count as `last`. Neighbouring
-// keys share a draw of the stream where their positions do.
+// Bit k: whether the probability that the sequence's token `query` gives to its token `key` + k is kept. Tokens behind the last count as
+// the last. Neighbouring keys share a draw of the stream where their positions do.
 template <int Count>
-__device__ __forceinline__ unsigned kept_keys(const Dropout& dropout, int head, int query, int key, int last)
+__device__ __forceinline__ unsigned kept_keys(const Dropout& dropout, const Rows& rows, int query, int key)
 {
-    int2 name = reinterpret_cast<const int2*>(dropout.tokens)[min(query, last)];
+    unsigned long long key_of_step = dropout_key(dropout.stored_key, dropout.key);
+    int head = (int)blockIdx.y;
+    int start = rows.start;
+    forget(head);
+    forget(start);
+    int last = start + rows.length - 1;
+    int2 name = reinterpret_cast<const int2*>(dropout.tokens)[min(start + query, last)];
     unsigned drawn = ~0u;
     unsigned bits = 0;
     uint4 words = make_uint4(0, 0, 0, 0);
 #pragma unroll 1
     for (int k = 0; k < Count; k++)
     {
-        unsigned position = (unsigned)dropout.tokens[2LL * min(key + k, last) + 1];
+        unsigned position = (unsigned)dropout.tokens[2LL * min(start + key + k, last) + 1];
         if (position >> 2 != drawn)
         {
             drawn = position >> 2;
-            long long step_key = (long long)dropout.key;
+            long long step_key = (long long)key_of_step;
             forget(step_key); // or the keys of its ten rounds stay in registers
             words = philox((unsigned long long)step_key, drawn, (unsigned)name.y, (unsigned)name.x, dropout.site | (unsigned)head);
         }
@@ -294,23 +364,21 @@ __device__ __forceinline__ void row_products(const T* dout, const T* out, long l
 // The same, and writes them to delta (heads, n), which the pass over the keys reads.
 template <typename T>
 __device__ __forceinline__ void make_delta(
-    const T* dout, const T* out, float* delta, const Rows& rows, const Problem& problem, int n, float (&sums)[4])
+    const T* dout, const T* out, float* delta, const Rows& rows, const Head<T>& head, int n, float (&sums)[4])
 {
-    int head = (int)blockIdx.y;
-    int first = rows.first + warp_index() * kWarpRows;
+    int first = rows.first + warp_row();
     int count = rows.length - first;
-    long long stride = (long long)problem.heads * problem.size;
-    long long offset = (rows.start + first) * stride + head * problem.size;
-    if (is_aligned<T>(problem.size))
+    long long offset = head.begin + first * head.width;
+    if (is_aligned<T>(head.size))
     {
-        row_products<T, kVector<T>>(dout + offset, out + offset, stride, count, problem.size, sums);
+        row_products<T, kVector<T>>(dout + offset, out + offset, head.width, count, head.size, sums);
     }
     else
     {
-        row_products<T, 1>(dout + offset, out + offset, stride, count, problem.size, sums);
+        row_products<T, 1>(dout + offset, out + offset, head.width, count, head.size, sums);
     }
 
-    float* p = delta + (long long)head * n + rows.start + first;
+    float* p = delta + (long long)head.index * n + rows.start + first;
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {

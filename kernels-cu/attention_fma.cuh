@@ -24,6 +24,12 @@ constexpr int kFmaRows = kFmaWarps<D> * kWarpRows;
 constexpr int kExchangePitch = 40;
 constexpr int kExchangeBytes = kWarpRows * kExchangePitch * (int)sizeof(float);
 
+// The warp's part of the exchange.
+__device__ __forceinline__ float* warp_exchange(unsigned char* exchange)
+{
+    return reinterpret_cast<float*>(exchange + (int)((unsigned)fresh_thread() / (unsigned)kWarpSize) * kExchangeBytes);
+}
+
 template <int D>
 constexpr int kColumns = D % 32 == 0 ? 4 : 2;
 
@@ -57,14 +63,13 @@ __device__ __forceinline__ void clear_rows(float (&x)[4][Count])
     }
 }
 
-// s = rows of a (from a_row) times the 32 rows of b.
+// s = the warp's rows of a times the 32 rows of b.
 template <int D>
-__device__ __forceinline__ void dot_rows(float (&s)[4][4], const unsigned char* a_tile, int a_row, const unsigned char* b_tile)
+__device__ __forceinline__ void dot_rows(float (&s)[4][4], const unsigned char* a_tile, const unsigned char* b_tile)
 {
     constexpr int P = kPitch<float, D>;
-    int lane = lane_index();
-    forget(lane);
-    const unsigned char* a = a_tile + (a_row + (lane >> 3)) * P;
+    int lane = fresh_lane();
+    const unsigned char* a = a_tile + (warp_row() + (lane >> 3)) * P;
     const unsigned char* b = b_tile + (lane & 7) * P;
     clear_rows(s);
 #pragma unroll 1
@@ -97,12 +102,12 @@ __device__ __forceinline__ void dot_rows(float (&s)[4][4], const unsigned char* 
 
 // o += p times the 32 rows of b; p goes through the warp's part of shared memory.
 template <int D>
-__device__ __forceinline__ void add_product(float (&o)[4][D / 8], const float (&p)[4][4], float* exchange, const unsigned char* b_tile)
+__device__ __forceinline__ void add_product(float (&o)[4][D / 8], const float (&p)[4][4], unsigned char* exchanges, const unsigned char* b_tile)
 {
+    float* exchange = warp_exchange(exchanges);
     constexpr int P = kPitch<float, D>;
     constexpr int W = kColumns<D>;
-    int lane = lane_index();
-    forget(lane);
+    int lane = fresh_lane();
     int r = lane >> 3;
     int k = lane & 7;
     __syncwarp(); // the lanes have read what was here before
@@ -157,7 +162,7 @@ template <int D>
 __device__ __forceinline__ void put_columns(const float (&o)[D / 8], float factor, unsigned char* tile, int row)
 {
     constexpr int W = kColumns<D>;
-    unsigned char* p = tile + row * kPitch<float, D> + (lane_index() & 7) * W * (int)sizeof(float);
+    unsigned char* p = tile + row * kPitch<float, D> + (fresh_lane() & 7) * W * (int)sizeof(float);
 #pragma unroll
     for (int j = 0; j < D / (8 * W); j++)
     {
@@ -174,12 +179,12 @@ __device__ __forceinline__ void put_columns(const float (&o)[D / 8], float facto
 }
 
 // Logits (or gradients) of the warp's 16 queries and 32 keys: dropped ones become zero, the others are multiplied by `scale`.
-__device__ __forceinline__ void drop_keys(float (&p)[4][4], const Dropout& dropout, int query, int key, int last, float scale)
+__device__ __forceinline__ void drop_keys(float (&p)[4][4], const Dropout& dropout, const Rows& rows, int query, int key, float scale)
 {
-    int lane = lane_index();
+    int lane = fresh_lane();
     int r = lane >> 3;
     int k = lane & 7;
-    unsigned bits = kept_keys<16>(dropout, (int)blockIdx.y, query + (lane & 15), key + (lane >> 4) * 16, last);
+    unsigned bits = kept_keys<16>(dropout, rows, query + (lane & 15), key + (lane >> 4) * 16);
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
@@ -197,7 +202,7 @@ __device__ __forceinline__ void drop_keys(float (&p)[4][4], const Dropout& dropo
 // `seen`: keys that the row of this lane's i = 0 sees, one more for each further row (with later keys hidden); both from the tile's first.
 __device__ __forceinline__ void finish_logits(float (&s)[4][4], float scale, int left, int seen, bool causal)
 {
-    int k = lane_index() & 7;
+    int k = fresh_lane() & 7;
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
@@ -205,7 +210,7 @@ __device__ __forceinline__ void finish_logits(float (&s)[4][4], float scale, int
 #pragma unroll
         for (int j = 0; j < 4; j++)
         {
-            s[i][j] = 8 * j >= limit ? kMinusInfinity : s[i][j] * scale;
+            s[i][j] = 8 * j >= limit ? -positive_infinity() : s[i][j] * scale;
         }
     }
 }
@@ -231,33 +236,27 @@ __device__ __forceinline__ void forward_fma(
     constexpr int kRows = kFmaRows<D>;
     constexpr int kThreads = kFmaThreads<D>;
     constexpr int P = kPitch<float, D>;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const float* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
-    const float* k = qkv + (rows.start * 3 * c + c + head * size);
-    const float* v = k + c;
     unsigned char* k_tile = shared + kRows * P;
     unsigned char* v_tile = k_tile + kFmaTokens * P;
-    float* exchange = reinterpret_cast<float*>(v_tile + kFmaTokens * P + warp_index() * kExchangeBytes);
+    unsigned char* exchange = v_tile + kFmaTokens * P;
 
     int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
-    load_tile<float, D, kRows, kThreads>(shared, q, 3 * c, rows.length - rows.first, size);
-    load_tile<float, D, kFmaTokens, kThreads>(k_tile, k, 3 * c, keys, size);
+    Head<float> head = find_head(qkv, rows, problem);
+    load_tile<float, D, kRows, kThreads>(
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+    load_tile<float, D, kFmaTokens, kThreads>(k_tile, head.keys, head.stride, keys, head.size);
     cp_async_commit();
-    load_tile<float, D, kFmaTokens, kThreads>(v_tile, v, 3 * c, keys, size);
+    load_tile<float, D, kFmaTokens, kThreads>(v_tile, head.values, head.stride, keys, head.size);
     cp_async_commit();
 
-    int r = lane_index() >> 3;
-    int warp_row = warp_index() * kWarpRows;
-    int query = rows.first + warp_row;
+    int query = rows.first + warp_row();
     float maximum[4], sum[4];
     float o[4][D / 8];
     clear_rows(o);
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
-        maximum[i] = kMinusInfinity;
+        maximum[i] = -positive_infinity();
         sum[i] = 0.0f;
     }
 
@@ -271,19 +270,21 @@ __device__ __forceinline__ void forward_fma(
         __syncthreads(); // the other threads' copies of the keys
         if (active)
         {
-            dot_rows<D>(s, shared, warp_row, k_tile);
+            dot_rows<D>(s, shared, k_tile);
         }
 
         __syncthreads(); // before the next keys overwrite these
         if (next < keys)
         {
-            load_tile<float, D, kFmaTokens, kThreads>(k_tile, k + next * 3 * c, 3 * c, keys - next, size);
+            head = find_head(qkv, rows, problem);
+            load_tile<float, D, kFmaTokens, kThreads>(
+                k_tile, head.keys + next * head.stride, head.stride, keys - next, head.size);
         }
 
         cp_async_commit();
         if (active)
         {
-            finish_logits(s, problem.scale, rows.length - first, query + r + 1 - first, problem.causal != 0);
+            finish_logits(s, problem.scale, rows.length - first, query + (fresh_lane() >> 3) + 1 - first, problem.causal != 0);
 #pragma unroll
             for (int i = 0; i < 4; i++)
             {
@@ -316,7 +317,7 @@ __device__ __forceinline__ void forward_fma(
 
             if (problem.dropout.tokens != nullptr)
             {
-                drop_keys(s, problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1, 1.0f);
+                drop_keys(s, problem.dropout, rows, query, first, 1.0f);
             }
         }
 
@@ -330,7 +331,9 @@ __device__ __forceinline__ void forward_fma(
         __syncthreads(); // before the next values overwrite these
         if (next < keys)
         {
-            load_tile<float, D, kFmaTokens, kThreads>(v_tile, v + next * 3 * c, 3 * c, keys - next, size);
+            head = find_head(qkv, rows, problem);
+            load_tile<float, D, kFmaTokens, kThreads>(
+                v_tile, head.values + next * head.stride, head.stride, keys - next, head.size);
         }
 
         cp_async_commit();
@@ -341,21 +344,24 @@ __device__ __forceinline__ void forward_fma(
         return;
     }
 
+    head = find_head(qkv, rows, problem);
+    int lane = fresh_lane();
+    int r = lane >> 3;
     float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
         float total = row_sum(sum[i]);
         int row = r + 4 * i;
-        if (row < rows.length - query && (lane_index() & 7) == 0)
+        if (row < rows.length - query && (lane & 7) == 0)
         {
-            lse[(long long)(rows.start + query + row) * problem.heads + head] = maximum[i] + fast_log(total);
+            lse[(long long)(rows.start + query + row) * head.count + head.index] = maximum[i] + fast_log(total);
         }
 
-        put_columns<D>(o[i], kept / total, shared, warp_row + row);
+        put_columns<D>(o[i], kept / total, shared, warp_row() + row);
     }
 
-    store_rows<float, D>(shared, out + ((rows.start + query) * c + head * size), c, rows.length - query, size);
+    store_rows<float, D>(shared, out + (head.begin + query * head.width), head.width, rows.length - query, head.size);
 }
 
 } // namespace

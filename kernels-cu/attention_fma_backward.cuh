@@ -15,53 +15,46 @@ __device__ __forceinline__ void backward_queries_fma(
     constexpr int kRows = kFmaRows<D>;
     constexpr int kThreads = kFmaThreads<D>;
     constexpr int P = kPitch<float, D>;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const float* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
-    const float* k = qkv + (rows.start * 3 * c + c + head * size);
-    const float* v = k + c;
     unsigned char* dout_tile = shared + kRows * P;
     unsigned char* k_tile = dout_tile + kRows * P;
     unsigned char* v_tile = k_tile + kFmaTokens * P;
-    float* exchange = reinterpret_cast<float*>(v_tile + kFmaTokens * P + warp_index() * kExchangeBytes);
+    unsigned char* exchange = v_tile + kFmaTokens * P;
 
     int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
-    load_tile<float, D, kRows, kThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    Head<float> head = find_head(qkv, rows, problem);
     load_tile<float, D, kRows, kThreads>(
-        dout_tile, dout + ((rows.start + rows.first) * c + head * size), c, rows.length - rows.first, size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+    load_tile<float, D, kRows, kThreads>(
+        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size);
 
-    int r = lane_index() >> 3;
-    int warp_row = warp_index() * kWarpRows;
-    int query = rows.first + warp_row;
+    int query = rows.first + warp_row();
     float row_delta[4], row_lse[4];
-    make_delta(dout, out, delta, rows, problem, n, row_delta);
+    make_delta(dout, out, delta, rows, head, n, row_delta);
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
         // Rows behind the end have zeros in their tiles and are not written.
-        int row = query + r + 4 * i;
-        row_lse[i] = row < rows.length ? lse[(long long)(rows.start + row) * problem.heads + head] : 0.0f;
+        int row = query + (lane_index() >> 3) + 4 * i;
+        row_lse[i] = row < rows.length ? lse[(long long)(rows.start + row) * head.count + head.index] : 0.0f;
     }
 
     float dq[4][D / 8];
     clear_rows(dq);
     for (int first = 0; first < keys; first += kFmaTokens)
     {
-        load_tile<float, D, kFmaTokens, kThreads>(k_tile, k + first * 3 * c, 3 * c, keys - first, size);
-        load_tile<float, D, kFmaTokens, kThreads>(v_tile, v + first * 3 * c, 3 * c, keys - first, size);
+        load_keys_and_values<float, D, kFmaTokens, kThreads>(k_tile, v_tile, qkv, rows, problem, first, keys);
         cp_async_commit();
         cp_async_wait<0>();
         __syncthreads(); // the other threads' copies
         if (query < rows.length && (!problem.causal || first < query + kWarpRows))
         {
             float s[4][4], dp[4][4];
-            dot_rows<D>(s, shared, warp_row, k_tile);
-            finish_logits(s, problem.scale, rows.length - first, query + r + 1 - first, problem.causal != 0);
-            dot_rows<D>(dp, dout_tile, warp_row, v_tile);
+            dot_rows<D>(s, shared, k_tile);
+            finish_logits(s, problem.scale, rows.length - first, query + (fresh_lane() >> 3) + 1 - first, problem.causal != 0);
+            dot_rows<D>(dp, dout_tile, v_tile);
             if (problem.dropout.tokens != nullptr)
             {
-                drop_keys(dp, problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1, problem.dropout.scale);
+                drop_keys(dp, problem.dropout, rows, query, first, problem.dropout.scale);
             }
 
 #pragma unroll
@@ -82,13 +75,30 @@ __device__ __forceinline__ void backward_queries_fma(
 
     if (query < rows.length)
     {
+        head = find_head(qkv, rows, problem);
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
-            put_columns<D>(dq[i], problem.scale, shared, warp_row + r + 4 * i);
+            put_columns<D>(dq[i], problem.scale, shared, warp_row() + (lane_index() >> 3) + 4 * i);
         }
 
-        store_rows<float, D>(shared, dqkv + ((rows.start + query) * 3 * c + head * size), 3 * c, rows.length - query, size);
+        store_rows<float, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size);
+    }
+}
+
+// kept = x where the pair of key (row) and query (column) is not dropped, times `scale`, else zero; `bits` are those of the lane's query.
+__device__ __forceinline__ void keep_queries(float (&kept)[4][4], const float (&x)[4][4], unsigned bits, float scale)
+{
+    int lane = fresh_lane();
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+    {
+        unsigned query_bits = (unsigned)__shfl_sync(kAllLanes, (int)bits, (lane & 7) + 8 * j) >> (lane >> 3);
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+        {
+            kept[i][j] = (query_bits >> (4 * i)) & 1 ? x[i][j] * scale : 0.0f;
+        }
     }
 }
 
@@ -99,27 +109,18 @@ __device__ __forceinline__ void backward_keys_fma(
     constexpr int kRows = kFmaRows<D>;
     constexpr int kThreads = kFmaThreads<D>;
     constexpr int P = kPitch<float, D>;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const float* q = qkv + (rows.start * 3 * c + head * size);
-    const float* k = q + (rows.first * 3 * c + c);
-    const float* d_out = dout + (rows.start * c + head * size);
-    const float* row_lse = lse + (long long)rows.start * problem.heads + head;
-    const float* row_delta = delta + (long long)head * n + rows.start;
     unsigned char* v_tile = shared + kRows * P;
     unsigned char* q_tile = v_tile + kRows * P;
     unsigned char* dout_tile = q_tile + kFmaTokens * P;
     float* values = reinterpret_cast<float*>(dout_tile + kFmaTokens * P);
-    float* exchange = reinterpret_cast<float*>(dout_tile + kFmaTokens * P + 2 * kFmaTokens * (int)sizeof(float) + warp_index() * kExchangeBytes);
-    load_tile<float, D, kRows, kThreads>(shared, k, 3 * c, rows.length - rows.first, size);
-    load_tile<float, D, kRows, kThreads>(v_tile, k + c, 3 * c, rows.length - rows.first, size);
+    unsigned char* exchange = dout_tile + kFmaTokens * P + 2 * kFmaTokens * (int)sizeof(float);
+    Head<float> head = find_head(qkv, rows, problem);
+    load_tile<float, D, kRows, kThreads>(
+        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+    load_tile<float, D, kRows, kThreads>(
+        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
 
-    int lane = lane_index();
-    int r = lane >> 3;
-    int column = lane & 7;
-    int warp_row = warp_index() * kWarpRows;
-    int key = rows.first + warp_row;
+    int key = rows.first + warp_row();
     float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
     float dk[4][D / 8], dv[4][D / 8];
     clear_rows(dk);
@@ -128,26 +129,26 @@ __device__ __forceinline__ void backward_keys_fma(
     // With later keys hidden the queries before the block's keys see none of them.
     for (int first = problem.causal ? rows.first / kFmaTokens * kFmaTokens : 0; first < rows.length; first += kFmaTokens)
     {
-        load_tile<float, D, kFmaTokens, kThreads>(q_tile, q + first * 3 * c, 3 * c, rows.length - first, size);
-        load_tile<float, D, kFmaTokens, kThreads>(dout_tile, d_out + first * c, c, rows.length - first, size);
+        load_queries<float, D, kFmaTokens, kThreads>(q_tile, dout_tile, values, qkv, dout, lse, delta, n, rows, problem, first, 1.0f);
         cp_async_commit();
-        if ((int)threadIdx.x < kFmaTokens)
-        {
-            // Queries behind the end: their rows of q and dout are zeros, so what they give is zero.
-            int row = first + (int)threadIdx.x;
-            values[threadIdx.x] = row < rows.length ? row_lse[(long long)row * problem.heads] : 0.0f;
-            values[kFmaTokens + threadIdx.x] = row < rows.length ? row_delta[row] : 0.0f;
-        }
-
         cp_async_wait<0>();
         __syncthreads(); // the other threads' copies
         if (key < rows.length && (!problem.causal || first + kFmaTokens > key))
         {
-            float s[4][4], dp[4][4];
-            dot_rows<D>(s, shared, warp_row, q_tile);
+            // A lane draws for one query all 16 keys of the warp; before anything else is kept.
+            unsigned bits = ~0u;
+            if (problem.dropout.tokens != nullptr)
+            {
+                bits = kept_keys<kWarpRows>(problem.dropout, rows, first + fresh_lane(), key);
+            }
+
+            float s[4][4];
+            dot_rows<D>(s, shared, q_tile);
+            int lane = fresh_lane();
+            int column = lane & 7;
 
             // Query first + column + 8 j sees key + r + 4 i where it is not before it.
-            int hidden = problem.causal ? key + r - first - column : -kFmaTokens;
+            int hidden = problem.causal ? key + (lane >> 3) - first - column : -kFmaTokens;
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
@@ -160,32 +161,24 @@ __device__ __forceinline__ void backward_keys_fma(
                 }
             }
 
-            dot_rows<D>(dp, v_tile, warp_row, dout_tile);
-            float weights[4][4];
-            unsigned bits = ~0u;
-            if (problem.dropout.tokens != nullptr)
-            {
-                // A lane draws for one query all 16 keys of the warp.
-                bits = kept_keys<kWarpRows>(problem.dropout, head, rows.start + first + lane, rows.start + key, rows.start + rows.length - 1);
-            }
-
-            int source = column;
-            forget(source);
+            // The values' gradient first, so that what it takes is free again before the other product is there.
+            float part[4][4];
+            keep_queries(part, s, bits, 1.0f);
+            add_product<D>(dv, part, exchange, dout_tile);
+            dot_rows<D>(part, v_tile, dout_tile);
+            keep_queries(part, part, bits, kept);
+            column = fresh_lane() & 7;
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
-                unsigned query_bits = (unsigned)__shfl_sync(kAllLanes, (int)bits, source + 8 * j) >> r;
                 float mean = values[kFmaTokens + column + 8 * j];
 #pragma unroll
                 for (int i = 0; i < 4; i++)
                 {
-                    bool is_kept = (query_bits >> (4 * i)) & 1;
-                    weights[i][j] = is_kept ? s[i][j] : 0.0f;
-                    s[i][j] *= (is_kept ? dp[i][j] * kept : 0.0f) - mean;
+                    s[i][j] *= part[i][j] - mean;
                 }
             }
 
-            add_product<D>(dv, weights, exchange, dout_tile);
             add_product<D>(dk, s, exchange, q_tile);
         }
 
@@ -194,16 +187,18 @@ __device__ __forceinline__ void backward_keys_fma(
 
     if (key < rows.length)
     {
+        head = find_head(qkv, rows, problem);
+        int row = warp_row() + (lane_index() >> 3);
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
-            put_columns<D>(dk[i], problem.scale, shared, warp_row + r + 4 * i);
-            put_columns<D>(dv[i], kept, v_tile, warp_row + r + 4 * i);
+            put_columns<D>(dk[i], problem.scale, shared, row + 4 * i);
+            put_columns<D>(dv[i], kept, v_tile, row + 4 * i);
         }
 
-        float* destination = dqkv + ((rows.start + key) * 3 * c + c + head * size);
-        store_rows<float, D>(shared, destination, 3 * c, rows.length - key, size);
-        store_rows<float, D>(v_tile, destination + c, 3 * c, rows.length - key, size);
+        float* destination = dqkv + (head.keys - qkv + key * head.stride);
+        store_rows<float, D>(shared, destination, head.stride, rows.length - key, head.size);
+        store_rows<float, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
     }
 }
 

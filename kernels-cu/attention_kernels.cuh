@@ -18,8 +18,7 @@
     Rows rows;                                                                                                                       \
     if (find_rows<ROWS>(ends, sequences, rows))                                                                                      \
     {                                                                                                                                \
-        unsigned long long step_key = dropout_key(stored_key, key);                                                                  \
-        Problem problem = {heads, size, causal, scale, {tokens, step_key, site, threshold, keep_scale}};                             \
+        Problem problem = {heads, size, causal, scale, {tokens, stored_key, key, site, threshold, keep_scale}};                      \
         RUN;                                                                                                                         \
     }
 

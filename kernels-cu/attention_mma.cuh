@@ -80,7 +80,7 @@ __device__ __forceinline__ void clear(float (&x)[Count][4])
 }
 
 // The same lanes, of which no address is known.
-__device__ __forceinline__ Lanes forget(Lanes lanes)
+__device__ __forceinline__ Lanes fresh_lanes(Lanes lanes)
 {
     forget(lanes.row_major);
     forget(lanes.row_chunk);
@@ -89,11 +89,12 @@ __device__ __forceinline__ Lanes forget(Lanes lanes)
     return lanes;
 }
 
-// s (16 x 8 Count) = rows of a (from a_row) times rows of b.
+// s (16 x 8 Count) = the warp's rows of a times rows of b.
 template <int D, int Count>
-__device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_tile, int a_row, unsigned b_tile, const Lanes& known)
+__device__ __forceinline__ void multiply_rows(float (&s)[Count][4], unsigned a_tile, unsigned b_tile, const Lanes& known)
 {
-    Lanes lanes = forget(known);
+    Lanes lanes = fresh_lanes(known);
+    int a_row = warp_row();
     clear(s);
 #pragma unroll
     for (int step = 0; step < D / 16; step++)
@@ -132,7 +133,7 @@ __device__ __forceinline__ void multiply_add(float (&o)[D / 8][4], const unsigne
 #pragma unroll
     for (int step = 0; step < Steps; step++)
     {
-        Lanes lanes = forget(known);
+        Lanes lanes = fresh_lanes(known);
 #pragma unroll
         for (int n = 0; n < D / 16; n++)
         {
@@ -149,8 +150,9 @@ __device__ __forceinline__ void multiply_add(float (&o)[D / 8][4], const unsigne
 template <int D>
 __device__ __forceinline__ void put_rows(const float (&o)[D / 8][4], float low, float high, unsigned char* tile)
 {
-    int row = warp_index() * kWarpRows + (lane_index() >> 2);
-    int t = lane_index() & 3;
+    int lane = fresh_lane();
+    int row = warp_row() + (lane >> 2);
+    int t = lane & 3;
 #pragma unroll
     for (int n = 0; n < D / 8; n++)
     {
@@ -161,18 +163,19 @@ __device__ __forceinline__ void put_rows(const float (&o)[D / 8][4], float low, 
 
 // Bits of the dropout for the warp's 16 queries and 8 Count keys: lane l draws those of query l mod 16 for one half of the keys.
 template <int Count>
-__device__ __forceinline__ unsigned draw_rows(const Dropout& dropout, int query, int key, int last)
+__device__ __forceinline__ unsigned draw_rows(const Dropout& dropout, const Rows& rows, int query, int key)
 {
-    int lane = lane_index();
-    return kept_keys<4 * Count>(dropout, (int)blockIdx.y, query + (lane & 15), key + (lane >> 4) * 4 * Count, last);
+    int lane = fresh_lane();
+    return kept_keys<4 * Count>(dropout, rows, query + (lane & 15), key + (lane >> 4) * 4 * Count);
 }
 
 // Multiplies the elements that are dropped by zero and the others by `scale`.
 template <int Count>
 __device__ __forceinline__ void drop_rows(float (&p)[Count][4], unsigned bits, float scale)
 {
-    int g = lane_index() >> 2;
-    int t = lane_index() & 3;
+    int lane = fresh_lane();
+    int g = lane >> 2;
+    int t = lane & 3;
 #pragma unroll
     for (int half = 0; half < 2; half++)
     {
@@ -195,16 +198,16 @@ __device__ __forceinline__ void drop_rows(float (&p)[Count][4], unsigned bits, f
 template <int Count>
 __device__ __forceinline__ void hide_keys(float (&s)[Count][4], int left, int left_high)
 {
-    int t = lane_index() & 3;
+    int t = fresh_lane() & 3;
     left -= 2 * t;
     left_high -= 2 * t;
 #pragma unroll
     for (int n = 0; n < Count; n++)
     {
-        s[n][0] = 8 * n >= left ? kMinusInfinity : s[n][0];
-        s[n][1] = 8 * n + 1 >= left ? kMinusInfinity : s[n][1];
-        s[n][2] = 8 * n >= left_high ? kMinusInfinity : s[n][2];
-        s[n][3] = 8 * n + 1 >= left_high ? kMinusInfinity : s[n][3];
+        s[n][0] = 8 * n >= left ? -positive_infinity() : s[n][0];
+        s[n][1] = 8 * n + 1 >= left ? -positive_infinity() : s[n][1];
+        s[n][2] = 8 * n >= left_high ? -positive_infinity() : s[n][2];
+        s[n][3] = 8 * n + 1 >= left_high ? -positive_infinity() : s[n][3];
     }
 }
 
@@ -216,24 +219,18 @@ __device__ __forceinline__ void forward_mma(
 {
     constexpr int kTile = kForwardKeys * kPitch<bf16, D>;
     constexpr int kCount = kForwardKeys / 8;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const bf16* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
-    const bf16* k = qkv + (rows.start * 3 * c + c + head * size);
-    const bf16* v = k + c;
     unsigned char* stages = shared + kMmaRows * kPitch<bf16, D>;
 
     int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
-    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    Head<bf16> head = find_head(qkv, rows, problem);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
 
     Lanes lanes = make_lanes<D>();
-    int g = lane_index() >> 2;
-    int warp_row = warp_index() * kWarpRows;
-    int query = rows.first + warp_row;
+    int query = rows.first + warp_row();
     float c2 = problem.scale * kLog2e;
-    float maximum = kMinusInfinity;
-    float maximum_high = kMinusInfinity;
+    float maximum = -positive_infinity();
+    float maximum_high = -positive_infinity();
     float sum = 0.0f;
     float sum_high = 0.0f;
     float o[D / 8][4];
@@ -248,8 +245,7 @@ __device__ __forceinline__ void forward_mma(
         if (next < keys)
         {
             unsigned char* tiles = stages + stage * 2 * kTile;
-            load_tile<bf16, D, kForwardKeys, kMmaThreads>(tiles, k + next * 3 * c, 3 * c, keys - next, size);
-            load_tile<bf16, D, kForwardKeys, kMmaThreads>(tiles + kTile, v + next * 3 * c, 3 * c, keys - next, size);
+            load_keys_and_values<bf16, D, kForwardKeys, kMmaThreads>(tiles, tiles + kTile, qkv, rows, problem, next, keys);
         }
 
         cp_async_commit();
@@ -266,10 +262,11 @@ __device__ __forceinline__ void forward_mma(
         if (query < rows.length && (!problem.causal || first <= query))
         {
             float s[kCount][4];
-            multiply_rows<D>(s, shared_address(shared), warp_row, k_tile, lanes);
+            multiply_rows<D>(s, shared_address(shared), k_tile, lanes);
             if (first + kForwardKeys > rows.length || (problem.causal && first + kForwardKeys > query + 1))
             {
                 int left = rows.length - first;
+                int g = fresh_lane() >> 2;
                 hide_keys(
                     s,
                     problem.causal ? min(left, query + g + 1 - first) : left,
@@ -323,7 +320,7 @@ __device__ __forceinline__ void forward_mma(
 
             if (problem.dropout.tokens != nullptr)
             {
-                unsigned bits = draw_rows<kCount>(problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1);
+                unsigned bits = draw_rows<kCount>(problem.dropout, rows, query, first);
                 drop_rows(s, bits, 1.0f);
             }
 
@@ -347,21 +344,24 @@ __device__ __forceinline__ void forward_mma(
         sum_high += __shfl_xor_sync(kAllLanes, sum_high, m);
     }
 
+    head = find_head(qkv, rows, problem);
     int count = rows.length - query;
-    float* p = lse + (long long)(rows.start + query) * problem.heads + head;
-    if ((lane_index() & 3) == 0 && g < count)
+    int lane = fresh_lane();
+    int g = lane >> 2;
+    float* p = lse + (long long)(rows.start + query) * head.count + head.index;
+    if ((lane & 3) == 0 && g < count)
     {
-        p[(long long)g * problem.heads] = fmaf(maximum, problem.scale, fast_log(sum));
+        p[(long long)g * head.count] = fmaf(maximum, problem.scale, fast_log(sum));
     }
 
-    if ((lane_index() & 3) == 0 && g + 8 < count)
+    if ((lane & 3) == 0 && g + 8 < count)
     {
-        p[(long long)(g + 8) * problem.heads] = fmaf(maximum_high, problem.scale, fast_log(sum_high));
+        p[(long long)(g + 8) * head.count] = fmaf(maximum_high, problem.scale, fast_log(sum_high));
     }
 
     float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
     put_rows<D>(o, kept * reciprocal(sum), kept * reciprocal(sum_high), shared);
-    store_rows<bf16, D>(shared, out + ((rows.start + query) * c + head * size), c, count, size);
+    store_rows<bf16, D>(shared, out + (head.begin + query * head.width), head.width, count, head.size);
 }
 
 } // namespace

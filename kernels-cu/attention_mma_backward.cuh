@@ -16,26 +16,21 @@ __device__ __forceinline__ void backward_queries_mma(
     constexpr int N = kBackwardTokens<D>;
     constexpr int kTile = N * kPitch<bf16, D>;
     constexpr int kCount = N / 8;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const bf16* q = qkv + ((rows.start + rows.first) * 3 * c + head * size);
-    const bf16* k = qkv + (rows.start * 3 * c + c + head * size);
-    const bf16* v = k + c;
     unsigned char* dout_tile = shared + kMmaRows * kPitch<bf16, D>;
     unsigned char* stages = dout_tile + kMmaRows * kPitch<bf16, D>;
 
     int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
-    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, q, 3 * c, rows.length - rows.first, size);
+    Head<bf16> head = find_head(qkv, rows, problem);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        dout_tile, dout + ((rows.start + rows.first) * c + head * size), c, rows.length - rows.first, size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(
+        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size);
 
     Lanes lanes = make_lanes<D>();
     int g = lane_index() >> 2;
-    int warp_row = warp_index() * kWarpRows;
-    int query = rows.first + warp_row;
+    int query = rows.first + warp_row();
     float sums[4];
-    make_delta(dout, out, delta, rows, problem, n, sums);
+    make_delta(dout, out, delta, rows, head, n, sums);
     float below = __shfl_sync(kAllLanes, sums[0], (g & 3) * 8);
     float above = __shfl_sync(kAllLanes, sums[1], (g & 3) * 8);
     float row_delta = g < 4 ? below : above;
@@ -44,9 +39,9 @@ __device__ __forceinline__ void backward_queries_mma(
     float row_delta_high = g < 4 ? below : above;
 
     // Rows behind the end have zeros in their tiles and are not written.
-    const float* p = lse + (long long)(rows.start + query) * problem.heads + head;
-    float row_lse = g < rows.length - query ? p[(long long)g * problem.heads] * kLog2e : 0.0f;
-    float row_lse_high = g + 8 < rows.length - query ? p[(long long)(g + 8) * problem.heads] * kLog2e : 0.0f;
+    const float* p = lse + (long long)(rows.start + query) * head.count + head.index;
+    float row_lse = g < rows.length - query ? p[(long long)g * head.count] * kLog2e : 0.0f;
+    float row_lse_high = g + 8 < rows.length - query ? p[(long long)(g + 8) * head.count] * kLog2e : 0.0f;
     float c2 = problem.scale * kLog2e;
     float dq[D / 8][4];
     clear(dq);
@@ -59,8 +54,7 @@ __device__ __forceinline__ void backward_queries_mma(
         if (next < keys)
         {
             unsigned char* tiles = stages + stage * 2 * kTile;
-            load_tile<bf16, D, N, kMmaThreads>(tiles, k + next * 3 * c, 3 * c, keys - next, size);
-            load_tile<bf16, D, N, kMmaThreads>(tiles + kTile, v + next * 3 * c, 3 * c, keys - next, size);
+            load_keys_and_values<bf16, D, N, kMmaThreads>(tiles, tiles + kTile, qkv, rows, problem, next, keys);
         }
 
         cp_async_commit();
@@ -76,11 +70,12 @@ __device__ __forceinline__ void backward_queries_mma(
         {
             float s[kCount][4];
             float dp[kCount][4];
-            multiply_rows<D>(s, shared_address(shared), warp_row, k_tile, lanes);
-            multiply_rows<D>(dp, shared_address(dout_tile), warp_row, k_tile + (unsigned)kTile, lanes);
+            multiply_rows<D>(s, shared_address(shared), k_tile, lanes);
+            multiply_rows<D>(dp, shared_address(dout_tile), k_tile + (unsigned)kTile, lanes);
             if (first + N > rows.length || (problem.causal && first + N > query + 1))
             {
                 int left = rows.length - first;
+                g = fresh_lane() >> 2;
                 hide_keys(
                     s,
                     problem.causal ? min(left, query + g + 1 - first) : left,
@@ -89,7 +84,7 @@ __device__ __forceinline__ void backward_queries_mma(
 
             if (problem.dropout.tokens != nullptr)
             {
-                unsigned bits = draw_rows<kCount>(problem.dropout, rows.start + query, rows.start + first, rows.start + rows.length - 1);
+                unsigned bits = draw_rows<kCount>(problem.dropout, rows, query, first);
                 drop_rows(dp, bits, problem.dropout.scale);
             }
 
@@ -112,8 +107,58 @@ __device__ __forceinline__ void backward_queries_mma(
 
     if (query < rows.length)
     {
+        head = find_head(qkv, rows, problem);
         put_rows<D>(dq, problem.scale, problem.scale, shared);
-        store_rows<bf16, D>(shared, dqkv + ((rows.start + query) * 3 * c + head * size), 3 * c, rows.length - query, size);
+        store_rows<bf16, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size);
+    }
+}
+
+// Of the 32 queries (columns 4 part .. 4 part + 3 of an accumulator) that the lanes have drawn for: what the warp's 16 keys (rows) keep of
+// columns `column` 8 + 2 t and the next one. Bit 0: row g; bit 8: row g + 8.
+struct KeptPair
+{
+    unsigned left;
+    unsigned right;
+};
+
+__device__ __forceinline__ KeptPair kept_pair(unsigned bits, int column)
+{
+    int lane = fresh_lane();
+    int source = 8 * column + 2 * (lane & 3);
+    int g = lane >> 2;
+    KeptPair pair;
+    pair.left = (unsigned)__shfl_sync(kAllLanes, (int)bits, source) >> g;
+    pair.right = (unsigned)__shfl_sync(kAllLanes, (int)bits, source + 1) >> g;
+    return pair;
+}
+
+// Probabilities of dropped pairs become zero; two of them, of neighbouring queries, share a word.
+template <int Steps>
+__device__ __forceinline__ void drop_weights(unsigned (&weights)[Steps][4], const unsigned (&bits)[Steps / 2])
+{
+#pragma unroll
+    for (int i = 0; i < 2 * Steps; i++)
+    {
+        KeptPair pair = kept_pair(bits[i / 4], i % 4);
+        unsigned low = (pair.left & 1 ? 0xffffu : 0u) | (pair.right & 1 ? 0xffff0000u : 0u);
+        unsigned high = (pair.left & 256 ? 0xffffu : 0u) | (pair.right & 256 ? 0xffff0000u : 0u);
+        weights[i / 2][2 * (i % 2)] &= low;
+        weights[i / 2][2 * (i % 2) + 1] &= high;
+    }
+}
+
+// Gradients of dropped pairs become zero, the others are multiplied by `scale`.
+template <int Count>
+__device__ __forceinline__ void drop_queries(float (&dp)[Count][4], const unsigned (&bits)[Count / 4], float scale)
+{
+#pragma unroll
+    for (int i = 0; i < Count; i++)
+    {
+        KeptPair pair = kept_pair(bits[i / 4], i % 4);
+        dp[i][0] = pair.left & 1 ? dp[i][0] * scale : 0.0f;
+        dp[i][1] = pair.right & 1 ? dp[i][1] * scale : 0.0f;
+        dp[i][2] = pair.left & 256 ? dp[i][2] * scale : 0.0f;
+        dp[i][3] = pair.right & 256 ? dp[i][3] * scale : 0.0f;
     }
 }
 
@@ -126,24 +171,16 @@ __device__ __forceinline__ void backward_keys_mma(
     constexpr int kTile = N * kPitch<bf16, D>;
     constexpr int kStage = 2 * kTile + 2 * N * (int)sizeof(float);
     constexpr int kCount = N / 8;
-    int head = (int)blockIdx.y;
-    int size = problem.size;
-    long long c = (long long)problem.heads * size;
-    const bf16* q = qkv + (rows.start * 3 * c + head * size);
-    const bf16* k = q + (rows.first * 3 * c + c);
-    const bf16* d_out = dout + (rows.start * c + head * size);
-    const float* row_lse = lse + (long long)rows.start * problem.heads + head;
-    const float* row_delta = delta + (long long)head * n + rows.start;
     unsigned char* v_tile = shared + kMmaRows * kPitch<bf16, D>;
     unsigned char* stages = v_tile + kMmaRows * kPitch<bf16, D>;
-    load_tile<bf16, D, kMmaRows, kMmaThreads>(shared, k, 3 * c, rows.length - rows.first, size);
-    load_tile<bf16, D, kMmaRows, kMmaThreads>(v_tile, k + c, 3 * c, rows.length - rows.first, size);
+    Head<bf16> head = find_head(qkv, rows, problem);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(
+        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+    load_tile<bf16, D, kMmaRows, kMmaThreads>(
+        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
 
     Lanes lanes = make_lanes<D>();
-    int g = lane_index() >> 2;
-    int t = lane_index() & 3;
-    int warp_row = warp_index() * kWarpRows;
-    int key = rows.first + warp_row;
+    int key = rows.first + warp_row();
     float c2 = problem.scale * kLog2e;
     float dk[D / 8][4];
     float dv[D / 8][4];
@@ -159,16 +196,8 @@ __device__ __forceinline__ void backward_keys_mma(
         if (next < rows.length)
         {
             unsigned char* tiles = stages + stage * kStage;
-            load_tile<bf16, D, N, kMmaThreads>(tiles, q + next * 3 * c, 3 * c, rows.length - next, size);
-            load_tile<bf16, D, N, kMmaThreads>(tiles + kTile, d_out + next * c, c, rows.length - next, size);
-            float* values = reinterpret_cast<float*>(tiles + 2 * kTile);
-            if ((int)threadIdx.x < N)
-            {
-                // Queries behind the end: their rows of q and dout are zeros, so what they give is zero.
-                int row = next + (int)threadIdx.x;
-                values[threadIdx.x] = row < rows.length ? row_lse[(long long)row * problem.heads] * kLog2e : 0.0f;
-                values[N + threadIdx.x] = row < rows.length ? row_delta[row] : 0.0f;
-            }
+            load_queries<bf16, D, N, kMmaThreads>(
+                tiles, tiles + kTile, reinterpret_cast<float*>(tiles + 2 * kTile), qkv, dout, lse, delta, n, rows, problem, next, kLog2e);
         }
 
         cp_async_commit();
@@ -184,9 +213,20 @@ __device__ __forceinline__ void backward_keys_mma(
         const float* values = reinterpret_cast<const float*>(tiles + 2 * kTile);
         if (key < rows.length && (!problem.causal || first + N > key))
         {
+            // A lane draws for one query all 16 keys of the warp; before anything else is kept.
+            unsigned bits[N / 32] = {};
+            if (problem.dropout.tokens != nullptr)
+            {
+#pragma unroll
+                for (int part = 0; part < N / 32; part++)
+                {
+                    bits[part] = kept_keys<kWarpRows>(problem.dropout, rows, first + 32 * part + fresh_lane(), key);
+                }
+            }
+
             float s[kCount][4];
-            float dp[kCount][4];
-            multiply_rows<D>(s, shared_address(shared), warp_row, q_tile, lanes);
+            multiply_rows<D>(s, shared_address(shared), q_tile, lanes);
+            int t = fresh_lane() & 3;
 #pragma unroll
             for (int i = 0; i < kCount; i++)
             {
@@ -200,7 +240,7 @@ __device__ __forceinline__ void backward_keys_mma(
             if (problem.causal && first < key + kWarpRows)
             {
                 // Query first + 8 i + 2 t sees key + g where it is not before it.
-                int hidden = key + g - first - 2 * t;
+                int hidden = key + (fresh_lane() >> 2) - first - 2 * t;
                 int hidden_high = hidden + 8;
 #pragma unroll
                 for (int i = 0; i < kCount; i++)
@@ -212,46 +252,24 @@ __device__ __forceinline__ void backward_keys_mma(
                 }
             }
 
-            multiply_rows<D>(dp, shared_address(v_tile), warp_row, q_tile + (unsigned)kTile, lanes);
+            // The values' gradient first, so that what it takes is free again before dp is there.
             unsigned weights[kCount / 2][4];
+            pack_rows(weights, s);
             if (problem.dropout.tokens != nullptr)
             {
-                float dropped[kCount][4];
-#pragma unroll
-                for (int part = 0; part < N / 32; part++)
-                {
-                    // A lane draws for one query all 16 keys of the warp.
-                    unsigned bits = kept_keys<kWarpRows>(
-                        problem.dropout, head, rows.start + first + 32 * part + lane_index(), rows.start + key, rows.start + rows.length - 1);
-                    int source = 2 * t;
-                    forget(source);
-#pragma unroll
-                    for (int i = 0; i < 4; i++)
-                    {
-                        int at = 4 * part + i;
-                        unsigned left = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + source) >> g;
-                        unsigned right = (unsigned)__shfl_sync(kAllLanes, (int)bits, 8 * i + source + 1) >> g;
-                        float f = problem.dropout.scale;
-                        dropped[at][0] = left & 1 ? s[at][0] : 0.0f;
-                        dropped[at][1] = right & 1 ? s[at][1] : 0.0f;
-                        dropped[at][2] = left & 256 ? s[at][2] : 0.0f;
-                        dropped[at][3] = right & 256 ? s[at][3] : 0.0f;
-                        dp[at][0] = left & 1 ? dp[at][0] * f : 0.0f;
-                        dp[at][1] = right & 1 ? dp[at][1] * f : 0.0f;
-                        dp[at][2] = left & 256 ? dp[at][2] * f : 0.0f;
-                        dp[at][3] = right & 256 ? dp[at][3] * f : 0.0f;
-                    }
-                }
-
-                pack_rows(weights, dropped);
-            }
-            else
-            {
-                pack_rows(weights, s);
+                drop_weights(weights, bits);
             }
 
             multiply_add<D>(dv, weights, q_tile + (unsigned)kTile, lanes);
 
+            float dp[kCount][4];
+            multiply_rows<D>(dp, shared_address(v_tile), q_tile + (unsigned)kTile, lanes);
+            if (problem.dropout.tokens != nullptr)
+            {
+                drop_queries(dp, bits, problem.dropout.scale);
+            }
+
+            t = fresh_lane() & 3;
 #pragma unroll
             for (int i = 0; i < kCount; i++)
             {
@@ -272,12 +290,13 @@ __device__ __forceinline__ void backward_keys_mma(
 
     if (key < rows.length)
     {
-        bf16* destination = dqkv + ((rows.start + key) * 3 * c + c + head * size);
+        head = find_head(qkv, rows, problem);
+        bf16* destination = dqkv + (head.keys - qkv + key * head.stride);
         float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
         put_rows<D>(dk, problem.scale, problem.scale, shared);
         put_rows<D>(dv, kept, kept, v_tile);
-        store_rows<bf16, D>(shared, destination, 3 * c, rows.length - key, size);
-        store_rows<bf16, D>(v_tile, destination + c, 3 * c, rows.length - key, size);
+        store_rows<bf16, D>(shared, destination, head.stride, rows.length - key, head.size);
+        store_rows<bf16, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
     }
 }
 

@@ -17,9 +17,12 @@ constexpr int kRowsPerForwardBlock = 8;
 constexpr int kRowVector = 4;
 
 // As CrossAlign.Kernels.GeluKind.
-constexpr int kErf = 0;
-constexpr int kTanh = 1;
-constexpr int kQuick = 2;
+enum : int
+{
+    kErf = 0,
+    kTanh = 1,
+    kQuick = 2,
+};
 
 // The normal distribution function, with relative accuracy in the lower tail; `bell` is exp(-x^2 / 2).
 __device__ __forceinline__ float normal_cdf(float x, float bell)

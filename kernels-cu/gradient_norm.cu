@@ -5,24 +5,18 @@
 // overflows a double, so that the sum is finite just if all gradients are. One block adds the blocks' sums in a fixed order.
 //
 // Bytes and operations: 4 read and 2 operations an element; the second kernel reads 8 bytes for each 8192 elements.
+#include "doubles.cuh"
 #include "parameter_table.cuh"
 
 namespace
 {
-
-__device__ __forceinline__ double square_root(double x)
-{
-    double y;
-    asm("sqrt.rn.f64 %0, %1;" : "=d"(y) : "d"(x));
-    return y;
-}
 
 __device__ __forceinline__ double squares(const float (&v)[kTableVector])
 {
     float sum = fmaf(v[3], v[3], fmaf(v[2], v[2], fmaf(v[1], v[1], v[0] * v[0])));
 
     // Not below infinity: a NaN, an infinity, or finite numbers whose squares are too large for a float.
-    if (sum < __uint_as_float(0x7f800000u))
+    if (sum < positive_infinity())
     {
         return (double)sum;
     }

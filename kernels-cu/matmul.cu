@@ -14,10 +14,14 @@
 namespace
 {
 
-constexpr int kAccumulate = 1;
-constexpr int kBFloat16Output = 2;
-constexpr int kWideOutput = 4;
+enum : int
+{
+    kAccumulate = 1,
+    kBFloat16Output = 2,
+    kWideOutput = 4,
+};
 constexpr int kThreadsPerBlock = 256;
+constexpr int kStagedPieces = kTile * 4 / kPiece;
 
 template <int W>
 __device__ __forceinline__ void store_sums(float (&v)[W], void* c, long long at, int flags)

@@ -13,8 +13,11 @@ constexpr int kThreadsPerBlock = 128;
 constexpr int kBlockRows = 32;
 
 // As CrossAlign.Kernels.PoolingKind.
-constexpr int kMean = 0;
-constexpr int kCls = 1;
+enum : int
+{
+    kMean = 0,
+    kCls = 1,
+};
 
 template <int W>
 __device__ __forceinline__ void clear(float (&v)[W])

@@ -17,8 +17,11 @@ namespace
 
 constexpr int kWarpsPerBlock = 4;
 constexpr int kThreadsPerBlock = kWarpsPerBlock * kWarpSize;
-__device__ __forceinline__ float infinity() { return __uint_as_float(0x7f800000u); }
 constexpr int kCountedWarps = 4;
+constexpr int kKeptRows = kSums / 4;
+
+// Of the rows that four lanes share (sum_row), the h-th that this lane keeps.
+__device__ __forceinline__ int kept_row(int thread, int h) { return sum_row(thread, (thread & 3) + 4 * h); }
 
 template <int Unit>
 __device__ __forceinline__ void target_scores(
@@ -29,15 +32,16 @@ __device__ __forceinline__ void target_scores(
     TileOperand right = {targets, target_stride, q, e};
     int first = (int)blockIdx.x * kTile;
     tile_product<Unit, true, true>(sum, tiles, left, right, first, first, 0, 1, depth_steps<Unit>(e));
+    int thread = fresh_thread();
 #pragma unroll
     for (int i = 0; i < kSums; i++)
     {
 #pragma unroll
         for (int j = 0; j < kSums; j++)
         {
-            if (sum_row(i) == sum_column<Unit>(j) && sum_row(i) < q - first)
+            if (sum_row(thread, i) == sum_column<Unit>(thread, j) && sum_row(thread, i) < q - first)
             {
-                scores[first + sum_row(i)] = sum[i][j];
+                scores[first + sum_row(thread, i)] = sum[i][j];
             }
         }
     }
@@ -51,13 +55,17 @@ __device__ __forceinline__ void count_scores(
     TileOperand left = {queries, stride, q, e};
     TileOperand right = {pool, pool_stride, k, e};
     int first = (int)blockIdx.x * kTile;
-    float target[kSums];
-    int not_below[kSums];
+
+    // The four lanes that share rows keep two of their eight each, to be asked for by shuffles: registers are scarce beside the product.
+    int thread = fresh_thread();
+    float target[kKeptRows];
+    int not_below[kKeptRows];
 #pragma unroll
-    for (int i = 0; i < kSums; i++)
+    for (int h = 0; h < kKeptRows; h++)
     {
-        target[i] = sum_row(i) < q - first ? scores[first + sum_row(i)] : 0.0f;
-        not_below[i] = 0;
+        int row = kept_row(thread, h);
+        target[h] = row < q - first ? scores[first + row] : 0.0f;
+        not_below[h] = 0;
     }
 
     for (int column = (int)blockIdx.y * kTile; column < k; column += (int)gridDim.y * kTile)
@@ -65,30 +73,33 @@ __device__ __forceinline__ void count_scores(
         float sum[kSums][kSums];
         tile_product<Unit, true, true>(sum, tiles, left, right, first, column, 0, 1, depth_steps<Unit>(e));
         int columns = k - column;
+        thread = fresh_thread();
 #pragma unroll
         for (int i = 0; i < kSums; i++)
         {
+            int owner = (thread & 28) + i % 4;
+            float threshold = __shfl_sync(kAllLanes, target[i / 4], owner);
+            int n = 0;
 #pragma unroll
             for (int j = 0; j < kSums; j++)
             {
                 // A score that is not a number is not below either.
-                not_below[i] += sum_column<Unit>(j) < columns && !(sum[i][j] < target[i]);
+                n += sum_column<Unit>(thread, j) < columns && !(sum[i][j] < threshold) ? 1 : 0;
             }
+
+            n += __shfl_xor_sync(kAllLanes, n, 1);
+            n += __shfl_xor_sync(kAllLanes, n, 2);
+            not_below[i / 4] += (thread & 31) == owner ? n : 0;
         }
     }
 
-    // Four lanes and four warps have the columns of a row. The tiles are free: the product's last barrier lies behind their last use.
+    // Four warps have the columns of a row. The tiles are free: the product's last barrier lies behind their last use.
     int* shared = reinterpret_cast<int*>(tiles);
+    thread = fresh_thread();
 #pragma unroll
-    for (int i = 0; i < kSums; i++)
+    for (int h = 0; h < kKeptRows; h++)
     {
-        int n = not_below[i];
-        n += __shfl_xor_sync(kAllLanes, n, 1);
-        n += __shfl_xor_sync(kAllLanes, n, 2);
-        if ((lane_index() & 3) == 0)
-        {
-            shared[sum_row(i) * kCountedWarps + (warp_index() & 3)] = n;
-        }
+        shared[((thread >> 5) & 3) * kTile + kept_row(thread, h)] = not_below[h];
     }
 
     // All warps' counts before they are added.
@@ -96,8 +107,14 @@ __device__ __forceinline__ void count_scores(
     int row = (int)threadIdx.x;
     if (row < kTile && row < q - first)
     {
-        int4 n = reinterpret_cast<const int4*>(shared)[row];
-        counts[(long long)blockIdx.y * q + first + row] = n.x + n.y + n.z + n.w;
+        int n = 0;
+#pragma unroll
+        for (int warp = 0; warp < kCountedWarps; warp++)
+        {
+            n += shared[warp * kTile + row];
+        }
+
+        counts[(long long)blockIdx.y * q + first + row] = n;
     }
 }
 
@@ -179,17 +196,17 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) retrieval_top(
     }
 
     const float* s = scores + (long long)row * k;
-    float last = infinity();
+    float last = positive_infinity();
     int last_place = -1;
     for (int rank = 0; rank < count; rank++)
     {
         // Behind the last one: lower, or as high and further on. A lane meets its places in order, so that the first of equals stays.
-        float score = -infinity();
+        float score = -positive_infinity();
         int place = 0x7fffffff;
         for (int i = lane_index(); i < k; i += kWarpSize)
         {
             float x = s[i];
-            x = x == x ? x : -infinity();
+            x = x == x ? x : -positive_infinity();
             if ((x < last || (x == last && i > last_place)) && (x > score || place == 0x7fffffff))
             {
                 score = x;

@@ -6,48 +6,64 @@
 namespace
 {
 
-// The variant (see CudaSimilarityState.cs).
-constexpr int kRowsActive = 1;
-constexpr int kColumnsActive = 2;
-constexpr int kSigmoid = 4;
-constexpr int kNormalize = 8;
-constexpr int kMaskedGroups = 16;
-constexpr int kSharedGroups = 32;
-constexpr int kSmoothing = 64;
-constexpr int kMargin = 128;
-constexpr int kDivideByRowCount = 256;
-constexpr int kLogarithm = 512;
-constexpr int kRoundToBFloat16 = 1024;
-constexpr int kStoreGradients = 2048;
+// The variant (see CudaSimilarityCall.cs).
+enum : int
+{
+    kRowsActive = 1,
+    kColumnsActive = 2,
+    kSigmoid = 4,
+    kNormalize = 8,
+    kMaskedGroups = 16,
+    kSharedGroups = 32,
+    kSmoothing = 64,
+    kMargin = 128,
+    kDivideByRowCount = 256,
+    kLogarithm = 512,
+    kRoundToBFloat16 = 1024,
+    kStoreGradients = 2048,
+};
 
 // A side keeps an array each, `stride` apart. The first three are statistics until the lines are merged, then coefficients.
-constexpr int kMax = 0;          // running maximum of the participants; sigmoid: running sum of the row's gradients
-constexpr int kSum = 1;          // running sum of exp(z - max), then w / (W sum); sigmoid: running loss of the row
-constexpr int kPositive = 2;     // sum of the positives' logits, then the weight of a positive; sigmoid: w / W
-constexpr int kRstd = 3;         // 1 / max(norm, epsilon)
-constexpr int kCount = 4;        // how many positives
-constexpr int kWeight = 5;       // columns: sum of the weights of the positives
-constexpr int kThreshold = 6;    // the logit above which a negative is dropped
-constexpr int kLogits = 7;       // smoothing: running sum of the participants' logits, then e w / (W participants)
-constexpr int kParticipants = 8; // smoothing: how many
+enum : int
+{
+    kMax = 0,          // running maximum of the participants; sigmoid: running sum of the row's gradients
+    kSum = 1,          // running sum of exp(z - max), then w / (W sum); sigmoid: running loss of the row
+    kPositive = 2,     // sum of the positives' logits, then the weight of a positive; sigmoid: w / W
+    kRstd = 3,         // 1 / max(norm, epsilon)
+    kCount = 4,        // how many positives
+    kWeight = 5,       // columns: sum of the weights of the positives
+    kThreshold = 6,    // the logit above which a negative is dropped
+    kLogits = 7,       // smoothing: running sum of the participants' logits, then e w / (W participants)
+    kParticipants = 8, // smoothing: how many
+};
 
 // A tile leaves a partial of these of each line; sigmoid: kMax and kSum alone.
-constexpr int kPartials = 7;
-constexpr int kPartialMax = 0;
-constexpr int kPartialSum = 1;
-constexpr int kPartialPositive = 2;
-constexpr int kPartialCount = 3;
-constexpr int kPartialWeight = 4;
-constexpr int kPartialLogits = 5;
-constexpr int kPartialParticipants = 6;
+enum : int
+{
+    kPartialMax = 0,
+    kPartialSum = 1,
+    kPartialPositive = 2,
+    kPartialCount = 3,
+    kPartialWeight = 4,
+    kPartialLogits = 5,
+    kPartialParticipants = 6,
+    kPartials = 7,
+};
 
 constexpr int kIgnored = -100;
-constexpr float kLowest = -3.402823466e38f;
-#define CROSSALIGN_NOTHING __uint_as_float(0xff800000u) // minus infinity: takes no part
+
+// No logit is lower.
+__device__ __forceinline__ float lowest() { return -3.402823466e38f; }
+
+// The logit of what takes no part.
+__device__ __forceinline__ float nothing() { return -positive_infinity(); }
 
 // Floats of the call, on the device: the scale and the bias.
-constexpr int kScaleScalar = 0;
-constexpr int kBiasScalar = 1;
+enum : int
+{
+    kScaleScalar = 0,
+    kBiasScalar = 1,
+};
 
 struct Similarity
 {
@@ -105,7 +121,7 @@ __device__ __forceinline__ SimilarityRow load_row(const Similarity& s, float sca
     SimilarityRow r;
     r.rstd = has(s, kNormalize) ? of_rows(s, kRstd)[row] : 1.0f;
     r.factor = scale * r.rstd;
-    r.threshold = has(s, kMargin) ? of_rows(s, kThreshold)[row] : -CROSSALIGN_NOTHING;
+    r.threshold = has(s, kMargin) ? of_rows(s, kThreshold)[row] : positive_infinity();
     r.target = target_of(s, row);
     r.group = 0;
     r.is_grouped = 0;
@@ -167,7 +183,7 @@ __device__ __forceinline__ void make_logits(const Similarity& s, const Similarit
     {
         float x = z[k] * r.factor * c.rstd[k] + c.bias;
         bool masked = has(s, kMaskedGroups) && same_group(s, r, c, k) && column_at(c, k) != r.target;
-        z[k] = masked || !is_inside(c, k) ? CROSSALIGN_NOTHING : x;
+        z[k] = masked || !is_inside(c, k) ? nothing() : x;
     }
 }
 

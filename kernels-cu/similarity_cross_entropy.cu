@@ -57,7 +57,7 @@ __device__ __forceinline__ void row_stats(
     }
 
     make_logits(s, r, c, z);
-    float max = kLowest;
+    float max = lowest();
     float positive = 0.0f;
     float count = 0.0f;
 #pragma unroll
@@ -74,7 +74,7 @@ __device__ __forceinline__ void row_stats(
         count += is_target ? 1.0f : 0.0f;
 
         // The positive is never dropped, however its threshold was rounded.
-        z[k] = z[k] > r.threshold && !is_target ? CROSSALIGN_NOTHING : z[k];
+        z[k] = z[k] > r.threshold && !is_target ? nothing() : z[k];
         max = z[k] > max ? z[k] : max;
     }
 
@@ -86,7 +86,7 @@ __device__ __forceinline__ void row_stats(
     for (int k = 0; k < kLaneColumns; k++)
     {
         sum += fast_exp(z[k] - max);
-        bool takes_part = z[k] > CROSSALIGN_NOTHING;
+        bool takes_part = z[k] > nothing();
         logits += takes_part ? z[k] : 0.0f;
         participants += takes_part ? 1.0f : 0.0f;
     }
@@ -118,10 +118,10 @@ __device__ __forceinline__ void row_stats(
 __device__ __forceinline__ void column_stats(
     const Similarity& s, ColumnStats& t, unsigned tiles, int column, int at, int staged_row, int row, int rows)
 {
-    float threshold = has(s, kMargin) ? of_columns(s, kThreshold)[at] : -CROSSALIGN_NOTHING;
+    float threshold = has(s, kMargin) ? of_columns(s, kThreshold)[at] : positive_infinity();
     bool shared = has(s, kSharedGroups) && at < s.image_count;
     int group = shared ? s.image_groups[at] : 0;
-    float max = kLowest;
+    float max = lowest();
     for (int i = 0; i < rows; i++)
     {
         float z = load_shared(tiles + staged_word(staged_row + i, column));
@@ -145,7 +145,7 @@ __device__ __forceinline__ void column_stats(
         if (!dropped)
         {
             sum += fast_exp(z - max);
-            bool takes_part = z > CROSSALIGN_NOTHING;
+            bool takes_part = z > nothing();
             t.logits += takes_part ? z : 0.0f;
             t.participants += takes_part ? 1.0f : 0.0f;
         }
@@ -197,7 +197,7 @@ __device__ __forceinline__ void stats_tile(
 
     // All rows' statistics are read before the columns' take their place.
     __syncthreads();
-    ColumnStats own = {kLowest, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    ColumnStats own = {lowest(), 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
     int column = (int)threadIdx.x & (kTile - 1);
     int from = (int)threadIdx.x / kTile * kStagedRows;
     bool has_column = first_column + column < t.columns;

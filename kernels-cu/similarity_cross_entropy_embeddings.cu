@@ -70,7 +70,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresh
 
     Similarity s = CROSSALIGN_SIMILARITY;
     int target = target_of(s, row);
-    float threshold = -CROSSALIGN_NOTHING;
+    float threshold = positive_infinity();
     if (target >= 0 && target < image_count)
     {
         double similarity =
@@ -101,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column
     }
 
     const float* thresholds = of_rows(s, kThreshold);
-    float highest = CROSSALIGN_NOTHING;
+    float highest = nothing();
     for (int row = 0; row < row_count; row++)
     {
         if (target_of(s, row) == column)
@@ -110,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column
         }
     }
 
-    of_columns(s, kThreshold)[column] = highest > CROSSALIGN_NOTHING && column < image_count ? highest : -CROSSALIGN_NOTHING;
+    of_columns(s, kThreshold)[column] = highest > nothing() && column < image_count ? highest : positive_infinity();
 }
 
 // Before a further prefix: inner (lines) = the inner product of a line with its gradient as it is already. A warp a line.

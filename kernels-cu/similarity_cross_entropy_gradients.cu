@@ -31,7 +31,7 @@ __device__ __forceinline__ void load_coefficients(ColumnCoefficients& b, const S
         b.factor[k] = used ? of_columns(s, kSum)[column_at(c, k)] : 0.0f;
         b.positive[k] = used ? of_columns(s, kPositive)[column_at(c, k)] : 0.0f;
         b.smoothing[k] = used && has(s, kSmoothing) ? of_columns(s, kLogits)[column_at(c, k)] : 0.0f;
-        b.threshold[k] = used && has(s, kMargin) ? of_columns(s, kThreshold)[column_at(c, k)] : -CROSSALIGN_NOTHING;
+        b.threshold[k] = used && has(s, kMargin) ? of_columns(s, kThreshold)[column_at(c, k)] : positive_infinity();
     }
 }
 
@@ -51,16 +51,16 @@ __device__ __forceinline__ void softmax_gradient(
         float g = 0.0f;
         if (rows)
         {
-            float x = z[k] > r.threshold && !is_target ? CROSSALIGN_NOTHING : z[k];
+            float x = z[k] > r.threshold && !is_target ? nothing() : z[k];
             g = factor * fast_exp(x - max);
-            g -= x > CROSSALIGN_NOTHING ? smoothing : 0.0f;
+            g -= x > nothing() ? smoothing : 0.0f;
         }
 
         if (has(s, kColumnsActive))
         {
-            float x = z[k] > b.threshold[k] && !is_target ? CROSSALIGN_NOTHING : z[k];
+            float x = z[k] > b.threshold[k] && !is_target ? nothing() : z[k];
             g = fmaf(b.factor[k], fast_exp(x - b.max[k]), g);
-            g -= x > CROSSALIGN_NOTHING ? b.smoothing[k] : 0.0f;
+            g -= x > nothing() ? b.smoothing[k] : 0.0f;
         }
 
         z[k] = is_target ? g - (positive + b.positive[k]) : g;
@@ -245,7 +245,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_
 #pragma unroll
     for (int k = 0; k < kLaneColumns; k++)
     {
-        z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : CROSSALIGN_NOTHING;
+        z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : nothing();
     }
 
     gradient_row(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, 0);

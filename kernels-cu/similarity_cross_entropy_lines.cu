@@ -15,14 +15,17 @@ constexpr int kWarps = kThreadsPerBlock / kWarpSize;
 constexpr float kNothingMax = 1e30f;
 
 // Doubles of the call, on the device.
-constexpr int kLoss = 0;
-constexpr int kScaleByRows = 1;
-constexpr int kScaleByColumns = 2;
-constexpr int kRowDivisor = 4;
-constexpr int kColumnDivisor = 5;
-constexpr int kBiasGradient = 6;
-constexpr int kInvalid = 7;
-constexpr int kNumbers = 8;
+enum : int
+{
+    kLoss = 0,
+    kScaleByRows = 1,
+    kScaleByColumns = 2,
+    kRowDivisor = 4,
+    kColumnDivisor = 5,
+    kBiasGradient = 6,
+    kInvalid = 7,
+    kNumbers = 8,
+};
 
 __device__ __forceinline__ float row_positives(const Similarity& s, int row)
 {
@@ -53,7 +56,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_begin(
     for (int i = (int)threadIdx.x; i < row_count; i += kThreadsPerBlock)
     {
         bool outside = targets != nullptr && targets[i] != kIgnored && (targets[i] < 0 || targets[i] >= image_count);
-        bool weightless = row_weights != nullptr && !(row_weights[i] >= 0.0f && row_weights[i] <= -kLowest);
+        bool weightless = row_weights != nullptr && !(row_weights[i] >= 0.0f && row_weights[i] <= -lowest());
         invalid += outside || weightless ? 1.0 : 0.0;
     }
 
@@ -85,7 +88,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_reset(
 
     float* side = (by_rows ? row_side : column_side) + line;
     long long stride = by_rows ? row_stride : column_stride;
-    side[kMax * stride] = has(s, kSigmoid) ? 0.0f : kLowest;
+    side[kMax * stride] = has(s, kSigmoid) ? 0.0f : lowest();
     side[kSum * stride] = 0.0f;
     side[kPositive * stride] = 0.0f;
     side[kCount * stride] = 0.0f;

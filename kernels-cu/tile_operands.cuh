@@ -1,13 +1,16 @@
 // The operands of a tile of tile_product.cuh: where they lie in shared memory, and how they get there.
 #pragma once
-#include "prelude.cuh"
+#include "tensor_core.cuh"
 
 namespace
 {
 
-constexpr int kBFloat16 = 0;
-constexpr int kTf32 = 1;
-constexpr int kFloat32 = 2;
+enum : int
+{
+    kBFloat16 = 0,
+    kTf32 = 1,
+    kFloat32 = 2,
+};
 
 constexpr int kTile = 128;
 constexpr int kTileThreads = 256;
@@ -47,13 +50,13 @@ __device__ __forceinline__ int depth_steps(int depth)
 }
 
 // The place of a sum in the tile. Columns come in pairs side by side; on the plain cores in fours.
-__device__ __forceinline__ int sum_row(int i) { return ((warp_index() >> 2) << 6) + i * 8 + (lane_index() >> 2); }
+__device__ __forceinline__ int sum_row(int thread, int i) { return ((thread >> 7) << 6) + i * 8 + ((thread & 31) >> 2); }
 
 template <int Unit>
-__device__ __forceinline__ int sum_column(int j)
+__device__ __forceinline__ int sum_column(int thread, int j)
 {
-    int t = lane_index() & 3;
-    int first = (warp_index() & 3) << 5;
+    int t = thread & 3;
+    int first = thread & 96;
     if constexpr (Unit == kFloat32)
     {
         return first + ((j >> 2) << 4) + ((t & 1) << 3) + ((t >> 1) << 2) + (j & 3);
@@ -109,9 +112,8 @@ __device__ __forceinline__ void store_shared(unsigned address, float x, float y,
 }
 
 template <int Unit, bool ByDepth>
-__device__ __forceinline__ void load_step(unsigned to, const TileOperand& x, int first_line, int step)
+__device__ __forceinline__ void load_step(unsigned to, const TileOperand& x, int first_line, int step, int thread)
 {
-    int thread = (int)threadIdx.x;
     if constexpr (ByDepth)
     {
         int piece = thread & 3;

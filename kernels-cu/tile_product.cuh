@@ -23,9 +23,8 @@ namespace
 
 // A fragment of a: 16 rows from `row` on, 32 bytes of depth, the k-th of a step.
 template <int Unit, bool ByDepth>
-__device__ __forceinline__ void load_left(unsigned (&f)[4], unsigned base, int offset, int row, int k)
+__device__ __forceinline__ void load_left(unsigned (&f)[4], unsigned base, int offset, int row, int k, int lane)
 {
-    int lane = lane_index();
     if constexpr (ByDepth)
     {
         ldmatrix_x4(f, base + (unsigned)(offset + depth_place(row + (lane & 15), 2 * k + (lane >> 4))));
@@ -58,9 +57,8 @@ __device__ __forceinline__ void load_left(unsigned (&f)[4], unsigned base, int o
 
 // Two fragments of b: eight columns from `column` on (f[0], f[1]) and the eight after them (f[2], f[3]).
 template <int Unit, bool ByDepth>
-__device__ __forceinline__ void load_right(unsigned (&f)[4], unsigned base, int offset, int column, int k)
+__device__ __forceinline__ void load_right(unsigned (&f)[4], unsigned base, int offset, int column, int k, int lane)
 {
-    int lane = lane_index();
     if constexpr (ByDepth)
     {
         int line = column + ((lane >> 4) << 3) + (lane & 7);
@@ -93,39 +91,36 @@ __device__ __forceinline__ void load_right(unsigned (&f)[4], unsigned base, int 
 }
 
 template <int Unit, bool LeftByDepth, bool RightByDepth>
-__device__ __forceinline__ void multiply_step(float (&chain)[4][4][4], unsigned base, int offset)
+__device__ __forceinline__ void multiply_step(float (&chain)[4][4][4], unsigned base, int offset, int thread)
 {
-    int row = (warp_index() >> 2) << 6;
-    int column = (warp_index() & 3) << 5;
+    int lane = thread & (kWarpSize - 1);
+    int row = (thread >> 7) << 6;
+    int column = thread & 96;
 #pragma unroll
     for (int k = 0; k < 2; k++)
     {
-        unsigned left[4][4], right[2][4];
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-        {
-            load_left<Unit, LeftByDepth>(left[i], base, offset, row + i * 16, k);
-        }
-
+        unsigned right[2][4];
 #pragma unroll
         for (int j = 0; j < 2; j++)
         {
-            load_right<Unit, RightByDepth>(right[j], base, offset + kOperandBytes, column + j * 16, k);
+            load_right<Unit, RightByDepth>(right[j], base, offset + kOperandBytes, column + j * 16, k, lane);
         }
 
 #pragma unroll
         for (int i = 0; i < 4; i++)
         {
+            unsigned left[4];
+            load_left<Unit, LeftByDepth>(left, base, offset, row + i * 16, k, lane);
 #pragma unroll
             for (int j = 0; j < 4; j++)
             {
                 if constexpr (Unit == kBFloat16)
                 {
-                    mma_bf16(chain[i][j], left[i], right[j >> 1][2 * (j & 1)], right[j >> 1][2 * (j & 1) + 1]);
+                    mma_bf16(chain[i][j], left, right[j >> 1][2 * (j & 1)], right[j >> 1][2 * (j & 1) + 1]);
                 }
                 else
                 {
-                    mma_tf32(chain[i][j], left[i], right[j >> 1][2 * (j & 1)], right[j >> 1][2 * (j & 1) + 1]);
+                    mma_tf32(chain[i][j], left, right[j >> 1][2 * (j & 1)], right[j >> 1][2 * (j & 1) + 1]);
                 }
             }
         }
@@ -153,7 +148,7 @@ __device__ __forceinline__ void end_chains(float (&sum)[kSums][kSums], float (&c
 
 // One step of the plain cores, four of depth at a time.
 template <bool LeftByDepth, bool RightByDepth>
-__device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums], unsigned base, int offset)
+__device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums], unsigned base, int offset, int thread)
 {
     for (int piece = 0; piece < kStepBytes / kPiece; piece++)
     {
@@ -163,7 +158,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
 #pragma unroll
             for (int i = 0; i < kSums; i++)
             {
-                load_shared(base + (unsigned)(offset + depth_place(sum_row(i), piece)), left[i]);
+                load_shared(base + (unsigned)(offset + depth_place(sum_row(thread, i), piece)), left[i]);
             }
         }
         else
@@ -174,7 +169,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
 #pragma unroll
                 for (int k = 0; k < 4; k++)
                 {
-                    int line = sum_row(i);
+                    int line = sum_row(thread, i);
                     left[i][k] = load_shared(base + (unsigned)(offset + lines_place<kFloat32>(4 * piece + k, line >> 2) + (line & 3) * 4));
                 }
             }
@@ -185,7 +180,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
 #pragma unroll
             for (int j = 0; j < kSums; j++)
             {
-                load_shared(base + (unsigned)(offset + kOperandBytes + depth_place(sum_column<kFloat32>(j), piece)), right[j]);
+                load_shared(base + (unsigned)(offset + kOperandBytes + depth_place(sum_column<kFloat32>(thread, j), piece)), right[j]);
             }
         }
         else
@@ -198,7 +193,7 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
                 {
                     float v[4];
                     load_shared(
-                        base + (unsigned)(offset + kOperandBytes + lines_place<kFloat32>(4 * piece + k, sum_column<kFloat32>(j) >> 2)), v);
+                        base + (unsigned)(offset + kOperandBytes + lines_place<kFloat32>(4 * piece + k, sum_column<kFloat32>(thread, j) >> 2)), v);
 #pragma unroll
                     for (int e = 0; e < 4; e++)
                     {
@@ -232,7 +227,10 @@ __device__ __forceinline__ void tile_product(
     int first_step, int stride, int end)
 {
     unsigned base = shared_address(tiles);
-    float chain[4][4][4];
+
+    // Of a thread that the compiler does not know: or a caller with a loop keeps all places in registers round it.
+    int thread = fresh_thread();
+    [[maybe_unused]] float chain[4][4][4];
 #pragma unroll
     for (int i = 0; i < kSums; i++)
     {
@@ -263,8 +261,8 @@ __device__ __forceinline__ void tile_product(
     {
         if (load < end)
         {
-            load_step<Unit, LeftByDepth>(base + s * kStageBytes, left, first_row, load);
-            load_step<Unit, RightByDepth>(base + s * kStageBytes + kOperandBytes, right, first_column, load);
+            load_step<Unit, LeftByDepth>(base + s * kStageBytes, left, first_row, load, thread);
+            load_step<Unit, RightByDepth>(base + s * kStageBytes + kOperandBytes, right, first_column, load, thread);
         }
 
         cp_async_commit();
@@ -273,7 +271,7 @@ __device__ __forceinline__ void tile_product(
 
     int from = 0;
     int to = (kStages - 1) * kStageBytes;
-    int links = 0;
+    [[maybe_unused]] int links = 0;
     for (int step = first_step; step < end; step += stride)
     {
         // This step's copies are there, of all threads; and all are done with the stage that is written next.
@@ -281,19 +279,19 @@ __device__ __forceinline__ void tile_product(
         __syncthreads();
         if (load < end)
         {
-            load_step<Unit, LeftByDepth>(base + (unsigned)to, left, first_row, load);
-            load_step<Unit, RightByDepth>(base + (unsigned)to + kOperandBytes, right, first_column, load);
+            load_step<Unit, LeftByDepth>(base + (unsigned)to, left, first_row, load, thread);
+            load_step<Unit, RightByDepth>(base + (unsigned)to + kOperandBytes, right, first_column, load, thread);
         }
 
         cp_async_commit();
         load += stride;
         if constexpr (Unit == kFloat32)
         {
-            multiply_step_float32<LeftByDepth, RightByDepth>(sum, base, from);
+            multiply_step_float32<LeftByDepth, RightByDepth>(sum, base, from, thread);
         }
         else
         {
-            multiply_step<Unit, LeftByDepth, RightByDepth>(chain, base, from);
+            multiply_step<Unit, LeftByDepth, RightByDepth>(chain, base, from, thread);
             if (++links == kChainSteps<Unit>)
             {
                 end_chains(sum, chain);
@@ -316,28 +314,28 @@ __device__ __forceinline__ void tile_product(
 // Sums as float32 in shared memory, so that they can be read row by row: rows 64 half ... 64 half + 63, or all 128; see staged_place. The
 // barriers around it are the caller's.
 constexpr int kStagedRows = 64;
-constexpr int kStagedPieces = kTile * 4 / kPiece;
 
 __device__ __forceinline__ int staged_place(int row, int piece)
 {
     return row * (kTile * 4) + ((piece ^ ((row & 1) * 6) ^ (row & 2)) << 4);
 }
 
-// The rows that this thread has sums of, from shared row sum_row(i) - first on.
+// The rows that this thread has sums of, from the shared row of the first less `first` on.
 template <int Unit>
 __device__ __forceinline__ void stage_sums(unsigned base, const float (&sum)[kSums][kSums], int first)
 {
+    int thread = fresh_thread();
 #pragma unroll
     for (int i = 0; i < kSums; i++)
     {
-        int row = sum_row(i) - first;
+        int row = sum_row(thread, i) - first;
         if constexpr (Unit == kFloat32)
         {
 #pragma unroll
             for (int j = 0; j < kSums; j += 4)
             {
                 store_shared(
-                    base + (unsigned)staged_place(row, sum_column<Unit>(j) >> 2), sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
+                    base + (unsigned)staged_place(row, sum_column<Unit>(thread, j) >> 2), sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]);
             }
         }
         else
@@ -345,7 +343,7 @@ __device__ __forceinline__ void stage_sums(unsigned base, const float (&sum)[kSu
 #pragma unroll
             for (int j = 0; j < kSums; j += 2)
             {
-                int column = sum_column<Unit>(j);
+                int column = sum_column<Unit>(thread, j);
                 store_shared(base + (unsigned)(staged_place(row, column >> 2) + (column & 2) * 4), sum[i][j], sum[i][j + 1]);
             }
         }
