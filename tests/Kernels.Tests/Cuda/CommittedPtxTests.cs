@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.ComponentModel;
 using System.Diagnostics;
 
@@ -6,7 +7,7 @@ namespace CrossAlign.Kernels.Tests.Cuda;
 /// <summary>The PTX in <c>kernels-cu/ptx</c> is what clang 14 makes of the sources beside it, and is what the assembly carries.</summary>
 public sealed class CommittedPtxTests
 {
-    private const string Compiler = "clang++-14";
+    internal const string Compiler = "clang++-14";
 
     private static readonly string s_folder = Path.Combine(AppContext.BaseDirectory, "kernels-cu");
 
@@ -42,11 +43,15 @@ public sealed class CommittedPtxTests
             Assert.Skip($"{Compiler} is not installed, so the committed PTX cannot be compared with its sources.");
         }
 
-        foreach (string stem in Stems(s_folder, "*.cu"))
+        ConcurrentBag<string> stale = [];
+        Parallel.ForEach(Stems(s_folder, "*.cu"), new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, stem =>
         {
-            string? compiled = Run("@clang.flags", $"-fdebug-prefix-map={resources.Trim()}=clang", "-o", "-", $"{stem}.cu");
-            Assert.True(compiled == Committed(stem), $"kernels-cu/ptx/{stem}.ptx is stale: run 'dotnet build -t:UpdatePtx'.");
-        }
+            if (Run("@clang.flags", $"-fdebug-prefix-map={resources.Trim()}=clang", "-o", "-", $"{stem}.cu") != Committed(stem))
+            {
+                stale.Add(stem);
+            }
+        });
+        Assert.True(stale.IsEmpty, $"Stale in kernels-cu/ptx: {string.Join(", ", stale.Order(StringComparer.Ordinal))}. Run 'dotnet build -t:UpdatePtx'.");
     }
 
     private static string Committed(string stem) => File.ReadAllText(Path.Combine(s_folder, "ptx", $"{stem}.ptx"));
