@@ -12,9 +12,6 @@
 #include "philox.cuh"
 #include "tensor_core.cuh"
 
-namespace
-{
-
 constexpr int kWarpRows = 16;
 constexpr int kChunkBytes = 16;
 constexpr float kLog2e = 1.44269504f;
@@ -389,5 +386,3 @@ __device__ __forceinline__ void make_delta(
         }
     }
 }
-
-} // namespace

@@ -5,9 +5,6 @@
 
 #include "attention.cuh"
 
-namespace
-{
-
 constexpr int kFmaTokens = 32;
 
 // 32 rows a block for wide heads, or its tiles would not fit the 99 KiB that the smaller GPUs have.
@@ -363,5 +360,3 @@ __device__ __forceinline__ void forward_fma(
 
     store_rows<float, D>(shared, out + (head.begin + query * head.width), head.width, rows.length - query, head.size);
 }
-
-} // namespace

@@ -3,9 +3,6 @@
 
 #include "attention_fma.cuh"
 
-namespace
-{
-
 // ---- backward ----
 
 template <int D>
@@ -201,5 +198,3 @@ __device__ __forceinline__ void backward_keys_fma(
         store_rows<float, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
     }
 }
-
-} // namespace

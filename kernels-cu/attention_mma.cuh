@@ -6,9 +6,6 @@
 
 #include "attention.cuh"
 
-namespace
-{
-
 constexpr int kMmaWarps = 4;
 constexpr int kMmaThreads = kMmaWarps * kWarpSize;
 constexpr int kMmaRows = kMmaWarps * kWarpRows;
@@ -363,5 +360,3 @@ __device__ __forceinline__ void forward_mma(
     put_rows<D>(o, kept * reciprocal(sum), kept * reciprocal(sum_high), shared);
     store_rows<bf16, D>(shared, out + (head.begin + query * head.width), head.width, count, head.size);
 }
-
-} // namespace

@@ -3,9 +3,6 @@
 
 #include "attention_mma.cuh"
 
-namespace
-{
-
 // ---- backward: with p the probabilities, f the dropout factors and dp = dout v^T: ds = p (f dp - delta) ----
 
 // dq = scale ds k. Leaves delta for the pass over the keys.
@@ -299,5 +296,3 @@ __device__ __forceinline__ void backward_keys_mma(
         store_rows<bf16, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
     }
 }
-
-} // namespace

@@ -3,9 +3,6 @@
 #pragma once
 #include "prelude.cuh"
 
-namespace
-{
-
 __device__ __forceinline__ double square_root(double x)
 {
     double y;
@@ -106,5 +103,3 @@ __device__ __forceinline__ double block_sum_double(double x, double* sums)
     __syncthreads();
     return total;
 }
-
-} // namespace

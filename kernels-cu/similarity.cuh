@@ -3,9 +3,6 @@
 #pragma once
 #include "tile_product.cuh"
 
-namespace
-{
-
 // The variant (see CudaSimilarityCall.cs).
 enum : int
 {
@@ -202,8 +199,6 @@ __device__ __forceinline__ void merge_pair(float& max, float& sum, float more_ma
     sum = sum * fast_exp(max - larger) + more_sum * fast_exp(more_max - larger);
     max = larger;
 }
-
-} // namespace
 
 #define CROSSALIGN_SIMILARITY_PARAMETERS                                                                                             \
     int flags, int row_count, int image_count, const float *scalars, const int *targets, const float *row_weights,                   \

@@ -289,7 +289,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
     }
 
     const float* partials = by_rows ? row_partials : column_partials;
-    int tiles = ((by_rows ? columns : rows) + kTile - 1) / kTile;
+    int tile_count = ((by_rows ? columns : rows) + kTile - 1) / kTile;
     float* side = by_rows ? row_side + first_row + line : column_side + first_column + line;
     long long stride = by_rows ? row_stride : column_stride;
     long long step = partial_stride;
@@ -297,10 +297,10 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
     float sum = side[kSum * stride];
     if (has(s, kSigmoid))
     {
-        for (int t = 0; t < tiles; t++)
+        for (int t = 0; t < tile_count; t++)
         {
-            max += partials[((long long)kPartialMax * tiles + t) * step + line];
-            sum += partials[((long long)kPartialSum * tiles + t) * step + line];
+            max += partials[((long long)kPartialMax * tile_count + t) * step + line];
+            sum += partials[((long long)kPartialSum * tile_count + t) * step + line];
         }
 
         side[kMax * stride] = max;
@@ -310,12 +310,12 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
 
     float positive = side[kPositive * stride];
     float count = side[kCount * stride];
-    for (int t = 0; t < tiles; t++)
+    for (int t = 0; t < tile_count; t++)
     {
         const float* p = partials + t * step + line;
-        merge_pair(max, sum, p[kPartialMax * tiles * step], p[kPartialSum * tiles * step]);
-        positive += p[kPartialPositive * tiles * step];
-        count += p[kPartialCount * tiles * step];
+        merge_pair(max, sum, p[kPartialMax * tile_count * step], p[kPartialSum * tile_count * step]);
+        positive += p[kPartialPositive * tile_count * step];
+        count += p[kPartialCount * tile_count * step];
     }
 
     side[kMax * stride] = max;
@@ -325,9 +325,9 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
     if (!by_rows)
     {
         float weight = side[kWeight * stride];
-        for (int t = 0; t < tiles; t++)
+        for (int t = 0; t < tile_count; t++)
         {
-            weight += partials[((long long)kPartialWeight * tiles + t) * step + line];
+            weight += partials[((long long)kPartialWeight * tile_count + t) * step + line];
         }
 
         side[kWeight * stride] = weight;
@@ -337,10 +337,10 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
     {
         float logits = side[kLogits * stride];
         float participants = side[kParticipants * stride];
-        for (int t = 0; t < tiles; t++)
+        for (int t = 0; t < tile_count; t++)
         {
-            logits += partials[((long long)kPartialLogits * tiles + t) * step + line];
-            participants += partials[((long long)kPartialParticipants * tiles + t) * step + line];
+            logits += partials[((long long)kPartialLogits * tile_count + t) * step + line];
+            participants += partials[((long long)kPartialParticipants * tile_count + t) * step + line];
         }
 
         side[kLogits * stride] = logits;

@@ -2,9 +2,6 @@
 #pragma once
 #include "tensor_core.cuh"
 
-namespace
-{
-
 enum : int
 {
     kBFloat16 = 0,
@@ -20,6 +17,7 @@ constexpr int kOperandBytes = kTile * kStepBytes;
 constexpr int kStageBytes = 2 * kOperandBytes;
 constexpr int kTileSharedBytes = kStages * kStageBytes;
 constexpr int kPiece = 16;
+static_assert(kTileSharedBytes <= 48 * 1024, "shared memory that a kernel declares is at most 48 KiB");
 
 // Sums of a thread: rows i and columns j, see sum_row and sum_column.
 constexpr int kSums = 8;
@@ -143,5 +141,3 @@ __device__ __forceinline__ void load_step(unsigned to, const TileOperand& x, int
         }
     }
 }
-
-} // namespace

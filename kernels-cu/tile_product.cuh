@@ -18,9 +18,6 @@
 #pragma once
 #include "tile_operands.cuh"
 
-namespace
-{
-
 // A fragment of a: 16 rows from `row` on, 32 bytes of depth, the k-th of a step.
 template <int Unit, bool ByDepth>
 __device__ __forceinline__ void load_left(unsigned (&f)[4], unsigned base, int offset, int row, int k, int lane)
@@ -261,8 +258,8 @@ __device__ __forceinline__ void tile_product(
     {
         if (load < end)
         {
-            load_step<Unit, LeftByDepth>(base + s * kStageBytes, left, first_row, load, thread);
-            load_step<Unit, RightByDepth>(base + s * kStageBytes + kOperandBytes, right, first_column, load, thread);
+            load_step<Unit, LeftByDepth>(base + (unsigned)(s * kStageBytes), left, first_row, load, thread);
+            load_step<Unit, RightByDepth>(base + (unsigned)(s * kStageBytes + kOperandBytes), right, first_column, load, thread);
         }
 
         cp_async_commit();
@@ -366,5 +363,3 @@ __device__ __forceinline__ void stage_tile(unsigned char* tiles, const float (&s
 {
     stage_sums<Unit>(shared_address(tiles), sum, 0);
 }
-
-} // namespace
