@@ -11,6 +11,8 @@ switch (args)
     case ["matmul-peer", ..]:
         MatMulPeer.Run(args[1..]);
         break;
+    case ["loss-peer", ..]:
+        return SimilarityCrossEntropyPeer.Run(args[1..]);
     case ["loss-memory", string rows, string width]:
         return SimilarityCrossEntropyMemory.Run(int.Parse(rows, CultureInfo.InvariantCulture), int.Parse(width, CultureInfo.InvariantCulture));
     default:

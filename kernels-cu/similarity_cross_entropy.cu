@@ -9,12 +9,14 @@
 // Sources: A. Radford et al. 2021 (CLIP), figure 3; X. Zhai et al. 2023 (SigLIP), algorithm 1; M. Milakov, N. Gimelshein 2018 (online
 // softmax), algorithm 3. No atomics: every number has one writer, and what is merged is merged in a fixed order.
 //
-// The epilogue lays the sums in shared memory; a warp then takes a row at a time, a lane four columns of it, and a thread half of a
-// column down the rows: few registers for any variant, and whole sectors in every access.
+// The epilogue of the plain softmax stays in the tensor cores' registers (similarity_plain.cuh). Any other variant, tiles at an edge and the
+// plain cores lay the sums in shared memory; a warp then takes a row at a time, a lane four columns of it, and a thread half of a column
+// down the rows: few registers for any variant, and whole sectors in every access.
 // Work a tile of depth E: 2 * 128 * 128 * E operations and one exponential an element and active direction, in each pass. Sectors of 32
-// bytes: its operands' 8 E an element's byte; for the plain symmetric loss, stats beside them 272 for norms and 144 of partials, gradients
-// 1040 for norms and coefficients, and 512 an element's byte for the tile that the two products read (a test counts them).
-#include "similarity.cuh"
+// bytes: its operands' 8 E an element's byte; for the plain symmetric loss, stats beside them 112 for norms (272 by way of shared memory)
+// and 144 of partials, gradients 432 (1040) for norms and coefficients, and 512 an element's byte for the tile that the two products read
+// (a test counts them). docs/kernels.md has what follows for a large batch, by resource.
+#include "similarity_plain.cuh"
 
 namespace
 {
@@ -252,6 +254,18 @@ __device__ __forceinline__ void stats(
     TileOperand right = {images, (long long)image_stride * kElementBytes<Unit>, t.columns, depth};
     float sum[kSums][kSums];
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, column_tile * kTile, 0, 1, depth_steps<Unit>(depth));
+    if constexpr (Unit != kFloat32)
+    {
+        if (kept == nullptr && is_plain(s, t.rows - row_tile * kTile, t.columns - column_tile * kTile))
+        {
+            plain_stats<Unit>(
+                s, sum, tiles, t.first_row + row_tile * kTile, t.first_column + column_tile * kTile,
+                partial(t.row_partials, t.partial_stride, column_tiles, 0, column_tile) + row_tile * kTile, (long long)column_tiles * t.partial_stride,
+                partial(t.column_partials, t.partial_stride, row_tiles, 0, row_tile) + column_tile * kTile, (long long)row_tiles * t.partial_stride);
+            return;
+        }
+    }
+
     stats_tile<Unit>(s, t, tiles, sum, row_tile, column_tile, row_tiles, column_tiles, kept, kept_stride);
 }
 

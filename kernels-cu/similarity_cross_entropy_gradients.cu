@@ -1,6 +1,6 @@
 // The second pass of the fused contrastive loss (see similarity_cross_entropy.cu): gradients with respect to the logits, a super-tile of
 // them in the workspace, where two products of matmul.cu read them. A variant is a few lines of softmax_gradient or sigmoid_gradient.
-#include "similarity.cuh"
+#include "similarity_plain.cuh"
 
 namespace
 {
@@ -162,6 +162,17 @@ __device__ __forceinline__ void gradients(
     int tile_column = column_tile * kTile;
     float sum[kSums][kSums];
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, tile_column, 0, 1, depth_steps<Unit>(left.depth));
+    if constexpr (Unit != kFloat32)
+    {
+        if (has(s, kStoreGradients) && (tile.is_bf16 != 0) == (Unit == kBFloat16) && is_plain(s, left.lines - row_tile * kTile, right.lines - tile_column))
+        {
+            long long first = (long long)row_tile * kTile * tile.stride + tile_column;
+            plain_gradients<Unit>(
+                s, sum, first_row + row_tile * kTile, first_column + tile_column, static_cast<unsigned char*>(tile.data) + first * kElementBytes<Unit>, tile.stride);
+            return;
+        }
+    }
+
     unsigned base = shared_address(tiles);
     stage_tile<Unit>(tiles, sum);
     __syncthreads();

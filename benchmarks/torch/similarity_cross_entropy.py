@@ -8,12 +8,18 @@ Gradients are compared first, in double, against the closed form. Then forward +
 Needs PyTorch (Debian: python3-torch) and, to be a fair peer, an OpenMP build of OpenBLAS first on the library path (Debian:
 libopenblas0-openmp, LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu/openblas-openmp). A tuned allocator halves its time at large B: run it a
 second time with GLIBC_TUNABLES=glibc.malloc.mmap_threshold=34359738368:glibc.malloc.trim_threshold=34359738368, and print both.
+
+`dotnet run -c Release --project benchmarks -- loss-peer 1024,4096,16384 512` runs it with --serve, both allocators, in turns with the fused
+loss on the same numbers: FOLDER holds captions and images (raw float32), gradients are written beside them, and each line "step" on
+standard input times one call.
 """
 
 import argparse
 import json
 import os
+import sys
 import time
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -43,27 +49,51 @@ def compare():
     assert error < 1e-12 and scale_error < 1e-10, (error, scale_error)
 
 
+def timed(captions, images, log_scale):
+    """One forward + backward: the loss and its milliseconds."""
+    captions.grad = images.grad = log_scale.grad = None
+    started = time.perf_counter()
+    loss = loss_of(captions, images, log_scale)
+    loss.backward()
+    return loss.item(), 1000 * (time.perf_counter() - started)
+
+
+def serve(folder, rows, width):
+    """Answers "loss" (gradients to the folder) and "step" (a timed call) with a JSON line each."""
+    captions, images = (
+        torch.frombuffer(bytearray((folder / name).read_bytes()), dtype=torch.float32).reshape(rows, width).requires_grad_() for name in ("captions", "images")
+    )
+    log_scale = torch.tensor(2.6, requires_grad=True)
+    for line in sys.stdin:
+        loss, milliseconds = timed(captions, images, log_scale)
+        if line.strip() == "loss":
+            (folder / "dcaptions").write_bytes(captions.grad.numpy().tobytes())
+            (folder / "dimages").write_bytes(images.grad.numpy().tobytes())
+        print(json.dumps({"loss": loss, "ms": milliseconds}), flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", default="1024,4096")
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--serve", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(1)
     compare()
+    if args.serve:
+        serve(args.serve, int(args.rows), args.width)
+        return
     for rows in map(int, args.rows.split(",")):
         captions = torch.randn(rows, args.width, requires_grad=True)
         images = torch.randn(rows, args.width, requires_grad=True)
         log_scale = torch.tensor(2.6, requires_grad=True)
         times = []
         for _ in range(args.rounds + 1):
-            captions.grad = images.grad = log_scale.grad = None
-            started = time.perf_counter()
-            loss = loss_of(captions, images, log_scale)
-            loss.backward()
-            times.append(1000 * (time.perf_counter() - started))
+            loss, milliseconds = timed(captions, images, log_scale)
+            times.append(milliseconds)
         times = sorted(times[1:])
         print(
             json.dumps(
@@ -73,7 +103,7 @@ def main():
                     "allocator": os.environ.get("GLIBC_TUNABLES", "default"),
                     "B": rows,
                     "E": args.width,
-                    "loss": loss.item(),
+                    "loss": loss,
                     "bestMs": times[0],
                     "p50Ms": times[len(times) // 2],
                 }

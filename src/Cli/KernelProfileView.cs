@@ -20,7 +20,8 @@ internal static class KernelProfileView
             throw new WrongInvocationException(new UserErrorException($"there is no document '{markdown}'", "name one that has the table's marks, docs/kernels.md for example"));
         }
 
-        KernelProfileReport report = KernelProfiler.Run(KernelProfileCases.For(tokens), new Lines(terminal), cancellation);
+        Lines lines = new(terminal);
+        KernelProfileReport report = KernelProfiler.Run(KernelProfileCases.For(tokens), lines, cancellation) with { Loss = LossProjector.RunAll(lines, cancellation) };
         terminal.ClearLive();
         if (markdown is not null)
         {
@@ -51,6 +52,19 @@ internal static class KernelProfileView
             foreach (KernelProfileRow row in one)
             {
                 table.AddRow([.. KernelProfileTable.Cells(row).Select(Markup.Escape)]);
+            }
+
+            terminal.Write(table);
+        }
+
+        foreach (LossProjection loss in report.Loss)
+        {
+            terminal.Say(string.Empty);
+            terminal.Say($"One call of the loss, {KernelProfileTable.Title(loss)}; least milliseconds by resource");
+            Table table = new Table().Border(TableBorder.Simple).AddColumns([.. KernelProfileTable.LossColumns]);
+            foreach (IReadOnlyList<string> cells in KernelProfileTable.LossCells(loss))
+            {
+                table.AddRow([.. cells.Select(Markup.Escape)]);
             }
 
             terminal.Write(table);

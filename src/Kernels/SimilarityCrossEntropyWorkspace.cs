@@ -77,6 +77,9 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// <summary>Whether the budget was enough to keep the similarities: one product of 2 B K E less.</summary>
     public bool KeepsSimilarities => CudaPlan?.KeepsTiles ?? Plan.KeepsTiles;
 
+    /// <summary>The most rows and columns of a super-tile: what the budget allows.</summary>
+    public int SuperTile => CudaPlan?.TileCapacity ?? Plan.TileCapacity;
+
     /// <summary>
     /// After a <see cref="SimilarityCrossEntropy.ForwardBackward"/> with both towers' gradients: the relative difference of the scale's gradient as
     /// the captions and as the columns give it, which are equal but for rounding, relative to the terms that it is the sum of. A large value means that a gradient is wrong. NaN where it does not apply.

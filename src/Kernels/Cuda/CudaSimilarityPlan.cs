@@ -15,8 +15,10 @@ internal sealed class CudaSimilarityPlan
     /// <summary>How many doubles the kernels keep of a call, as in similarity_cross_entropy_lines.cu.</summary>
     public const int NumberCount = 8;
 
-    // 32 x 32 blocks: nine waves and a half on an A100. The step is half a block's tile, so that small budgets are used up, too.
+    // 32 x 32 blocks: nine waves and a half on an A100. Small budgets are used up in steps of half a block's tile; large super-tiles are whole
+    // tiles, because one at an edge costs as much as a whole one.
     private const int MaxTile = 4096;
+    private const int SmallTile = 512;
     private const int TileStep = 64;
     private const long Alignment = 256;
 
@@ -46,7 +48,7 @@ internal sealed class CudaSimilarityPlan
         TileCapacity = MaxTile;
         while (TileCapacity > TileStep && Lay() > budget)
         {
-            TileCapacity -= TileStep;
+            TileCapacity -= Step;
         }
 
         // Forward and backward of a softmax need the similarities twice; where all of them fit they are kept.
@@ -63,6 +65,8 @@ internal sealed class CudaSimilarityPlan
 
     /// <summary>The most rows and columns of a super-tile.</summary>
     public int TileCapacity { get; private set; }
+
+    private int Step => TileCapacity > SmallTile ? BlockTile : TileStep;
 
     /// <summary>Whether the logits of all super-tiles are kept between the two passes.</summary>
     public bool KeepsTiles { get; }
@@ -104,14 +108,14 @@ internal sealed class CudaSimilarityPlan
 
     public long Kept { get; private set; }
 
-    /// <summary>The first row or column of a piece of a side; pieces are as even as half tiles allow.</summary>
+    /// <summary>The first row or column of a piece of a side; pieces are as even as whole tiles allow, small ones half tiles.</summary>
     /// <param name="count">Rows or columns of the side.</param>
     /// <param name="piece">0 to <see cref="Pieces"/>.</param>
     /// <returns>Where it starts.</returns>
     public int PieceStart(int count, int piece)
     {
         int pieces = Math.Max(1, Pieces(count));
-        int length = (((count + pieces - 1) / pieces) + TileStep - 1) / TileStep * TileStep;
+        int length = (((count + pieces - 1) / pieces) + Step - 1) / Step * Step;
         return (int)Math.Min(count, (long)length * piece);
     }
 

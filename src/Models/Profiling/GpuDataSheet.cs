@@ -16,11 +16,20 @@ public sealed record GpuDataSheet(
     // Four schedulers of one warp instruction a clock each, and 32 banks of 4 bytes: of every GPU from compute capability 7.0 on.
     private const int IssuePerClock = 4;
 
+    // Results a clock and multiprocessor, of compute capability 8.0 and 9.0. Source: CUDA C++ Programming Guide, "Throughput of Native Arithmetic Instructions".
+    private const int SpecialPerClock = 16;
+
     /// <summary>A100, 80 GB, SXM. Source: NVIDIA A100 Tensor Core GPU data sheet; lanes: its architecture's white paper.</summary>
     public static GpuDataSheet A100 { get; } = new("A100", Personality.Of(80), 2039, 19.5, 64, 312, 156);
 
     /// <summary>H100, SXM. Source: NVIDIA H100 Tensor Core GPU data sheet (figures without sparsity); lanes: its architecture's white paper.</summary>
     public static GpuDataSheet H100 { get; } = new("H100", Personality.Of(90), 3350, 67, 128, 989.4, 494.7);
+
+    /// <summary>
+    /// The H100 with half of the data sheet's rate on the tensor cores: about what instructions of a warp (<c>mma.sync</c>, the only ones of
+    /// sm_80) reach on Hopper, where the whole rate takes those of a warp group. An expectation, not a bound.
+    /// </summary>
+    public static GpuDataSheet H100Warps { get; } = H100 with { Name = "H100, half rate", BFloat16Tflops = H100.BFloat16Tflops / 2, Tf32Tflops = H100.Tf32Tflops / 2 };
 
     /// <summary>The clock at which the promised float32 rate is reached, in GHz.</summary>
     public double ClockGHz => FloatTflops * 1e3 / (2.0 * FloatLanes * Limits.MultiprocessorCount);
@@ -43,6 +52,7 @@ public sealed record GpuDataSheet(
             ("memory", counters.FootprintSectorCount * 32 / (MemoryGBps * 1e3)),
             ("tensor cores", counters.MmaOperationCount / ((isBFloat16 ? BFloat16Tflops : Tf32Tflops) * share * 1e6)),
             ("float32", counters.Instructions[(int)InstructionClass.Float] * 32.0 / (FloatLanes * clocks)),
+            ("special functions", counters.Instructions[(int)InstructionClass.Special] * 32.0 / (SpecialPerClock * clocks)),
             ("issue", counters.InstructionCount / (IssuePerClock * clocks)),
             ("shared memory", counters.SharedWavefrontCount / clocks),
         ];

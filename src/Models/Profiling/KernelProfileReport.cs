@@ -23,6 +23,9 @@ public sealed record KernelProfileReport
     /// <summary>The kernels, in the order of the cases.</summary>
     public required IReadOnlyList<KernelProfileRow> Kernels { get; init; }
 
+    /// <summary>The fused loss of a large batch, by the precision of its products.</summary>
+    public IReadOnlyList<LossProjection> Loss { get; init; } = [];
+
     /// <summary>The document as indented JSON.</summary>
     /// <returns>The text, ending in a line feed.</returns>
     public string ToJson() => JsonSerializer.Serialize(this, s_json.KernelProfileReport) + "\n";

@@ -19,6 +19,7 @@ public sealed class KernelProfileTests
         Assert.True(folder is not null, "The test does not run inside the checkout.");
         string document = File.ReadAllText(Path.Combine(folder.FullName, "docs", "kernels.md"));
         KernelProfileReport report = KernelProfiler.Run(KernelProfileCases.For(KernelProfileCases.DefaultTokens), cancellation: TestContext.Current.CancellationToken);
+        report = report with { Loss = LossProjector.RunAll(cancellation: TestContext.Current.CancellationToken) };
         string[] expected = KernelProfileTable.Insert(document, report).Split('\n');
         string[] actual = document.Split('\n');
         string? first = expected.Except(actual, StringComparer.Ordinal).FirstOrDefault();
@@ -29,6 +30,9 @@ public sealed class KernelProfileTests
         // What makes a kernel slow without making it wrong: on these shapes the tensor cores run without bank conflicts.
         Assert.All(report.Kernels.Where(k => k.TensorOperations > 0), k => Assert.Equal(k.MinWavefronts, k.Wavefronts));
         Assert.All(report.Kernels, k => Assert.InRange(k.FootprintBytes, 32, 32 * k.Sectors));
+
+        // The aim for bfloat16 on Hopper with sm_80's instructions, computed.
+        Assert.InRange(report.Loss.Single(l => l.Precision == "bf16").Total.Single(t => t.Gpu == GpuDataSheet.H100Warps.Name).LeastMilliseconds, 40, 65);
     }
 
     [Fact]
@@ -54,10 +58,12 @@ public sealed class KernelProfileTests
         // 64 lanes and 108 multiprocessors: a warp instruction of floats takes half a clock of one.
         counters.Instructions[(int)InstructionClass.Float] = 2 * 108 * 1000;
         counters.SharedWavefrontCount = 108 * 3000;
+        counters.Instructions[(int)InstructionClass.Special] = 108 * 500;
         bounds = GpuDataSheet.A100.LowerBounds(counters, true).ToDictionary(b => b.Resource, b => b.Microseconds);
         Assert.Equal(1 / GpuDataSheet.A100.ClockGHz, bounds["float32"], 1e-9);
         Assert.Equal(3 / GpuDataSheet.A100.ClockGHz, bounds["shared memory"], 1e-9);
-        Assert.Equal(0.5 / GpuDataSheet.A100.ClockGHz, bounds["issue"], 1e-9);
+        Assert.Equal(0.625 / GpuDataSheet.A100.ClockGHz, bounds["issue"], 1e-9);
+        Assert.Equal(1 / GpuDataSheet.A100.ClockGHz, bounds["special functions"], 1e-9);
         Assert.Equal("shared memory", GpuDataSheet.A100.LowerBounds(counters, true)[0].Resource);
 
         // One block: one multiprocessor does it all; the memory is no slower for it.

@@ -54,6 +54,39 @@ public sealed class KernelCounters
     /// <summary>All warp instructions.</summary>
     public long InstructionCount => Instructions.Sum();
 
+    /// <summary>A weighted sum, each count rounded: what a polynomial through several counts gives elsewhere.</summary>
+    /// <param name="terms">Weights, which may be negative, and counters.</param>
+    /// <returns>New counters; the shared memory of a block is the most of all.</returns>
+    public static KernelCounters Combine(IReadOnlyList<(double Weight, KernelCounters Counters)> terms)
+    {
+        ArgumentNullException.ThrowIfNull(terms);
+        long Sum(Func<KernelCounters, long> count) => (long)Math.Round(terms.Sum(t => t.Weight * count(t.Counters)));
+        KernelCounters sum = new()
+        {
+            LaunchCount = Sum(c => c.LaunchCount),
+            BlockCount = Sum(c => c.BlockCount),
+            ThreadCount = Sum(c => c.ThreadCount),
+            DivergentBranchCount = Sum(c => c.DivergentBranchCount),
+            BarrierCount = Sum(c => c.BarrierCount),
+            GlobalRequestCount = Sum(c => c.GlobalRequestCount),
+            GlobalSectorCount = Sum(c => c.GlobalSectorCount),
+            MinGlobalSectorCount = Sum(c => c.MinGlobalSectorCount),
+            GlobalReadByteCount = Sum(c => c.GlobalReadByteCount),
+            GlobalWriteByteCount = Sum(c => c.GlobalWriteByteCount),
+            SharedWavefrontCount = Sum(c => c.SharedWavefrontCount),
+            MinSharedWavefrontCount = Sum(c => c.MinSharedWavefrontCount),
+            MmaOperationCount = Sum(c => c.MmaOperationCount),
+            FootprintSectorCount = Sum(c => c.FootprintSectorCount),
+            SharedByteCount = terms.Max(t => t.Counters.SharedByteCount),
+        };
+        for (int i = 0; i < sum.Instructions.Length; i++)
+        {
+            sum.Instructions[i] = Sum(c => c.Instructions[i]);
+        }
+
+        return sum;
+    }
+
     /// <summary>Adds what another run has counted.</summary>
     /// <param name="other">Read.</param>
     public void Add(KernelCounters other)
