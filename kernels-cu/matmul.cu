@@ -287,3 +287,35 @@ CROSSALIGN_PACK(matmul_pack_f32_f32, float, float)
 CROSSALIGN_PACK(matmul_pack_f32_bf16, float, bf16)
 CROSSALIGN_PACK(matmul_pack_bf16_f32, bf16, float)
 CROSSALIGN_PACK(matmul_pack_bf16_bf16, bf16, bf16)
+
+namespace
+{
+
+// Zeros in the rows (of `columns`, `stride` apart) from the live ones to the capacity, for products that take their sizes from the host.
+// One thread one column (x), every gridDim.y-th row.
+template <typename T>
+__device__ __forceinline__ void clear_rows(T* rows, const int* live, int capacity, int columns, int stride)
+{
+    int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
+    if (column >= columns)
+    {
+        return;
+    }
+
+    for (int row = live_rows(live, capacity) + (int)blockIdx.y; row < capacity; row += (int)gridDim.y)
+    {
+        rows[(long long)row * stride + column] = from_float<T>(0.0f);
+    }
+}
+
+} // namespace
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_clear_f32(float* rows, const int* live, int capacity, int columns, int stride)
+{
+    clear_rows(rows, live, capacity, columns, stride);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) matmul_clear_bf16(bf16* rows, const int* live, int capacity, int columns, int stride)
+{
+    clear_rows(rows, live, capacity, columns, stride);
+}

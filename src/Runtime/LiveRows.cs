@@ -3,7 +3,8 @@ namespace CrossAlign.Runtime;
 /// <summary>
 /// How many of the first rows of some tensors count, read from the device when an operation runs: the tensors are then a capacity, and
 /// one captured graph serves batches of any size up to it. A tensor is bound to it by <see cref="Tensor.WithLiveRows"/>, and by
-/// nothing else; rows beyond the number are neither read nor written.
+/// nothing else; kernels neither read nor write the rows beyond the number, and where cuBLAS multiplies, which takes its sizes from the
+/// host, what those rows hold is undefined.
 /// </summary>
 public sealed class LiveRows
 {

@@ -140,6 +140,14 @@ internal static class CudaMatMul
     private static unsafe void RunCublas(CudaDevice device, in CudaProduct product, in Plan plan, nint a, nint b, nint partials)
     {
         ICublas cublas = device.Cublas!;
+        if (product.Layout == MatMulLayout.TN && product.LiveRows != 0)
+        {
+            // cuBLAS takes its sizes from the host: it multiplies all rows that there is room for, and those behind the live ones must
+            // add nothing. In the other layouts they make rows of the output that nobody reads.
+            ClearDeadRows(device, plan.ElementType, a, product.LiveRows, product.AExtents, plan.AStride);
+            ClearDeadRows(device, plan.ElementType, b, product.LiveRows, product.BExtents, plan.BStride);
+        }
+
         float alpha = partials != 0 ? 1 : product.Alpha;
         float beta = partials == 0 && (product.Accumulate || product.Bias != 0) ? 1 : 0;
         if (partials == 0 && product.Bias != 0)
@@ -201,6 +209,28 @@ internal static class CudaMatMul
             ref arguments);
     }
 
+    // As many strips of rows as a capacity is ahead of what it holds at most; a longer rest is gone through in turns.
+    private static void ClearDeadRows(CudaDevice device, DType type, nint rows, nint live, (int Rows, int Columns) extents, int stride)
+    {
+        const int MaxStrips = 512;
+        if (extents.Rows == 0 || extents.Columns == 0)
+        {
+            return;
+        }
+
+        KernelArguments arguments = default;
+        arguments.AddAddress(rows);
+        arguments.AddAddress(live);
+        arguments.Add(extents.Rows);
+        arguments.Add(extents.Columns);
+        arguments.Add(stride);
+        device.Launch(
+            CudaKernels.Get(device, "matmul", type == DType.BFloat16 ? "matmul_clear_bf16" : "matmul_clear_f32"),
+            new Dim3((uint)CudaKernels.Blocks(extents.Columns, ThreadsPerBlock), (uint)Math.Min(extents.Rows, MaxStrips)),
+            ThreadsPerBlock,
+            ref arguments);
+    }
+
     /// <summary>Copies rows to where they are a multiple of 16 bytes, with zeros behind their columns, rounding where the type changes; a source stride of 0 says dense.</summary>
     public static void Pack(
         CudaDevice device, DType from, DType to, nint source, nint destination, nint live, (int Rows, int Columns) extents, int sourceStride, int stride)
@@ -256,7 +286,7 @@ internal static class CudaMatMul
             };
             ElementType = Unit == Unit.BFloat16 ? DType.BFloat16 : DType.Float32;
             StepDepth = StepByteCount / ElementType.ByteSize();
-            UsesCublas = device.MatMulEngine == MatMulEngine.Cublas && product.LiveRows == 0;
+            UsesCublas = device.MatMulEngine == MatMulEngine.Cublas;
             (int aRows, int aColumns) = product.AExtents;
             (int bRows, int bColumns) = product.BExtents;
             int aStride = product.AStride == 0 ? aColumns : product.AStride;

@@ -94,9 +94,11 @@ internal sealed class ContrastiveStep : IDisposable
     /// <summary>The vectors of towers that are frozen whole.</summary>
     public FrozenFeatures Frozen => _frozen;
 
-    /// <summary>Whether <see cref="Run(in TokenInputs, in PictureInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through both towers at once, the same operations at every step.</summary>
-    public bool RunsOnDeviceInputs =>
-        _config.Accumulate == Accumulation.None && _config.Schedule is { HeadsOnlyEpochs: 0, TextFrozenSteps: 0 } && !_frozen.IsUsed;
+    /// <summary>
+    /// Whether <see cref="Run(in StepInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through both towers
+    /// at once, the same operations at every step. A batch has as many pictures at every step, so that their number is the graph's.
+    /// </summary>
+    public bool RunsOnDeviceInputs => _config.Accumulate == Accumulation.None;
 
     /// <summary>Changes whenever the addresses of activations do.</summary>
     public int ArenaGeneration => _arena.Generation;
@@ -115,13 +117,16 @@ internal sealed class ContrastiveStep : IDisposable
     /// Adds the gradients of a batch that lies on the device to the parameters'. Nothing is copied from the host, so that a graph can
     /// be captured of it.
     /// </summary>
-    /// <param name="texts">The captions, in the order of <see cref="MicroBatch.Captions"/>.</param>
-    /// <param name="pictures">The pictures; not read under a text-text objective.</param>
+    /// <param name="inputs">The captions, in the order of <see cref="MicroBatch.Captions"/>, and the pictures, or what frozen towers make of them.</param>
     /// <param name="pass">Training, with this step's dropout.</param>
-    public void Run(in TokenInputs texts, in PictureInputs pictures, in TowerPass pass)
+    public void Run(in StepInputs inputs, in TowerPass pass)
     {
-        Tensor embedded = _model.ForwardText(texts, _arena, pass with { Dropout = _textDrops });
-        Tensor images = _config.Objective == Objective.TextText ? default : _model.ForwardImages(pictures, _arena, pass with { Dropout = _imageDrops });
+        Tensor embedded = inputs.PooledTexts.IsPresent
+            ? _model.TextHead!.Forward(inputs.PooledTexts, _arena)
+            : _model.ForwardText(inputs.Texts, _arena, pass with { Dropout = _textDrops });
+        Tensor images = _config.Objective == Objective.TextText ? default
+            : inputs.PooledPictures.IsPresent ? _model.ImageHead!.Forward(inputs.PooledPictures, _arena)
+            : _model.ForwardImages(inputs.Pictures, _arena, pass with { Dropout = _imageDrops });
         Keep(embedded, images, 0, _config.BatchSize);
         TakeLosses(0, 0, _config.BatchSize);
         Backward(0, _config.BatchSize);
@@ -180,6 +185,7 @@ internal sealed class ContrastiveStep : IDisposable
     public void Dispose()
     {
         _arena.Dispose();
+        _frozen.Dispose();
         _embeddings.Dispose();
         _losses.Memory.Dispose();
         if (_captionGroups.IsPresent)

@@ -12,7 +12,7 @@ namespace CrossAlign.Models.Training;
 /// bit, whatever stands beside it, so what comes from the cache is what would be computed. Pictures are looked up by their index,
 /// which says all about them only where nothing is augmented; else they are computed every time.
 /// </summary>
-internal sealed class FrozenFeatures
+internal sealed class FrozenFeatures : IDisposable
 {
     private readonly TwoTowerModel _model;
     private readonly bool _isPlan;
@@ -21,6 +21,9 @@ internal sealed class FrozenFeatures
     private readonly FeatureCache? _pictures;
     private readonly TokenBatch? _newTexts;
     private readonly List<int> _missing = [];
+
+    // Of its own: how much is missing differs from step to step, and what a captured graph works in must stay where it is.
+    private readonly TensorArena? _arena;
     private float[] _rows = [];
     private float[] _computed = [];
     private float[] _pixels = [];
@@ -54,10 +57,11 @@ internal sealed class FrozenFeatures
         _texts = text ? new FeatureCache(share) : null;
         _lowerTexts = lower ? new FeatureCache(2 * share) : null;
         _newTexts = text || lower ? new TokenBatch(tower.Packing) : null;
+        _arena = text || lower || image ? new TensorArena(model.Device, 1 << 20) : null;
     }
 
-    /// <summary>Whether anything is ever looked up here: then steps differ in what they compute.</summary>
-    public bool IsUsed => _newTexts is not null || _pictures is not null;
+    /// <summary>Whether texts' pooled rows are looked up here at some steps.</summary>
+    public bool MayHaveTexts => _texts is not null;
 
     /// <summary>Whether the next texts' pooled rows are looked up here.</summary>
     public bool HasTexts => _texts is not null && _model.Text!.Freeze == TowerFreeze.All;
@@ -70,9 +74,19 @@ internal sealed class FrozenFeatures
 
     /// <summary>The pooled rows of texts.</summary>
     /// <param name="batch">The texts.</param>
-    /// <param name="arena">Where tensors are taken.</param>
+    /// <param name="arena">Where they are taken.</param>
     /// <returns>(S, C), valid until the arena is reset.</returns>
     public Tensor Texts(TokenBatch batch, TensorArena arena)
+    {
+        Tensor rows = arena.Take(DType.Float32, new Shape(batch.Count, _model.Text!.Config.Width));
+        Texts(batch, rows);
+        return rows;
+    }
+
+    /// <summary>The pooled rows of texts, where a captured graph reads them.</summary>
+    /// <param name="batch">The texts.</param>
+    /// <param name="rows">(S, C), overwritten.</param>
+    public void Texts(TokenBatch batch, in Tensor rows)
     {
         TextTower tower = _model.Text!;
         int c = tower.Config.Width;
@@ -91,19 +105,19 @@ internal sealed class FrozenFeatures
 
         if (_missing.Count > 0)
         {
-            Download(tower.Forward(_newTexts, _model.Options.TextPooling, arena, TowerPass.Inference), _missing.Count * c);
+            Download(tower.Forward(_newTexts, _model.Options.TextPooling, _arena!, TowerPass.Inference), _missing.Count * c);
             for (int m = 0; m < _missing.Count; m++)
             {
                 Keep(_texts!, TextOf(batch, _missing[m]), m, c);
             }
         }
 
-        return Upload(batch.Count, c, arena);
+        Upload(rows);
     }
 
     /// <summary>The rows of texts that enter the first trained block.</summary>
     /// <param name="batch">The texts.</param>
-    /// <param name="arena">Where tensors are taken.</param>
+    /// <param name="arena">Where they are taken.</param>
     /// <returns>(N, C), valid until the arena is reset.</returns>
     public Tensor LowerTexts(TokenBatch batch, TensorArena arena)
     {
@@ -124,7 +138,7 @@ internal sealed class FrozenFeatures
 
         if (_missing.Count > 0)
         {
-            Download(tower.ForwardFrozen(_newTexts, arena), _newTexts.TokenCount * c);
+            Download(tower.ForwardFrozen(_newTexts, _arena!), _newTexts.TokenCount * c);
             for (int m = 0; m < _missing.Count; m++)
             {
                 int text = _missing[m];
@@ -138,15 +152,28 @@ internal sealed class FrozenFeatures
             }
         }
 
-        return Upload(batch.TokenCount, c, arena);
+        Tensor entering = arena.Take(DType.Float32, new Shape(batch.TokenCount, c));
+        Upload(entering);
+        return entering;
     }
 
     /// <summary>The pooled rows of pictures.</summary>
     /// <param name="part">The pictures, with their indices.</param>
     /// <param name="size">Height and width.</param>
-    /// <param name="arena">Where tensors are taken.</param>
+    /// <param name="arena">Where they are taken.</param>
     /// <returns>(B, C), valid until the arena is reset.</returns>
     public Tensor Pictures(MicroBatch part, int size, TensorArena arena)
+    {
+        Tensor rows = arena.Take(DType.Float32, new Shape(part.Count, _model.Image!.Config.Width));
+        Pictures(part, size, rows);
+        return rows;
+    }
+
+    /// <summary>The pooled rows of pictures, where a captured graph reads them.</summary>
+    /// <param name="part">The pictures, with their indices.</param>
+    /// <param name="size">Height and width.</param>
+    /// <param name="rows">(B, C), overwritten.</param>
+    public void Pictures(MicroBatch part, int size, in Tensor rows)
     {
         ImageTower tower = _model.Image!;
         int c = tower.Config.Width;
@@ -169,20 +196,20 @@ internal sealed class FrozenFeatures
                 part.Pixels.AsSpan(_missing[m] * length, length).CopyTo(_pixels.AsSpan(m * length));
             }
 
-            Tensor pixels = arena.Take(DType.Float32, new Shape(_missing.Count, 3, size, size));
+            Tensor pixels = _arena!.Take(DType.Float32, new Shape(_missing.Count, 3, size, size));
             if (!_isPlan)
             {
                 pixels.CopyFrom<float>(_pixels.AsSpan(0, _missing.Count * length));
             }
 
-            Download(tower.Forward(pixels, _model.Options.ImagePooling, arena, TowerPass.Inference), _missing.Count * c);
+            Download(tower.Forward(pixels, _model.Options.ImagePooling, _arena, TowerPass.Inference), _missing.Count * c);
             for (int m = 0; m < _missing.Count; m++)
             {
                 Keep(_pictures!, part.Pictures.AsSpan(_missing[m], 1), m, c);
             }
         }
 
-        return Upload(part.Count, c, arena);
+        Upload(rows);
     }
 
     /// <summary>What the caches did, for a person; null where there is none.</summary>
@@ -203,6 +230,9 @@ internal sealed class FrozenFeatures
         return parts.Count == 0 ? null : string.Join("; ", parts);
     }
 
+    /// <inheritdoc/>
+    public void Dispose() => _arena?.Dispose();
+
     private static ReadOnlySpan<int> TextOf(TokenBatch batch, int index) =>
         batch.Ids[batch.CuSeqlens[index]..batch.CuSeqlens[index + 1]];
 
@@ -221,6 +251,8 @@ internal sealed class FrozenFeatures
         {
             _model.Device.CopyToHost(computed, MemoryMarshal.AsBytes(_computed.AsSpan(0, length)));
         }
+
+        _arena!.Reset();
     }
 
     private void Keep(FeatureCache cache, ReadOnlySpan<int> key, int place, int width)
@@ -233,14 +265,11 @@ internal sealed class FrozenFeatures
         }
     }
 
-    private Tensor Upload(int count, int width, TensorArena arena)
+    private void Upload(in Tensor rows)
     {
-        Tensor pooled = arena.Take(DType.Float32, new Shape(count, width));
         if (!_isPlan)
         {
-            pooled.CopyFrom<float>(_rows.AsSpan(0, count * width));
+            rows.CopyFrom<float>(_rows.AsSpan(0, (int)rows.Count));
         }
-
-        return pooled;
     }
 }

@@ -88,27 +88,68 @@ internal sealed class Optimizer : IDisposable
         AdamW.Step(_heads!, settings, _norm);
         if (step > _imageStillSteps && _image!.Count > 0)
         {
-            AdamW.Step(_image, settings with { Step = step - _imageStillSteps }, _norm);
+            AdamW.Step(_image, OfImage(settings, step), _norm);
         }
 
         if (step > _textStillSteps && _text!.Count > 0)
         {
-            AdamW.Step(_text, Settings(step - _textStillSteps, textLearningRate ?? learningRate), _norm);
+            AdamW.Step(_text, OfText(step, learningRate, textLearningRate), _norm);
         }
     }
 
     /// <summary>The same step with settings that are read from the device: what a captured graph replays.</summary>
-    /// <param name="storedSettings">(8), float32; see <see cref="AdamWSettings.Store"/>.</param>
-    /// <exception cref="InvalidOperationException">The towers stand still at the start, which one graph cannot replay.</exception>
-    public void Step(in Tensor storedSettings)
+    /// <param name="settings">Of <see cref="StoreSettings"/>.</param>
+    /// <param name="phase">Of <see cref="PhaseOf"/>: each is a graph of its own.</param>
+    public void Step(in StoredStepSettings settings, StepPhase phase)
     {
-        if (_textStillSteps > 0)
+        if (_textStillSteps == 0)
         {
-            throw new InvalidOperationException("A step in which towers stand still has other settings for them: make it by its number.");
+            TakeNorm(_parameters);
+            AdamW.Step(_parameters, settings.Common, _norm);
+            return;
         }
 
-        TakeNorm(_parameters);
-        AdamW.Step(_parameters, storedSettings, _norm);
+        TakeNorm(phase switch
+        {
+            StepPhase.All => _parameters,
+            StepPhase.AllButText => _allButText!,
+            _ => _heads!,
+        });
+        AdamW.Step(_heads!, settings.Common, _norm);
+        if (phase != StepPhase.Heads && _image!.Count > 0)
+        {
+            AdamW.Step(_image, settings.Image, _norm);
+        }
+
+        if (phase == StepPhase.All && _text!.Count > 0)
+        {
+            AdamW.Step(_text, settings.Text, _norm);
+        }
+    }
+
+    /// <summary>What is stepped.</summary>
+    /// <param name="step">The step, from 1.</param>
+    public StepPhase PhaseOf(int step) => step > _textStillSteps ? StepPhase.All : step > _imageStillSteps ? StepPhase.AllButText : StepPhase.Heads;
+
+    /// <summary>Writes the numbers of a step to where <see cref="Step(in StoredStepSettings, StepPhase)"/> reads them.</summary>
+    /// <param name="step">The step, from 1.</param>
+    /// <param name="learningRate">The common learning rate of this step.</param>
+    /// <param name="textLearningRate">The common learning rate as the text tower has it; null for the same.</param>
+    /// <param name="settings">Overwritten.</param>
+    public void StoreSettings(int step, double learningRate, double? textLearningRate, in StoredStepSettings settings)
+    {
+        AdamWSettings common = Settings(step, learningRate);
+        common.Store(settings.Common);
+        StepPhase phase = PhaseOf(step);
+        if (_textStillSteps > 0 && phase != StepPhase.Heads)
+        {
+            OfImage(common, step).Store(settings.Image);
+        }
+
+        if (_textStillSteps > 0 && phase == StepPhase.All)
+        {
+            OfText(step, learningRate, textLearningRate).Store(settings.Text);
+        }
     }
 
     /// <summary>The numbers of a step.</summary>
@@ -159,6 +200,10 @@ internal sealed class Optimizer : IDisposable
         _allButText?.Dispose();
         _norm.Memory.Dispose();
     }
+
+    private AdamWSettings OfImage(in AdamWSettings common, int step) => common with { Step = step - _imageStillSteps };
+
+    private AdamWSettings OfText(int step, double learningRate, double? textLearningRate) => Settings(step - _textStillSteps, textLearningRate ?? learningRate);
 
     private static float ScaleMaximum(LossConfig loss) => loss switch
     {

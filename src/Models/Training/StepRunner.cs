@@ -9,9 +9,10 @@ namespace CrossAlign.Models.Training;
 
 /// <summary>
 /// A step of training from a batch to new weights: gradients, clipping, update, and what is reported of it, with one wait for the
-/// device. Where products go through the program's own CUDA kernels, steps are replayed from captured graphs, one a capacity of tokens:
-/// the first step of a capacity is issued operation by operation, the second captured. Both are the same operations on the same
-/// tensors, and give the same bits.
+/// device. On CUDA devices steps are replayed from captured graphs, one a capacity of tokens: the first step of a capacity is issued
+/// operation by operation, the second captured. Both are the same operations on the same tensors, and give the same bits. Where a tower
+/// is frozen whole, its rows are looked up, or made, before the graph, which reads them; steps in which the towers stand still have
+/// graphs of their own.
 /// </summary>
 internal sealed class StepRunner : IDisposable
 {
@@ -34,9 +35,12 @@ internal sealed class StepRunner : IDisposable
     private readonly float[] _hostFigures;
 
     // Only where graphs are captured.
-    private readonly Tensor _settings;
+    private readonly StoredStepSettings _settings;
     private readonly Tensor _dropoutKey;
     private readonly PictureInputs _pictures;
+    private readonly Tensor _pooledTexts;
+    private readonly Tensor _pooledPictures;
+    private (StepPhase Phase, bool LooksUpTexts) _kind;
 
     /// <summary>Takes the memory of what is reported, and of what graphs read.</summary>
     /// <param name="model">The model.</param>
@@ -63,12 +67,22 @@ internal sealed class StepRunner : IDisposable
             return;
         }
 
-        _settings = _device.NewTensor(DType.Float32, new Shape(AdamWSettings.StoredLength));
+        _settings = new StoredStepSettings(NewSettings(), NewSettings(), NewSettings());
         _dropoutKey = _device.NewTensor(DType.Int32, DropoutSite.StoredKeyShape);
-        if (config.Objective == Objective.ImageText)
+        int b = config.BatchSize;
+        if (step.Frozen.MayHaveTexts)
+        {
+            int texts = (config.CaptionsPerPicture + (config.Objective == Objective.TextText ? 1 : 0)) * b;
+            _pooledTexts = _device.NewTensor(DType.Float32, new Shape(texts, model.Text!.Config.Width));
+        }
+
+        if (step.Frozen.HasPictures)
+        {
+            _pooledPictures = _device.NewTensor(DType.Float32, new Shape(b, model.Image!.Config.Width));
+        }
+        else if (config.Objective == Objective.ImageText)
         {
             ImageTower tower = model.Image!;
-            int b = config.BatchSize;
             int size = config.ImageTower.ImageSize;
             int rows = tower.RowsOf(size, size);
             _pictures = new PictureInputs(
@@ -85,8 +99,7 @@ internal sealed class StepRunner : IDisposable
     /// <summary>How many steps were replayed from a graph.</summary>
     public int ReplayCount { get; private set; }
 
-    // cuBLAS takes its sizes from the host, so that it cannot serve batches of any number of tokens.
-    private bool RunsOnDeviceInputs => _step.RunsOnDeviceInputs && _device is CudaDevice { MatMulEngine: MatMulEngine.Own };
+    private bool RunsOnDeviceInputs => _step.RunsOnDeviceInputs && _device is CudaDevice;
 
     /// <summary>Makes a step; where a gradient is not finite nothing is changed. Does not wait for the device.</summary>
     /// <param name="batch">The batch.</param>
@@ -98,7 +111,7 @@ internal sealed class StepRunner : IDisposable
     {
         if (RunsOnDeviceInputs)
         {
-            RunOnDevice((CudaDevice)_device, batch, number, learningRate, dropoutKey);
+            RunOnDevice((CudaDevice)_device, batch, number, learningRate, dropoutKey, textLearningRate);
             return;
         }
 
@@ -128,12 +141,8 @@ internal sealed class StepRunner : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (TextCapacity capacity in _capacities.Values)
-        {
-            capacity.Dispose();
-        }
-
-        foreach (Tensor tensor in (Tensor[])[_figures, _settings, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys])
+        DisposeCapacities();
+        foreach (Tensor tensor in (Tensor[])[_figures, _settings.Common, _settings.Image, _settings.Text, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys, _pooledTexts, _pooledPictures])
         {
             if (tensor.IsPresent)
             {
@@ -142,12 +151,20 @@ internal sealed class StepRunner : IDisposable
         }
     }
 
-    private void RunOnDevice(CudaDevice device, TrainingBatch batch, int number, double learningRate, ulong dropoutKey)
+    private void RunOnDevice(CudaDevice device, TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate)
     {
         MicroBatch whole = batch.MicroBatches[0];
+        (StepPhase, bool) kind = (_optimizer.PhaseOf(number), _step.Frozen.HasTexts);
+        if (_kind != kind)
+        {
+            // Other operations from here on; the graphs of the steps before are not needed any more.
+            DisposeCapacities();
+            _kind = kind;
+        }
+
         TextCapacity capacity = CapacityFor(device, whole.Captions);
         Upload(batch, whole, capacity);
-        _optimizer.Settings(number, learningRate).Store(_settings);
+        _optimizer.StoreSettings(number, learningRate, textLearningRate, _settings);
         DropoutSite.WriteKey(dropoutKey, _dropoutKey);
 
         // A graph keeps the addresses of its capture; when activations have moved since, it is captured anew. Before it is captured a
@@ -172,11 +189,12 @@ internal sealed class StepRunner : IDisposable
 
     private TextCapacity CapacityFor(CudaDevice device, TokenBatch captions)
     {
-        int tokens = (captions.TokenCount + _tokensPerCapacity - 1) / _tokensPerCapacity * _tokensPerCapacity;
-        bool hasTypes = !captions.Types.IsEmpty;
+        bool isRead = !_kind.LooksUpTexts;
+        int tokens = isRead ? (captions.TokenCount + _tokensPerCapacity - 1) / _tokensPerCapacity * _tokensPerCapacity : 0;
+        bool hasTypes = isRead && !captions.Types.IsEmpty;
         if (!_capacities.TryGetValue((tokens, hasTypes), out TextCapacity? capacity))
         {
-            capacity = new TextCapacity(device, tokens, captions.Count, hasTypes, _step.HasDropout);
+            capacity = isRead ? new TextCapacity(device, tokens, captions.Count, hasTypes, _step.HasDropout) : new TextCapacity();
             _capacities.Add((tokens, hasTypes), capacity);
         }
 
@@ -186,8 +204,20 @@ internal sealed class StepRunner : IDisposable
     private void Upload(TrainingBatch batch, MicroBatch whole, TextCapacity capacity)
     {
         _step.Upload(batch);
-        capacity.Upload(whole.Captions);
-        if (_pictures.Pixels.IsPresent)
+        if (_kind.LooksUpTexts)
+        {
+            _step.Frozen.Texts(whole.Captions, _pooledTexts);
+        }
+        else
+        {
+            capacity.Upload(whole.Captions);
+        }
+
+        if (_pooledPictures.IsPresent)
+        {
+            _step.Frozen.Pictures(whole, _config.ImageTower.ImageSize, _pooledPictures);
+        }
+        else if (_pictures.Pixels.IsPresent)
         {
             _pictures.Pixels.CopyFrom<float>(whole.Pixels);
             if (_pictures.TokenKeys.IsPresent)
@@ -201,9 +231,23 @@ internal sealed class StepRunner : IDisposable
     private void Issue(TextCapacity capacity)
     {
         _model.Parameters.ZeroGradients();
-        _step.Run(capacity.Inputs, _pictures, TowerPass.Training with { Recompute = _config.RecomputeActivations, Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
-        _optimizer.Step(_settings);
+        _step.Run(
+            new StepInputs(capacity.Inputs, _pictures, _kind.LooksUpTexts ? _pooledTexts : default, _pooledPictures),
+            TowerPass.Training with { Recompute = _config.RecomputeActivations, Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
+        _optimizer.Step(_settings, _kind.Phase);
         CollectFigures();
+    }
+
+    private Tensor NewSettings() => _device.NewTensor(DType.Float32, new Shape(AdamWSettings.StoredLength));
+
+    private void DisposeCapacities()
+    {
+        foreach (TextCapacity capacity in _capacities.Values)
+        {
+            capacity.Dispose();
+        }
+
+        _capacities.Clear();
     }
 
     private void CollectFigures()

@@ -5,12 +5,18 @@ using CrossAlign.Runtime.Cuda;
 namespace CrossAlign.Models.Training;
 
 /// <summary>
-/// Room on a CUDA device for the captions of a batch of up to so many tokens, and the graph of the steps whose captions lie there.
+/// Room on a CUDA device for the captions of a batch of up to so many tokens, and the graph of the steps whose captions lie there; or,
+/// where the text tower is frozen whole, the graph alone.
 /// </summary>
 internal sealed class TextCapacity : IDisposable
 {
     private readonly Tensor _count;
     private CudaGraph? _graph;
+
+    /// <summary>Takes no room: the step reads rows that the tower has made.</summary>
+    public TextCapacity()
+    {
+    }
 
     /// <summary>Takes the room.</summary>
     /// <param name="device">Where.</param>
@@ -73,8 +79,7 @@ internal sealed class TextCapacity : IDisposable
     public void Dispose()
     {
         Graph = null;
-        _count.Memory.Dispose();
-        foreach (Tensor tensor in (Tensor[])[Inputs.Ids, Inputs.Positions, Inputs.Types, Inputs.CuSeqlens, Inputs.TokenKeys])
+        foreach (Tensor tensor in (Tensor[])[_count, Inputs.Ids, Inputs.Positions, Inputs.Types, Inputs.CuSeqlens, Inputs.TokenKeys])
         {
             if (tensor.IsPresent)
             {

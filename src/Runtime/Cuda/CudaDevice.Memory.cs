@@ -12,6 +12,7 @@ public sealed unsafe partial class CudaDevice
     private PinnedMemory? _download;
     private int _nextStaging;
     private nint _blas;
+    private CudaMemory? _blasWorkspace;
 
     /// <inheritdoc/>
     public override DeviceMemory Allocate(long byteCount)
@@ -144,6 +145,11 @@ public sealed unsafe partial class CudaDevice
             ICublas cublas = Cublas ?? throw new InvalidOperationException($"{Name} has no cuBLAS.");
             CudaException.ThrowIfCublasFailed(cublas.Create(out nint handle));
             CudaException.ThrowIfCublasFailed(cublas.SetStream(handle, Stream.Handle));
+
+            // Its own pool of workspaces takes memory when it needs some, which a capture can not; as large as that is. To be set behind
+            // the stream, which gives the handle back to the pool.
+            _blasWorkspace = Take(ComputeCapability >= 90 ? 32 << 20 : 4 << 20);
+            CudaException.ThrowIfCublasFailed(cublas.SetWorkspace(handle, (ulong)_blasWorkspace.Address, (nuint)_blasWorkspace.ByteCount));
             _blas = handle;
         }
 

@@ -81,7 +81,7 @@ public sealed unsafe partial class CudaDevice : Device
 
     /// <summary>
     /// What multiplies matrices: at first cuBLAS where it was found, else, and on the emulated device, our own kernels. Where a captured
-    /// graph reads the number of rows from the device (<see cref="LiveRows"/>), our own kernels multiply in any case.
+    /// graph reads the number of rows from the device (<see cref="LiveRows"/>), cuBLAS multiplies as many as there is room for.
     /// </summary>
     /// <exception cref="NotSupportedException">cuBLAS is asked for and was not found.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The value is not one of the enumeration's.</exception>
@@ -326,6 +326,13 @@ public sealed unsafe partial class CudaDevice : Device
             module.Dispose();
         }
 
+        if (_blas != 0)
+        {
+            Cublas?.Destroy(_blas);
+            _blas = 0;
+        }
+
+        _blasWorkspace?.Dispose();
         Stream.Dispose();
         CopyStream.Dispose();
         if (Pool.LeakReport() is { } report)
@@ -334,12 +341,6 @@ public sealed unsafe partial class CudaDevice : Device
         }
 
         Pool.Trim();
-        if (_blas != 0)
-        {
-            Cublas?.Destroy(_blas);
-            _blas = 0;
-        }
-
         IsOpen = false;
         s_current = null;
         Driver.DevicePrimaryCtxRelease(Handle);

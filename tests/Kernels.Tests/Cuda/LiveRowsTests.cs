@@ -65,6 +65,73 @@ public sealed class LiveRowsTests
         }
     }
 
+    [Theory]
+    [InlineData(MatMulPrecision.Float32)]
+    [InlineData(MatMulPrecision.BFloat16)]
+    public void CublasAddsNothingOfTheRowsBehindTheLiveOnes(MatMulPrecision precision)
+    {
+        // cuBLAS takes its sizes from the host; what lies behind the live rows is no number at all.
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        device.MatMulEngine = MatMulEngine.Cublas;
+        device.MatMulPrecision = precision;
+        Tensor count = device.NewTensor(DType.Int32, new Shape(1));
+        LiveRows live = new(Capacity, count);
+        Tensor input = device.NewTensor(DType.Float32, new Shape(Capacity, C)).WithLiveRows(live);
+        Tensor output = device.NewTensor(DType.Float32, new Shape(Capacity, C)).WithLiveRows(live);
+        Tensor dOutput = device.NewTensor(DType.Float32, new Shape(Capacity, C)).WithLiveRows(live);
+        Tensor weight = device.NewTensor(DType.Float32, new Shape(C, C));
+        Tensor dWeight = device.NewTensor(DType.Float32, new Shape(C, C));
+        weight.CopyFrom<float>(TestData.Normal(DType.Float32, C * C, 3));
+        count.CopyFrom<int>([Capacity]);
+        Step();
+        using CudaGraph graph = CudaGraph.Capture(device, Step);
+        foreach (int n in (int[])[Capacity, 37, 1, 0, 64])
+        {
+            float[] x = TestData.Normal(DType.Float32, n * C, 1);
+            float[] dy = TestData.Normal(DType.Float32, n * C, 2);
+            input.CopyFrom<float>([.. x, .. Enumerable.Repeat(float.NaN, (Capacity - n) * C)]);
+            dOutput.CopyFrom<float>([.. dy, .. Enumerable.Repeat(float.NaN, (Capacity - n) * C)]);
+            dWeight.CopyFrom<float>(new float[C * C]);
+            count.CopyFrom<int>([n]);
+            graph.Launch();
+
+            Tensor inputOfN = device.NewTensor(DType.Float32, new Shape(n, C));
+            Tensor dOutputOfN = device.NewTensor(DType.Float32, new Shape(n, C));
+            Tensor outputOfN = device.NewTensor(DType.Float32, new Shape(n, C));
+            Tensor dWeightOfN = device.NewTensor(DType.Float32, new Shape(C, C));
+            inputOfN.CopyFrom<float>(x);
+            dOutputOfN.CopyFrom<float>(dy);
+            MatMul.Run(inputOfN, weight, outputOfN, MatMulLayout.NT);
+            MatMul.Run(dOutputOfN, inputOfN, dWeightOfN, MatMulLayout.TN);
+            Assert.Equal(outputOfN.ToArray<float>(), output.Rows(0, n).ToArray<float>());
+            Assert.Equal(dWeightOfN.ToArray<float>(), dWeight.ToArray<float>());
+        }
+
+        void Step()
+        {
+            MatMul.Run(input, weight, output, MatMulLayout.NT);
+            MatMul.Run(dOutput, input, dWeight, MatMulLayout.TN, accumulate: true);
+        }
+    }
+
+    [Fact]
+    public void CublasIsNotCapturedWithoutAWorkspaceOfItsOwn()
+    {
+        // A stream that is set behind the workspace takes it away again, as the library's documentation says.
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        device.MatMulEngine = MatMulEngine.Cublas;
+        Tensor x = device.NewTensor(DType.Float32, new Shape(C, C));
+        Tensor y = device.NewTensor(DType.Float32, new Shape(C, C));
+        MatMul.Run(x, x, y, MatMulLayout.NT);
+        using CudaGraph graph = CudaGraph.Capture(device, () => MatMul.Run(x, x, y, MatMulLayout.NT));
+        CudaException e = Assert.Throws<CudaException>(() => CudaGraph.Capture(device, () =>
+        {
+            CudaException.ThrowIfCublasFailed(device.Cublas!.SetStream(device.BlasHandle(), device.Stream.DangerousGetHandle()));
+            MatMul.Run(x, x, y, MatMulLayout.NT);
+        }));
+        Assert.Contains("CUBLAS_STATUS_NOT_SUPPORTED", e.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void OnlyTensorsThatAreBoundHaveLiveRows()
     {

@@ -7,6 +7,7 @@ using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
 using CrossAlign.Runtime.Cuda.Emulation;
+using CrossAlign.Runtime.Tests.Cuda;
 
 namespace CrossAlign.Models.Tests.Training;
 
@@ -73,21 +74,155 @@ public sealed class CudaStepTests
         Assert.InRange(compared, 50, 80);
     }
 
-    [Fact]
-    public void WithCublasTheStepsAreIssuedOperationByOperationAndAreTheCpus()
+    [Theory]
+    [InlineData(MatMulPrecision.Float32)]
+    [InlineData(MatMulPrecision.BFloat16)]
+    public void WithCublasReplayedGraphsHaveTheBitsOfTheEagerSteps(MatMulPrecision precision)
     {
+        // Batches of several numbers of tokens in one capacity and in several: what lies behind the last token adds nothing.
         using CpuDevice cpu = new(1);
-        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
-        device.MatMulEngine = MatMulEngine.Cublas;
-        using Trainer expected = new(cpu, capturesGraphs: true);
-        using Trainer actual = new(device, capturesGraphs: true);
-        for (int step = 1; step <= 2; step++)
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        cpu.MatMulPrecision = eagerDevice.MatMulPrecision = replayDevice.MatMulPrecision = precision;
+        eagerDevice.MatMulEngine = replayDevice.MatMulEngine = MatMulEngine.Cublas;
+        using Trainer expected = new(cpu, capturesGraphs: false);
+        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16);
+        double tolerance = precision == MatMulPrecision.Float32 ? 3e-6 : 4e-3;
+        for (int step = 1; step <= 8; step++)
         {
-            StepFigures figures = expected.Step(step);
-            Assert.Equal(figures.Loss, actual.Step(step).Loss, 3e-6 * figures.Loss);
+            StepFigures figures = eager.Step(step);
+            Assert.Equal(figures, replayed.Step(step));
+            StepFigures ofCpu = expected.Step(step);
+            Assert.Equal(ofCpu.Loss, figures.Loss, step * tolerance * ofCpu.Loss);
+            Assert.Equal(ofCpu.GradientNorm, figures.GradientNorm, 10 * step * tolerance * ofCpu.GradientNorm);
         }
 
-        Assert.Equal((0, 0), (actual.Replays, actual.Capacities));
+        Assert.InRange(replayed.Replays, 3, 7);
+        Assert.Contains(replayDevice.Emulation!.ReadCounters().Keys, k => k.StartsWith("cublas_gemm", StringComparison.Ordinal));
+        Assert.DoesNotContain(replayDevice.Emulation.ReadCounters().Keys, k => k.StartsWith("matmul_n", StringComparison.Ordinal) || k.StartsWith("matmul_tn", StringComparison.Ordinal));
+        AssertSameBits(eager, replayed);
+    }
+
+    [Theory]
+    [InlineData(MatMulEngine.Own, 3, 0, 0.1f)]
+    [InlineData(MatMulEngine.Cublas, 3, 0, 0.1f)]
+    [InlineData(MatMulEngine.Cublas, 0, 4, 0.1f)]
+    [InlineData(MatMulEngine.Cublas, 3, 6, 0)]
+    public void StepsInWhichTowersStandStillHaveGraphsOfTheirOwn(MatMulEngine engine, int headsOnlySteps, int textFrozenSteps, float dropout)
+    {
+        // Without dropout the text tower's rows are looked up while it stands still.
+        using CpuDevice cpu = new(1);
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        eagerDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
+        using Trainer expected = new(cpu, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        using Trainer eager = new(eagerDevice, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        Dictionary<string, float[]> before = replayed.Weights();
+        Assert.All((string[])[TwoTowerModel.TextPrefix, TwoTowerModel.ImagePrefix], prefix => Assert.Contains(before.Keys, k => IsOf(k, prefix)));
+        int lastStill = Math.Max(headsOnlySteps, textFrozenSteps);
+        int steps = lastStill + 3;
+        for (int step = 1; step <= steps; step++)
+        {
+            StepFigures ofCpu = expected.Step(step);
+            StepFigures figures = eager.Step(step);
+            Assert.Equal(figures, replayed.Step(step));
+            Assert.Equal(ofCpu.Loss, figures.Loss, 3e-6 * step * ofCpu.Loss);
+            Assert.Equal(ofCpu.GradientNorm, figures.GradientNorm, 3e-5 * step * ofCpu.GradientNorm);
+            Assert.All(replayed.Weights().Where(w => IsOf(w.Key, TwoTowerModel.ImagePrefix)), w => Assert.True(step > headsOnlySteps || w.Value.AsSpan().SequenceEqual(before[w.Key]), w.Key));
+            Assert.All(replayed.Weights().Where(w => IsOf(w.Key, TwoTowerModel.TextPrefix)), w => Assert.True(step > lastStill || w.Value.AsSpan().SequenceEqual(before[w.Key]), w.Key));
+        }
+
+        // The first step of each stretch is issued operation by operation.
+        int stretches = (headsOnlySteps > 0 ? 1 : 0) + (textFrozenSteps > headsOnlySteps ? 1 : 0) + 1;
+        Assert.InRange(replayed.Replays, stretches, steps - stretches);
+        AssertSameBits(eager, replayed);
+        AssertNear(expected, eager, before, 2e-3);
+    }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void WhereATowerIsFrozenTheGraphReadsItsRows(bool text, bool image)
+    {
+        using CpuDevice cpu = new(1);
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using Trainer expected = new(cpu, capturesGraphs: false, freezesText: text, freezesImage: image);
+        using Trainer eager = new(eagerDevice, capturesGraphs: false, freezesText: text, freezesImage: image);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, freezesText: text, freezesImage: image);
+        Dictionary<string, float[]> before = replayed.Weights();
+        for (int step = 1; step <= 6; step++)
+        {
+            StepFigures ofCpu = expected.Step(step);
+            StepFigures figures = eager.Step(step);
+            Assert.Equal(figures, replayed.Step(step));
+            Assert.Equal(ofCpu.Loss, figures.Loss, 3e-6 * step * ofCpu.Loss);
+            Assert.Equal(ofCpu.GradientNorm, figures.GradientNorm, 3e-5 * step * ofCpu.GradientNorm);
+        }
+
+        Assert.InRange(replayed.Replays, 3, 5);
+        AssertSameBits(eager, replayed);
+        AssertNear(expected, eager, before, 2e-3);
+    }
+
+    [Fact]
+    public void RowSparseGradientsInAReplayedGraphHaveTheBitsOfTheEagerStepAndOfDenseOnes()
+    {
+        using CpuDevice cpu = new(1);
+        using CudaDevice denseDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using Trainer expected = new(cpu, capturesGraphs: false, isSparse: true);
+        using Trainer dense = new(denseDevice, capturesGraphs: true, tokensPerCapacity: 16);
+        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16, isSparse: true);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16, isSparse: true);
+        Dictionary<string, float[]> before = replayed.Weights();
+        for (int step = 1; step <= 8; step++)
+        {
+            StepFigures ofCpu = expected.Step(step);
+            StepFigures figures = eager.Step(step);
+            Assert.Equal(figures, replayed.Step(step));
+            StepFigures ofDense = dense.Step(step);
+            Assert.Equal(ofCpu.Loss, figures.Loss, 3e-6 * step * ofCpu.Loss);
+            Assert.Equal(ofDense.Loss, figures.Loss, 3e-6 * step * ofDense.Loss);
+        }
+
+        Assert.InRange(replayed.Replays, 3, 7);
+        Assert.InRange(replayed.Capacities, 2, 5);
+        AssertSameBits(eager, replayed);
+        AssertNear(expected, eager, before, 2e-3);
+        AssertNear(dense, eager, before, 2e-3);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AStepPutsNothingOnTheManagedHeap(bool capturesGraphs)
+    {
+        // Over a driver that does nothing, because the emulated one allocates. Uploads go through 64 pieces of page-locked memory in turns,
+        // each of which has to have been large enough for the pictures once.
+        IdleDriver driver = new();
+        using CudaDevice device = new(driver, null, 0, "idle", poolsMemory: true);
+        using Trainer trainer = new(device, capturesGraphs, headsOnlySteps: 1);
+        for (int step = 1; step <= 80; step++)
+        {
+            trainer.Step(step);
+        }
+
+        int allocations = driver.AllocationCount;
+        int graphs = driver.GraphLaunchCount;
+        int launches = driver.LaunchCount;
+        for (int step = 81; step <= 90; step++)
+        {
+            Assert.Equal(0, trainer.HeapBytesOf(step));
+        }
+
+        Assert.Equal(allocations, driver.AllocationCount);
+        Assert.Equal(capturesGraphs ? 10 : 0, driver.GraphLaunchCount - graphs);
+        Assert.True(capturesGraphs ? driver.LaunchCount == launches : driver.LaunchCount > launches + 1000);
     }
 
     [Fact]
@@ -135,6 +270,29 @@ public sealed class CudaStepTests
 
     private const int GradientFigures = 3;
 
+    private static bool IsOf(string name, string prefix) => name.StartsWith(prefix, StringComparison.Ordinal);
+
+    private static void AssertSameBits(Trainer expected, Trainer actual)
+    {
+        Dictionary<string, float[]> weights = actual.Weights();
+        foreach ((string name, float[] values) in expected.Weights())
+        {
+            Assert.True(values.AsSpan().SequenceEqual(weights[name]), name);
+        }
+    }
+
+    private static void AssertNear(Trainer expected, Trainer actual, Dictionary<string, float[]> initial, double tolerance)
+    {
+        Dictionary<string, float[]> weights = actual.Weights();
+        foreach ((string name, float[] values) in expected.Weights().Where(w => !HasNoGradient(w.Key)))
+        {
+            double error = Math.Sqrt(values.Zip(weights[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
+            double update = Math.Sqrt(values.Zip(initial[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
+            Assert.True(update > 0, $"{name} was not trained.");
+            Assert.True(error <= tolerance * update, string.Create(CultureInfo.InvariantCulture, $"{name}: its update differs by {error / update:G3} of its size."));
+        }
+    }
+
     // The keys' bias adds the same to all logits of a query.
     private static bool HasNoGradient(string name) => name.Contains("key.bias", StringComparison.Ordinal);
 
@@ -156,8 +314,18 @@ public sealed class CudaStepTests
         private readonly ContrastiveStep _step;
         private readonly Optimizer _optimizer;
         private readonly StepRunner _runner;
+        private readonly TowerPause _pause;
 
-        public Trainer(Device device, bool capturesGraphs, int tokensPerCapacity = TokenInputs.CapacityStep)
+        public Trainer(
+            Device device,
+            bool capturesGraphs,
+            int tokensPerCapacity = TokenInputs.CapacityStep,
+            int headsOnlySteps = 0,
+            int textFrozenSteps = 0,
+            float dropout = 0.1f,
+            bool freezesText = false,
+            bool freezesImage = false,
+            bool isSparse = false)
         {
             RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
             {
@@ -167,20 +335,33 @@ public sealed class CudaStepTests
                 Tokenizer = new TokenizerConfig { Pieces = 300, MaxTokens = 12 },
                 Projection = new ProjectionConfig { Width = 24 },
             };
+            config = config with
+            {
+                Augmentation = freezesImage ? 0 : config.Augmentation,
+                Schedule = config.Schedule with { HeadsOnlyEpochs = headsOnlySteps, TextFrozenSteps = textFrozenSteps },
+            };
             CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
             ITokenizer tokenizer = TowerFactory.MakeTokenizer(config, data);
             _model = new TwoTowerModel(
                 device,
-                TextEncoderConfig.Create(config.TextTower.Kind, tokenizer.VocabularySize, 12, 32, 2, 2, 48, 0.1f),
-                ImageEncoderConfig.Create(config.ImageTower.Kind, data.Pictures.Size, 16, 24, 1, 2, 40, 0.1f),
+                TextEncoderConfig.Create(config.TextTower.Kind, tokenizer.VocabularySize, 12, 32, 2, 2, 48, dropout),
+                ImageEncoderConfig.Create(config.ImageTower.Kind, data.Pictures.Size, 16, 24, 1, 2, 40, dropout),
                 TowerFactory.Options(config));
             _model.Initialize(7);
             _model.Scale.Value.CopyFrom<float>([2.66f]);
             _source = new PairedCaptionSource(config, data, tokenizer, _model, TowerInputs.Of(config, null, null), config.BatchSize);
             _batch = _source.NewBatch();
+            _model.Text!.Freeze = freezesText ? TowerFreeze.All : TowerFreeze.None;
+            _model.Image!.Freeze = freezesImage ? TowerFreeze.All : TowerFreeze.None;
+            if (isSparse)
+            {
+                _model.Parameters.AllocateSparseGradient(_model.Text.WordEmbeddings, config.BatchSize * config.Tokenizer.MaxTokens);
+            }
+
             _model.Parameters.AllocateGradients();
             _step = new ContrastiveStep(_model, config, config.BatchSize);
-            _optimizer = new Optimizer(_model, config, _step.LossCount);
+            _pause = new TowerPause(_model, config with { Steps = 100 }, stepsPerEpoch: 1);
+            _optimizer = new Optimizer(_model, config, _step.LossCount, _pause.TextSteps, _pause.ImageSteps);
             _runner = new StepRunner(_model, config, _step, _optimizer, capturesGraphs, tokensPerCapacity);
         }
 
@@ -191,8 +372,15 @@ public sealed class CudaStepTests
         public StepFigures Step(int step)
         {
             _source.Fill(_batch, step);
-            _runner.Run(_batch, step, 1e-3 / step, dropoutKey: (ulong)step * 0x1_0000_0001);
-            return _runner.Read();
+            return StepOfBatch(step);
+        }
+
+        public long HeapBytesOf(int step)
+        {
+            _source.Fill(_batch, step);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            StepOfBatch(step);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
         public Dictionary<string, float[]> Weights() => _model.Parameters.Trainable.ToDictionary(p => p.Name, p => p.Value.ToArray<float>());
@@ -203,6 +391,13 @@ public sealed class CudaStepTests
             _optimizer.Dispose();
             _step.Dispose();
             _model.Dispose();
+        }
+
+        private StepFigures StepOfBatch(int step)
+        {
+            _pause.Apply(step);
+            _runner.Run(_batch, step, 1e-3 / step, dropoutKey: (ulong)step * 0x1_0000_0001);
+            return _runner.Read();
         }
     }
 }

@@ -45,7 +45,7 @@ public sealed record RunConfig
     public Precision Precision { get; init; } = Precision.F32;
 
     /// <summary>What multiplies matrices on a CUDA device.</summary>
-    [Description("What multiplies matrices on a CUDA device: auto (cuBLAS where it is found), own (the program's kernels; steps are replayed from graphs) or cublas.")]
+    [Description("What multiplies matrices on a CUDA device: auto (cuBLAS where it is found), own (the program's kernels, which add each row alike however many there are) or cublas.")]
     public ProductEngine Matmul { get; init; }
 
     /// <summary>Optimiser steps.</summary>

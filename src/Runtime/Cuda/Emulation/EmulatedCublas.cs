@@ -3,7 +3,10 @@ using System.Numerics;
 
 namespace CrossAlign.Runtime.Cuda.Emulation;
 
-/// <summary>cuBLAS on the emulated device: a plain column-major product in float32, one sum after the other.</summary>
+/// <summary>
+/// cuBLAS on the emulated device: a plain column-major product in float32, one sum after the other. In a captured stream it wants a
+/// workspace of its caller's, set behind the stream, where the real one would take memory as part of the graph.
+/// </summary>
 /// <param name="driver">The device.</param>
 public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
 {
@@ -14,7 +17,7 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     private const int BFloat16Type = 14;
     private const int ComputeTf32 = 77;
 
-    private readonly Dictionary<nint, (nint Stream, int MathMode)> _handles = [];
+    private readonly Dictionary<nint, (nint Stream, int MathMode, bool HasWorkspace)> _handles = [];
     private nint _next = 0xB1A5;
 
     /// <inheritdoc/>
@@ -24,7 +27,7 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     public int Create(out nint handle)
     {
         handle = _next++;
-        _handles[handle] = (0, 0);
+        _handles[handle] = (0, 0, false);
         return 0;
     }
 
@@ -41,27 +44,36 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     /// <inheritdoc/>
     public int SetStream(nint handle, nint stream)
     {
-        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode) state))
+        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state))
         {
             return InvalidValue;
         }
 
-        _handles[handle] = (stream, state.MathMode);
+        _handles[handle] = (stream, state.MathMode, false);
         return 0;
     }
 
     /// <inheritdoc/>
-    public int SetWorkspace(nint handle, ulong workspace, nuint byteCount) => _handles.ContainsKey(handle) ? 0 : InvalidValue;
-
-    /// <inheritdoc/>
-    public int SetMathMode(nint handle, int mode)
+    public int SetWorkspace(nint handle, ulong workspace, nuint byteCount)
     {
-        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode) state))
+        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state) || workspace % 256 != 0)
         {
             return InvalidValue;
         }
 
-        _handles[handle] = (state.Stream, mode);
+        _handles[handle] = state with { HasWorkspace = workspace != 0 && byteCount > 0 };
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public int SetMathMode(nint handle, int mode)
+    {
+        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state))
+        {
+            return InvalidValue;
+        }
+
+        _handles[handle] = state with { MathMode = mode };
         return 0;
     }
 
@@ -74,7 +86,7 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     public int GemmStridedBatchedEx(
         nint handle, int transposeA, int transposeB, int m, int n, int k, void* alpha, ulong a, int typeA, int lda, long strideA, ulong b, int typeB, int ldb, long strideB, void* beta, ulong c, int typeC, int ldc, long strideC, int batchCount, int computeType, int algorithm)
     {
-        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode) state)
+        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state)
             || m < 0 || n < 0 || k < 0 || batchCount < 0 || transposeA is < 0 or > 1 || transposeB is < 0 or > 1
             || lda < Math.Max(1, transposeA == 0 ? m : k) || ldb < Math.Max(1, transposeB == 0 ? k : n) || ldc < Math.Max(1, m))
         {
@@ -89,6 +101,11 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
         if (m == 0 || n == 0 || batchCount == 0)
         {
             return 0;
+        }
+
+        if (!state.HasWorkspace && driver.IsCaptured(state.Stream))
+        {
+            return NotSupported;
         }
 
         bool tf32 = typeA == Float32 && (computeType == ComputeTf32 || (state.MathMode & 3) == 3);

@@ -81,6 +81,15 @@ public sealed unsafe partial class EmulatedDriver
     /// <inheritdoc/>
     public CuResult GraphDestroy(nint graph) => EventDestroy(graph);
 
+    /// <summary>Whether what is issued to a stream is captured.</summary>
+    internal bool IsCaptured(nint stream)
+    {
+        lock (_lock)
+        {
+            return TryGet(stream, out StreamQueue? queue) && queue.Capture is not null;
+        }
+    }
+
     private CuResult? RefuseInCapture()
     {
         GraphCapture? capture = _handles.Values.OfType<StreamQueue>().FirstOrDefault(q => q.Capture is not null)?.Capture;
