@@ -14,7 +14,8 @@
 
 constexpr int kWarpRows = 16;
 constexpr int kChunkBytes = 16;
-constexpr float kLog2e = 1.44269504f;
+
+__device__ __forceinline__ float log2_of_e() { return 1.44269504f; }
 
 // Dropout of probabilities; tokens (n, 2): example and position. No tokens: nothing is dropped.
 struct Dropout

@@ -225,7 +225,7 @@ __device__ __forceinline__ void forward_mma(
 
     Lanes lanes = make_lanes<D>();
     int query = rows.first + warp_row();
-    float c2 = problem.scale * kLog2e;
+    float c2 = problem.scale * log2_of_e();
     float maximum = -positive_infinity();
     float maximum_high = -positive_infinity();
     float sum = 0.0f;

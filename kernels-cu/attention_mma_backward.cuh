@@ -37,9 +37,9 @@ __device__ __forceinline__ void backward_queries_mma(
 
     // Rows behind the end have zeros in their tiles and are not written.
     const float* p = lse + (long long)(rows.start + query) * head.count + head.index;
-    float row_lse = g < rows.length - query ? p[(long long)g * head.count] * kLog2e : 0.0f;
-    float row_lse_high = g + 8 < rows.length - query ? p[(long long)(g + 8) * head.count] * kLog2e : 0.0f;
-    float c2 = problem.scale * kLog2e;
+    float row_lse = g < rows.length - query ? p[(long long)g * head.count] * log2_of_e() : 0.0f;
+    float row_lse_high = g + 8 < rows.length - query ? p[(long long)(g + 8) * head.count] * log2_of_e() : 0.0f;
+    float c2 = problem.scale * log2_of_e();
     float dq[D / 8][4];
     clear(dq);
 
@@ -178,7 +178,7 @@ __device__ __forceinline__ void backward_keys_mma(
 
     Lanes lanes = make_lanes<D>();
     int key = rows.first + warp_row();
-    float c2 = problem.scale * kLog2e;
+    float c2 = problem.scale * log2_of_e();
     float dk[D / 8][4];
     float dv[D / 8][4];
     clear(dk);
@@ -194,7 +194,7 @@ __device__ __forceinline__ void backward_keys_mma(
         {
             unsigned char* tiles = stages + stage * kStage;
             load_queries<bf16, D, N, kMmaThreads>(
-                tiles, tiles + kTile, reinterpret_cast<float*>(tiles + 2 * kTile), qkv, dout, lse, delta, n, rows, problem, next, kLog2e);
+                tiles, tiles + kTile, reinterpret_cast<float*>(tiles + 2 * kTile), qkv, dout, lse, delta, n, rows, problem, next, log2_of_e());
         }
 
         cp_async_commit();

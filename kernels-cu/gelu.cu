@@ -40,15 +40,15 @@ __device__ __forceinline__ float normal_cdf(float x, float bell)
     return x < 0.0f ? lower : 1.0f - lower;
 }
 
-// The tanh form is x sigmoid(v) with v = kLinear x + kCubic x^3: (1 + tanh(u)) / 2 = sigmoid(2 u).
-constexpr float kTanhLinear = 1.5957691f;
-constexpr float kTanhCubic = 0.071354814f;
-constexpr float kQuickLinear = 1.702f;
+// The tanh form is x sigmoid(v) with v = linear x + cubic x^3: (1 + tanh(u)) / 2 = sigmoid(2 u).
+__device__ __forceinline__ float tanh_linear() { return 1.5957691f; }
+__device__ __forceinline__ float tanh_cubic() { return 0.071354814f; }
+__device__ __forceinline__ float quick_linear() { return 1.702f; }
 
 template <int Kind>
 __device__ __forceinline__ float argument(float x)
 {
-    return Kind == kTanh ? x * fmaf(x * x, kTanhCubic, kTanhLinear) : x * kQuickLinear;
+    return Kind == kTanh ? x * fmaf(x * x, tanh_cubic(), tanh_linear()) : x * quick_linear();
 }
 
 template <int Kind>
@@ -78,7 +78,7 @@ __device__ __forceinline__ float slope(float x)
     }
     else
     {
-        float dv = Kind == kTanh ? fmaf(x * x, 3.0f * kTanhCubic, kTanhLinear) : kQuickLinear;
+        float dv = Kind == kTanh ? fmaf(x * x, 3.0f * tanh_cubic(), tanh_linear()) : quick_linear();
         float v = argument<Kind>(x);
         float e = fast_exp(-fabsf(v));
         float large = reciprocal(1.0f + e);

@@ -10,13 +10,6 @@ namespace
 constexpr int kWarpsPerBlock = 4;
 constexpr int kThreadsPerBlock = kWarpsPerBlock * kWarpSize;
 
-// Within these bounds a float32 sum of squares has lost nothing to overflow or underflow. Beyond them the row is scaled by 2^96 up or
-// down first: from the smallest subnormal to the largest number the squares then stay in range.
-constexpr float kLeastSquares = 1e-30f;
-constexpr float kMostSquares = 1e30f;
-constexpr float kUp = 7.92281625e28f;
-constexpr float kDown = 1.26217745e-29f;
-
 template <typename T, int W>
 __device__ __forceinline__ float sum_of_squares(const T* x, int e, float scale)
 {
@@ -39,6 +32,12 @@ __device__ __forceinline__ float sum_of_squares(const T* x, int e, float scale)
 template <typename T, int W>
 __device__ __forceinline__ void forward_row(const T* x, T* y, float* norm_out, int e)
 {
+    // Within these bounds a float32 sum of squares has lost nothing to overflow or underflow. Beyond them the row is scaled by 2^96 up or
+    // down first: from the smallest subnormal to the largest number the squares then stay in range.
+    constexpr float kLeastSquares = 1e-30f;
+    constexpr float kMostSquares = 1e30f;
+    constexpr float kUp = 7.92281625e28f;
+    constexpr float kDown = 1.26217745e-29f;
     float scale = 1.0f;
     float unscale = 1.0f;
     float squares = sum_of_squares<T, W>(x, e, 1.0f);

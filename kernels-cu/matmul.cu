@@ -138,7 +138,7 @@ __device__ __forceinline__ void product(
     void* target = partials != nullptr ? partials + (long long)blockIdx.y * m * n : c;
     const float* added = partials != nullptr ? nullptr : bias;
     float scale = partials != nullptr ? 1.0f : alpha;
-    int mode = partials != nullptr ? (n % 4 == 0 ? kWideOutput : 0) : flags;
+    int mode = partials != nullptr ? (n % 4 == 0 ? (int)kWideOutput : 0) : flags;
     for (int half = 0; half < kTile / kStagedRows; half++)
     {
         stage_rows<Unit>(tiles, sum, half);

@@ -297,7 +297,7 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
     Similarity s = CROSSALIGN_SIMILARITY;
     bool by_rows = blockIdx.y == 0;
     int line = (int)blockIdx.x * kTileThreads + (int)threadIdx.x;
-    if (line >= (by_rows ? rows : columns) || !has(s, by_rows ? kRowsActive | kSigmoid : kColumnsActive))
+    if (line >= (by_rows ? rows : columns) || !has(s, by_rows ? kRowsActive | kSigmoid : (int)kColumnsActive))
     {
         return;
     }

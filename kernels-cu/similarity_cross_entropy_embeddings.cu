@@ -12,9 +12,6 @@ namespace
 constexpr int kThreadsPerBlock = 256;
 constexpr int kWarps = kThreadsPerBlock / kWarpSize;
 
-// torch.nn.functional.normalize
-constexpr double kNormEpsilon = 1e-12;
-
 __device__ __forceinline__ float load_element(const void* data, long long at, int is_bf16, bool rounds)
 {
     if (is_bf16 != 0)
@@ -51,6 +48,9 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
     }
 
     long long at = (long long)line * stride;
+
+    // As torch.nn.functional.normalize.
+    constexpr double kNormEpsilon = 1e-12;
     double norm = square_root(dot(x, at, x, at, width, is_bf16, (flags & kRoundToBFloat16) != 0));
     if (lane_index() == 0)
     {

@@ -11,9 +11,6 @@ namespace
 constexpr int kThreadsPerBlock = 256;
 constexpr int kWarps = kThreadsPerBlock / kWarpSize;
 
-// A line without loss: exp(x - this) is zero, and so is its coefficient.
-constexpr float kNothingMax = 1e30f;
-
 // Doubles of the call, on the device.
 enum : int
 {
@@ -183,7 +180,8 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_softma
     }
     else
     {
-        side[kMax * stride] = kNothingMax;
+        // A line without loss: exp(x - this) is zero, and so is its coefficient.
+        side[kMax * stride] = 1e30f;
         side[kSum * stride] = 0.0f;
         side[kPositive * stride] = 0.0f;
         if (has(s, kSmoothing))

@@ -147,6 +147,7 @@ __device__ __forceinline__ void end_chains(float (&sum)[kSums][kSums], float (&c
 template <bool LeftByDepth, bool RightByDepth>
 __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums], unsigned base, int offset, int thread)
 {
+#pragma unroll 1
     for (int piece = 0; piece < kStepBytes / kPiece; piece++)
     {
         float left[kSums][4], right[kSums][4];

@@ -30,6 +30,10 @@ public sealed partial class KernelSourceTests
     [Fact]
     public void EveryFunctionIsOneOfTheDevice() => Check((_, code) => HostFunction().Matches(code).Select(m => m.Value));
 
+    // nvcc gives device code the values of host constants of whole numbers on every system, those of others not with every host compiler.
+    [Fact]
+    public void ConstantsOutsideOfFunctionsAreWholeNumbers() => Check((_, code) => FloatingConstant().Matches(code).Select(m => m.Value));
+
     [Fact]
     public void EveryConstantIsUsedInEachFileThatSeesIt()
     {
@@ -51,6 +55,7 @@ public sealed partial class KernelSourceTests
     [InlineData("printf(\"%d\", 1);\n", nameof(ModuleState))]
     [InlineData("constexpr int twice(int x) { return 2 * x; }\n", nameof(HostFunction))]
     [InlineData("inline int twice(int x) { return 2 * x; }\n", nameof(HostFunction))]
+    [InlineData("constexpr float kHalf = 0.5f;\n", nameof(FloatingConstant))]
     [InlineData("constexpr int kUnused = 3;\n", nameof(Constant))]
     public void EachRuleFindsWhatItIsFor(string planted, string rule) => Assert.True(rule switch
     {
@@ -59,6 +64,7 @@ public sealed partial class KernelSourceTests
         nameof(StrayUnroll) => StrayUnroll().IsMatch(planted),
         nameof(ModuleState) => ModuleState().IsMatch(planted),
         nameof(HostFunction) => HostFunction().IsMatch(planted),
+        nameof(FloatingConstant) => FloatingConstant().IsMatch(planted),
         _ => Constant().IsMatch(planted),
     });
 
@@ -99,6 +105,9 @@ public sealed partial class KernelSourceTests
     // At the margin a declaration with parentheses that is no __device__ function, no kernel and no macro.
     [GeneratedRegex(@"^(inline|static|constexpr|auto|void|int|float|double|unsigned|bool)\b[^=;\n]*\([^\n]*", RegexOptions.Multiline)]
     private static partial Regex HostFunction();
+
+    [GeneratedRegex(@"^constexpr (float|double|bf16)\b[^\n]*", RegexOptions.Multiline)]
+    private static partial Regex FloatingConstant();
 
     // No template: those that nobody uses are not made.
     [GeneratedRegex(@"(?<!>\r?\n)^constexpr \w+(?: \w+)? (k\w+) =", RegexOptions.Multiline)]

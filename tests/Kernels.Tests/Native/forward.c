@@ -79,10 +79,11 @@ FORWARD(49, cublasSetMathMode, (void *handle, int mode), (handle, mode))
 FORWARD(50, cublasGemmEx, (void *handle, int transposeA, int transposeB, int m, int n, int k, void *alpha, unsigned long long a, int typeA, int lda, unsigned long long b, int typeB, int ldb, void *beta, unsigned long long c, int typeC, int ldc, int computeType, int algorithm), (handle, transposeA, transposeB, m, n, k, alpha, a, typeA, lda, b, typeB, ldb, beta, c, typeC, ldc, computeType, algorithm))
 FORWARD(51, cublasGemmStridedBatchedEx, (void *handle, int transposeA, int transposeB, int m, int n, int k, void *alpha, unsigned long long a, int typeA, int lda, long long strideA, unsigned long long b, int typeB, int ldb, long long strideB, void *beta, unsigned long long c, int typeC, int ldc, long long strideC, int batchCount, int computeType, int algorithm), (handle, transposeA, transposeB, m, n, k, alpha, a, typeA, lda, strideA, b, typeB, ldb, strideB, beta, c, typeC, ldc, strideC, batchCount, computeType, algorithm))
 
-/* Named ranges (NVTX) have no emulated side: what the binding hands over is kept for the test to look at. */
-static int ranges;
-static int depth;
-static char last_range[128];
+/* Named ranges (NVTX) have no emulated side: what the binding hands over is kept for the test to look at. Each thread has its own, as with
+   the real library: tests of other classes push theirs meanwhile. */
+static __thread int ranges;
+static __thread int depth;
+static __thread char last_range[128];
 
 __attribute__((visibility("default"))) int nvtxRangePushA(const char *name)
 {
