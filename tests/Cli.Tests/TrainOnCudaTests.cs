@@ -51,7 +51,7 @@ public sealed class TrainOnCudaTests : IDisposable
     {
         Invocation run = await Invocation.RunAsync(Train("run", device));
         Assert.Equal(2, run.ExitCode);
-        Assert.Contains($"there is no device '{device}'", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains($"'device' is '{device}'", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
     }
 
     public void Dispose() => _folder.Dispose();

@@ -113,26 +113,28 @@ public abstract class EncoderTower
         return Pool(_stack.Forward(input, rows, arena, FrozenBlocks), rows, pooling, arena);
     }
 
-    /// <summary>Runs what of the tower is frozen, for what stands above it; nothing is kept for a backward pass.</summary>
+    /// <summary>Runs the lowest blocks, for what stands above them; nothing is kept for a backward pass.</summary>
+    /// <param name="blocks">How many.</param>
     /// <param name="embedded">(N, C): the sum of embeddings.</param>
     /// <param name="rows">How the rows hang together; an inference pass.</param>
     /// <param name="arena">Where activations are taken.</param>
-    /// <returns>(N, C): what enters the first block that is trained.</returns>
-    private protected Tensor EncodeFrozen(in Tensor embedded, in PackedRows rows, TensorArena arena) =>
-        _stack.Forward(NormEmbedded(embedded, arena), rows, arena, FrozenBlocks, 0, FrozenBlocks);
+    /// <returns>(N, C): what enters the next block.</returns>
+    private protected Tensor EncodeLower(int blocks, in Tensor embedded, in PackedRows rows, TensorArena arena) =>
+        _stack.Forward(NormEmbedded(embedded, arena), rows, arena, blocks, 0, blocks);
 
-    /// <summary>Runs what of the tower is trained, with the bits that <see cref="Encode"/> would give without dropout.</summary>
-    /// <param name="hidden">(N, C): what <see cref="EncodeFrozen"/> gave for these rows.</param>
+    /// <summary>Runs the other blocks and what follows, with the bits that <see cref="Encode"/> would give without dropout.</summary>
+    /// <param name="blocks">How many of the lowest blocks have been run; they are frozen.</param>
+    /// <param name="hidden">(N, C): what <see cref="EncodeLower"/> gave for these rows.</param>
     /// <param name="rows">How the rows hang together.</param>
     /// <param name="pooling">How rows become vectors.</param>
     /// <param name="arena">Where activations are taken.</param>
     /// <returns>(S, C).</returns>
-    private protected Tensor EncodeTrained(in Tensor hidden, in PackedRows rows, PoolingKind pooling, TensorArena arena)
+    private protected Tensor EncodeUpper(int blocks, in Tensor hidden, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
         _rows = rows;
         _pooling = pooling;
         _embedded = hidden;
-        return Pool(_stack.Forward(hidden, rows, arena, FrozenBlocks, FrozenBlocks, Config.Layers), rows, pooling, arena);
+        return Pool(_stack.Forward(hidden, rows, arena, FrozenBlocks, blocks, Config.Layers), rows, pooling, arena);
     }
 
     private Tensor NormEmbedded(in Tensor embedded, TensorArena arena)

@@ -80,33 +80,31 @@ public sealed class TextTower : EncoderTower
         return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass), pooling, arena);
     }
 
-    /// <summary>Runs the frozen part of the tower: embeddings and the lowest blocks. A text's rows do not depend on the texts beside it, so they can be kept.</summary>
+    /// <summary>Runs embeddings and the lowest blocks, without dropout. A text's rows do not depend on the texts beside it, so they can be kept.</summary>
     /// <param name="batch">At least one text.</param>
+    /// <param name="blocks">How many blocks: 1 to all.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
-    /// <returns>(N, C): what enters the first trained block; valid until the arena is reset.</returns>
-    /// <exception cref="InvalidOperationException">The tower is not frozen in part.</exception>
-    internal Tensor ForwardFrozen(TokenBatch batch, TensorArena arena)
+    /// <returns>(N, C): what enters the next block; valid until the arena is reset.</returns>
+    internal Tensor ForwardLower(TokenBatch batch, int blocks, TensorArena arena)
     {
-        RequirePartlyFrozen();
         TokenInputs inputs = TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, hasDropout: false);
         Tensor embedded = arena.Take(DType.Float32, new Shape(inputs.Ids.Shape[0], Config.Width));
         Embedding.Forward(inputs.Ids, inputs.Positions, inputs.Types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
-        return EncodeFrozen(embedded, new PackedRows(inputs.CuSeqlens, default, TowerPass.Inference), arena);
+        return EncodeLower(blocks, embedded, new PackedRows(inputs.CuSeqlens, default, TowerPass.Inference), arena);
     }
 
-    /// <summary>Runs the trained part of the tower, without dropout; <see cref="Backward"/> belongs to it. The bits are those of a pass through the whole tower.</summary>
+    /// <summary>Runs the other blocks and the pooling, without dropout; <see cref="Backward"/> belongs to it. The bits are those of a pass through the whole tower.</summary>
     /// <param name="batch">The texts.</param>
-    /// <param name="hidden">(N, C): what <see cref="ForwardFrozen"/> gives for them.</param>
+    /// <param name="blocks">How many of the lowest blocks have been run; they are frozen.</param>
+    /// <param name="hidden">(N, C): what <see cref="ForwardLower"/> gives for these texts.</param>
     /// <param name="pooling">How a text's rows become its vector.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for; its dropout is not looked at.</param>
     /// <returns>(S, C), valid until the arena is reset.</returns>
-    /// <exception cref="InvalidOperationException">The tower is not frozen in part.</exception>
-    internal Tensor ForwardTrained(TokenBatch batch, in Tensor hidden, PoolingKind pooling, TensorArena arena, in TowerPass pass)
+    internal Tensor ForwardUpper(TokenBatch batch, int blocks, in Tensor hidden, PoolingKind pooling, TensorArena arena, in TowerPass pass)
     {
-        RequirePartlyFrozen();
         _inputs = TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, hasDropout: false);
-        return EncodeTrained(hidden, new PackedRows(_inputs.CuSeqlens, default, pass with { Dropout = false }), pooling, arena);
+        return EncodeUpper(blocks, hidden, new PackedRows(_inputs.CuSeqlens, default, pass with { Dropout = false }), pooling, arena);
     }
 
     /// <summary>The gradients of the last <see cref="Forward(TokenBatch, PoolingKind, TensorArena, in TowerPass)"/>: added (+=) to the parameters' that are not frozen.</summary>
@@ -130,14 +128,6 @@ public sealed class TextTower : EncoderTower
 
         Embedding.Backward(
             dEmbedded, _inputs.Ids, _inputs.Positions, _inputs.Types, word.Gradient, _tables.Position.Gradient, _tables.Type.Gradient);
-    }
-
-    private void RequirePartlyFrozen()
-    {
-        if (Freeze.LowestBlocks is 0 or int.MaxValue)
-        {
-            throw new InvalidOperationException("The tower is not frozen in part.");
-        }
     }
 
     private static TowerLayout LayoutOf(TextEncoderConfig config) => config.ModelType switch

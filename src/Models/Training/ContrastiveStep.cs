@@ -227,8 +227,7 @@ internal sealed class ContrastiveStep : IDisposable
 
         if (_frozen.HasLowerTexts)
         {
-            Tensor hidden = _frozen.LowerTexts(part.Captions, _arena);
-            return _model.TextHead!.Forward(_model.Text!.ForwardTrained(part.Captions, hidden, _model.Options.TextPooling, _arena, pass), _arena);
+            return _model.TextHead!.Forward(_frozen.UpperTexts(part.Captions, _arena, pass), _arena);
         }
 
         return _model.ForwardText(part.Captions, _arena, pass with { Dropout = _textDrops });

@@ -16,6 +16,7 @@ internal sealed class FrozenFeatures : IDisposable
 {
     private readonly TwoTowerModel _model;
     private readonly bool _isPlan;
+    private readonly int _lowestBlocks;
     private readonly FeatureCache? _texts;
     private readonly FeatureCache? _lowerTexts;
     private readonly FeatureCache? _pictures;
@@ -40,6 +41,7 @@ internal sealed class FrozenFeatures : IDisposable
         long byteLimit = (long)config.FeatureCacheMegabytes << 20;
         TextTower tower = model.Text!;
         bool whole = tower.Freeze == TowerFreeze.All;
+        _lowestBlocks = tower.Freeze.LowestBlocks;
         bool drops = tower.Config.HiddenDropout > 0 || tower.Config.AttentionDropout > 0;
         bool text = whole || (config.Schedule.TextFrozenSteps > 0 && !drops);
 
@@ -105,7 +107,12 @@ internal sealed class FrozenFeatures : IDisposable
 
         if (_missing.Count > 0)
         {
-            Download(tower.Forward(_newTexts, _model.Options.TextPooling, _arena!, TowerPass.Inference), _missing.Count * c);
+            // Where the upper blocks will be tuned later, what they will read is kept on the way.
+            Tensor pooled = _lowerTexts is null
+                ? tower.Forward(_newTexts, _model.Options.TextPooling, _arena!, TowerPass.Inference)
+                : tower.ForwardUpper(_newTexts, _lowestBlocks, KeepLower(_newTexts), _model.Options.TextPooling, _arena!, TowerPass.Inference);
+            Download(pooled, _missing.Count * c);
+            _arena!.Reset();
             for (int m = 0; m < _missing.Count; m++)
             {
                 Keep(_texts!, TextOf(batch, _missing[m]), m, c);
@@ -115,11 +122,12 @@ internal sealed class FrozenFeatures : IDisposable
         Upload(rows);
     }
 
-    /// <summary>The rows of texts that enter the first trained block.</summary>
+    /// <summary>The pooled rows of texts of a tower whose lowest blocks are frozen: only the others are run, for a backward pass through them.</summary>
     /// <param name="batch">The texts.</param>
-    /// <param name="arena">Where they are taken.</param>
-    /// <returns>(N, C), valid until the arena is reset.</returns>
-    public Tensor LowerTexts(TokenBatch batch, TensorArena arena)
+    /// <param name="arena">Where tensors are taken.</param>
+    /// <param name="pass">What the pass is for.</param>
+    /// <returns>(S, C), valid until the arena is reset.</returns>
+    public Tensor UpperTexts(TokenBatch batch, TensorArena arena, in TowerPass pass)
     {
         TextTower tower = _model.Text!;
         int c = tower.Config.Width;
@@ -138,23 +146,19 @@ internal sealed class FrozenFeatures : IDisposable
 
         if (_missing.Count > 0)
         {
-            Download(tower.ForwardFrozen(_newTexts, _arena!), _newTexts.TokenCount * c);
+            KeepLower(_newTexts);
+            _arena!.Reset();
             for (int m = 0; m < _missing.Count; m++)
             {
                 int text = _missing[m];
-                ReadOnlySpan<int> ids = TextOf(batch, text);
-                ReadOnlySpan<float> rows = _computed.AsSpan(_newTexts.CuSeqlens[m] * c, ids.Length * c);
-                rows.CopyTo(_rows.AsSpan(batch.CuSeqlens[text] * c));
-                if (!_isPlan)
-                {
-                    _lowerTexts!.Add(ids, rows);
-                }
+                int length = TextOf(batch, text).Length * c;
+                _computed.AsSpan(_newTexts.CuSeqlens[m] * c, length).CopyTo(_rows.AsSpan(batch.CuSeqlens[text] * c));
             }
         }
 
         Tensor entering = arena.Take(DType.Float32, new Shape(batch.TokenCount, c));
         Upload(entering);
-        return entering;
+        return tower.ForwardUpper(batch, _lowestBlocks, entering, _model.Options.TextPooling, arena, pass);
     }
 
     /// <summary>The pooled rows of pictures.</summary>
@@ -203,6 +207,7 @@ internal sealed class FrozenFeatures : IDisposable
             }
 
             Download(tower.Forward(pixels, _model.Options.ImagePooling, _arena, TowerPass.Inference), _missing.Count * c);
+            _arena.Reset();
             for (int m = 0; m < _missing.Count; m++)
             {
                 Keep(_pictures!, part.Pictures.AsSpan(_missing[m], 1), m, c);
@@ -233,6 +238,21 @@ internal sealed class FrozenFeatures : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _arena?.Dispose();
 
+    // Runs the lowest blocks, downloads what they give and keeps it; it lies in the arena until that is reset.
+    private Tensor KeepLower(TokenBatch texts)
+    {
+        int c = _model.Text!.Config.Width;
+        Tensor hidden = _model.Text.ForwardLower(texts, _lowestBlocks, _arena!);
+        Download(hidden, texts.TokenCount * c);
+        for (int i = 0; i < texts.Count && !_isPlan; i++)
+        {
+            ReadOnlySpan<int> ids = TextOf(texts, i);
+            _lowerTexts!.Add(ids, _computed.AsSpan(texts.CuSeqlens[i] * c, ids.Length * c));
+        }
+
+        return hidden;
+    }
+
     private static ReadOnlySpan<int> TextOf(TokenBatch batch, int index) =>
         batch.Ids[batch.CuSeqlens[index]..batch.CuSeqlens[index + 1]];
 
@@ -251,8 +271,6 @@ internal sealed class FrozenFeatures : IDisposable
         {
             _model.Device.CopyToHost(computed, MemoryMarshal.AsBytes(_computed.AsSpan(0, length)));
         }
-
-        _arena!.Reset();
     }
 
     private void Keep(FeatureCache cache, ReadOnlySpan<int> key, int place, int width)

@@ -14,41 +14,51 @@ public sealed record ImageTowerConfig
 
     /// <summary>Architecture of a tower from scratch, as published configurations name it.</summary>
     [Description("Architecture of a tower from scratch (model_type of its config.json).")]
+    [Choices("vit", "clip_vision_model")]
     public string Kind { get; init; } = "vit";
 
     /// <summary>Side of the pictures in pixels.</summary>
     [Description("Side of the pictures in pixels.")]
+    [Bounds(2)]
     public int ImageSize { get; init; } = 32;
 
     /// <summary>Side of a patch in pixels.</summary>
     [Description("Side of a patch in pixels.")]
+    [Bounds(1)]
     public int PatchSize { get; init; } = 8;
 
     /// <summary>Channels.</summary>
     [Description("Channels.")]
+    [Bounds(1)]
     public int Width { get; init; } = 96;
 
     /// <summary>Encoder blocks.</summary>
     [Description("Encoder blocks.")]
+    [Bounds(1)]
     public int Layers { get; init; } = 1;
 
     /// <summary>Attention heads; a divisor of the width.</summary>
     [Description("Attention heads; a divisor of the width.")]
+    [Bounds(1)]
     public int Heads { get; init; } = 4;
 
     /// <summary>Channels inside the feed-forward part.</summary>
     [Description("Channels inside the feed-forward part.")]
+    [Bounds(1)]
     public int FeedForward { get; init; } = 192;
 
     /// <summary>Dropout everywhere in the tower while it is trained; null for what a published tower's <c>config.json</c> says, none from scratch.</summary>
     [Description("Dropout while the tower is trained; null for what the checkpoint's config.json says (none from scratch).")]
+    [Bounds(0, 0.999)]
     public double? Dropout { get; init; }
 
     /// <summary>How patch vectors become one vector.</summary>
     [Description("mean (all tokens, the class token included) or cls.")]
+    [Choices("mean", "cls")]
     public string Pooling { get; init; } = "mean";
 
     /// <summary>Which weights of a published tower stay as they are. A tower that is frozen whole drops nothing, and its vectors are computed once for each input that repeats.</summary>
     [Description("What of a published tower stays as it is: none, all, or lowest:N (embeddings and the lowest N blocks, N at least 1).")]
+    [Pattern("none|all|lowest:[1-9][0-9]{0,3}", Remedy = "give none, all or lowest:N with N at least 1")]
     public string Freeze { get; init; } = "none";
 }

@@ -11,6 +11,7 @@ public sealed record LossConfig
 
     /// <summary>The multiplier of similarities at the start.</summary>
     [Description("The multiplier of similarities at the start (1 / temperature); a sigmoid variant starts from 10, as SigLIP does, where nothing else is given.")]
+    [Bounds(0, IsAbove = true)]
     public double ScaleInit { get; init; } = 14.2857;
 
     /// <summary>Whether the multiplier is learned.</summary>
@@ -19,6 +20,7 @@ public sealed record LossConfig
 
     /// <summary>Upper bound of the multiplier; null for none.</summary>
     [Description("Upper bound of the multiplier; null for none.")]
+    [Bounds(0, IsAbove = true)]
     public double? ScaleMax { get; init; } = 100;
 
     /// <summary>Whether the logarithm of the multiplier is learned (as CLIP does) or the multiplier itself (as the paper's code).</summary>
@@ -27,10 +29,12 @@ public sealed record LossConfig
 
     /// <summary>What the sigmoid forms add to every similarity, at the start; it is learned.</summary>
     [Description("What the sigmoid forms add to every similarity, at the start; learned with the multiplier's learning rate.")]
+    [Bounds(double.NegativeInfinity)]
     public double BiasInit { get; init; } = -10;
 
     /// <summary>Label smoothing.</summary>
     [Description("Label smoothing: 1 - e on the positives, e spread evenly.")]
+    [Bounds(0, 0.999)]
     public double Smoothing { get; init; }
 
     /// <summary>What happens to other examples of the same group.</summary>

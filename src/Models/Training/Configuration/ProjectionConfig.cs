@@ -7,6 +7,7 @@ public sealed record ProjectionConfig
 {
     /// <summary>Width of the shared space.</summary>
     [Description("Width of the shared space.")]
+    [Bounds(1)]
     public int Width { get; init; } = 512;
 
     /// <summary>Whether the heads have a bias.</summary>

@@ -10,10 +10,12 @@ public sealed record RunConfig
 {
     /// <summary>The recipe that the other values started from.</summary>
     [Description("How: sizes, optimiser, schedule, loss. album, corrected or paper.")]
+    [Choices("album", "corrected", "paper")]
     public required string Recipe { get; init; }
 
     /// <summary>The set-up that the other values started from.</summary>
     [Description("Who meets whom: none, eng-only, eng-pivot, multilingual or multilingual+quechua.")]
+    [Choices("none", "eng-only", "eng-pivot", "multilingual", "multilingual+quechua")]
     public required string Setup { get; init; }
 
     /// <summary>The data set's name, or a folder with a <c>captions.jsonl</c>.</summary>
@@ -22,6 +24,7 @@ public sealed record RunConfig
 
     /// <summary>Languages whose captions are trained on, as BCP 47 codes.</summary>
     [Description("Languages whose captions are trained on.")]
+    [Items(Remedy = "name at least one, as in --languages en,es")]
     public required IReadOnlyList<string> Languages { get; init; }
 
     /// <summary>What a caption is compared with.</summary>
@@ -34,10 +37,12 @@ public sealed record RunConfig
 
     /// <summary>Threads that compute; 0 takes one for each processor. Results do not depend on it.</summary>
     [Description("Threads that compute; 0 takes one for each processor. Results do not depend on it.")]
+    [Bounds(0, Remedy = "give 0 for one a processor")]
     public int Threads { get; init; }
 
     /// <summary>Where to compute.</summary>
     [Description("auto (a GPU where there is one), cpu, cuda, cuda:N or cuda-emulated[:sm_80|:sm_86|:sm_90].")]
+    [Pattern("auto|cpu|cuda(:[0-9]{1,4})?|cuda-emulated(:sm_(80|86|90))?", Remedy = "give auto, cpu, cuda, cuda:N or cuda-emulated[:sm_80|:sm_86|:sm_90]")]
     public string Device { get; init; } = "auto";
 
     /// <summary>Precision of matrix products.</summary>
@@ -50,30 +55,37 @@ public sealed record RunConfig
 
     /// <summary>Optimiser steps.</summary>
     [Description("Optimiser steps.")]
+    [Bounds(0)]
     public int Steps { get; init; } = 2400;
 
     /// <summary>Pictures a step.</summary>
     [Description("Pictures a step.")]
+    [Bounds(2, Remedy = "a contrastive loss needs at least one negative: give 2 or more")]
     public int BatchSize { get; init; } = 128;
 
     /// <summary>Captions drawn for each picture, each a loss of its own against the same pictures, averaged.</summary>
     [Description("Captions drawn for each picture, each a loss of its own against the same pictures, averaged.")]
+    [Bounds(1)]
     public int CaptionsPerPicture { get; init; } = 4;
 
     /// <summary>Chance that a caption is the short name rather than keywords.</summary>
     [Description("Chance that a caption is the short name rather than keywords.")]
+    [Bounds(0, 1)]
     public double NameProbability { get; init; } = 0.5;
 
     /// <summary>The most keywords in a caption made of keywords.</summary>
     [Description("The most keywords in a caption made of keywords.")]
+    [Bounds(1)]
     public int KeywordsAtMost { get; init; } = 4;
 
     /// <summary>Drawing styles that are trained on; null for all but the data set's unseen one.</summary>
     [Description("Drawing styles that are trained on; null for all but the data set's unseen one.")]
+    [Items(Remedy = "name at least one, or give null for all")]
     public IReadOnlyList<string>? Styles { get; init; }
 
     /// <summary>Strength of the pictures' augmentation; 0 for none.</summary>
     [Description("Strength of the pictures' augmentation; 0 for none.")]
+    [Bounds(0, 2)]
     public double Augmentation { get; init; } = 0.3;
 
     /// <summary>Prefix of the hash that splits concepts; another prefix is another split.</summary>
@@ -82,10 +94,12 @@ public sealed record RunConfig
 
     /// <summary>Languages whose captions are permuted among the concepts: a control that must not align.</summary>
     [Description("Languages whose captions are permuted among the concepts: a control that must not align.")]
+    [Items(MayBeEmpty = true)]
     public IReadOnlyList<string> ScrambleCaptions { get; init; } = [];
 
     /// <summary>Styles that a language's captions are trained with, where not all: languages that never share a picture.</summary>
     [Description("Styles that a language's captions are trained with, where not all.")]
+    [Items]
     public IReadOnlyDictionary<string, IReadOnlyList<string>> StylesByLanguage { get; init; } = new Dictionary<string, IReadOnlyList<string>>();
 
     /// <summary>Where the tokenizer comes from.</summary>
@@ -115,6 +129,7 @@ public sealed record RunConfig
 
     /// <summary>Pictures a micro-batch, where <see cref="Accumulate"/> is not none.</summary>
     [Description("Pictures a micro-batch, where accumulate is not none.")]
+    [Bounds(1)]
     public int? MicroBatchSize { get; init; }
 
     /// <summary>Whether the backward pass computes activations again instead of keeping them: the same bits, less memory, about a third more work.</summary>
@@ -123,14 +138,17 @@ public sealed record RunConfig
 
     /// <summary>The most memory, in MiB, for vectors of towers that are frozen whole, so that an input is computed once; 0 for none. Results do not depend on it.</summary>
     [Description("The most memory in MiB for vectors of towers that are frozen whole, so that an input that repeats is computed once; 0 for none. Results do not depend on it.")]
+    [Bounds(0, Remedy = "give 0 for none")]
     public int FeatureCacheMegabytes { get; init; } = 1024;
 
     /// <summary>Steps between evaluations on the validation split; 0 for none.</summary>
     [Description("Steps between evaluations on the validation split; 0 for none.")]
+    [Bounds(0, Remedy = "give 0 for none")]
     public int EvaluateEvery { get; init; } = 200;
 
     /// <summary>Steps between checkpoints; 0 for one at the end.</summary>
     [Description("Steps between checkpoints; 0 for one at the end.")]
+    [Bounds(0, Remedy = "give 0 for one at the end")]
     public int CheckpointEvery { get; init; } = 200;
 
     /// <summary>Which weights the run gives.</summary>
@@ -139,5 +157,6 @@ public sealed record RunConfig
 
     /// <summary>How many of the latest checkpoints stay on disk.</summary>
     [Description("How many of the latest checkpoints stay on disk.")]
+    [Bounds(1)]
     public int KeepLast { get; init; } = 2;
 }

@@ -55,6 +55,11 @@ public sealed partial class RunConfigJson : JsonSerializerContext
             schema.Insert(0, "description", description.Description);
         }
 
+        foreach (object attribute in context.PropertyInfo?.AttributeProvider?.GetCustomAttributes(typeof(ConstraintAttribute), inherit: true) ?? [])
+        {
+            ((ConstraintAttribute)attribute).Describe(schema);
+        }
+
         if (context.TypeInfo.Kind == JsonTypeInfoKind.Object && schema.ContainsKey("properties"))
         {
             schema["additionalProperties"] = false;

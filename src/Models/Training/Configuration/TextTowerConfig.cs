@@ -14,26 +14,32 @@ public sealed record TextTowerConfig
 
     /// <summary>Architecture of a tower from scratch, as published configurations name it.</summary>
     [Description("Architecture of a tower from scratch (model_type of its config.json).")]
+    [Choices("roberta-prelayernorm", "xlm-roberta", "roberta", "bert", "clip_text_model")]
     public string Kind { get; init; } = "roberta-prelayernorm";
 
     /// <summary>Channels.</summary>
     [Description("Channels.")]
+    [Bounds(1)]
     public int Width { get; init; } = 96;
 
     /// <summary>Encoder blocks.</summary>
     [Description("Encoder blocks.")]
+    [Bounds(1)]
     public int Layers { get; init; } = 1;
 
     /// <summary>Attention heads; a divisor of the width.</summary>
     [Description("Attention heads; a divisor of the width.")]
+    [Bounds(1)]
     public int Heads { get; init; } = 4;
 
     /// <summary>Channels inside the feed-forward part.</summary>
     [Description("Channels inside the feed-forward part.")]
+    [Bounds(1)]
     public int FeedForward { get; init; } = 192;
 
     /// <summary>Dropout everywhere in the tower while it is trained; null for what a published tower's <c>config.json</c> says, none from scratch.</summary>
     [Description("Dropout while the tower is trained; null for what the checkpoint's config.json says (none from scratch).")]
+    [Bounds(0, 0.999)]
     public double? Dropout { get; init; }
 
     /// <summary>What is put before every text, in training and in evaluation: instruction-tuned encoders want it.</summary>
@@ -42,9 +48,11 @@ public sealed record TextTowerConfig
 
     /// <summary>How token vectors become one vector.</summary>
     [Description("mean, cls or eos.")]
+    [Choices("mean", "cls", "eos")]
     public string Pooling { get; init; } = "mean";
 
     /// <summary>Which weights of a published tower stay as they are. A tower that is frozen whole drops nothing, and its vectors are computed once for each input that repeats.</summary>
     [Description("What of a published tower stays as it is: none, all, or lowest:N (embeddings and the lowest N blocks, N at least 1).")]
+    [Pattern("none|all|lowest:[1-9][0-9]{0,3}", Remedy = "give none, all or lowest:N with N at least 1")]
     public string Freeze { get; init; } = "none";
 }

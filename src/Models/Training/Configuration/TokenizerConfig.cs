@@ -15,6 +15,7 @@ public sealed record TokenizerConfig
     /// give 87.6 % of strict seen names.
     /// </summary>
     [Description("Vocabulary size of a trained tokenizer.")]
+    [Bounds(300, 1_000_000, Remedy = "give 300 to 1000000; 256 pieces are bytes")]
     public int Pieces { get; init; } = 16_000;
 
     /// <summary>A <c>tokenizer.json</c> or SentencePiece <c>.model</c> file, or a folder with one.</summary>
@@ -23,5 +24,6 @@ public sealed record TokenizerConfig
 
     /// <summary>Tokens that a caption is cut to, special tokens included.</summary>
     [Description("Tokens that a caption is cut to, special tokens included.")]
+    [Bounds(3, 8192)]
     public int MaxTokens { get; init; } = 16;
 }
