@@ -71,7 +71,7 @@ internal static class EvalCommand
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         IReadOnlyList<string> languages = run.LanguagesOf(plan);
         CaptionedPictures data = DataSets.Open(
-            dataName ?? run.Config.Data, DataSets.OptionsOf(run.Config, languages), cache, DataCommand.Progress(terminal), cancellation);
+            dataName ?? run.Config.Data, DataSets.OptionsOf(run.Config, languages, run.Checkpoint), cache, DataCommand.Progress(terminal), cancellation);
         IReadOnlyList<string> styles = plan.Retrieval ? RunEvaluation.StylesOf(plan, data) : [];
         ConceptEmbeddings embeddings = run.Embed(data, languages.Append("en").Distinct(), styles);
         cancellation.ThrowIfCancellationRequested();

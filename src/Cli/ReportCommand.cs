@@ -34,7 +34,7 @@ internal static class ReportCommand
         ReportRequest request = new()
         {
             Runs = named,
-            OpenData = (config, all) => DataSets.Open(config.Data, DataSets.OptionsOf(config, all), cache, DataCommand.Progress(terminal), cancellation),
+            OpenData = (config, options) => DataSets.Open(config.Data, options, cache, DataCommand.Progress(terminal), cancellation),
             Languages = languages?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [],
             Udhr = EvalCommand.OpenUdhr(new EvaluationPlan(), cache, terminal),
             Device = device,

@@ -77,7 +77,7 @@ internal static class TrainCommand
         Terminal terminal, RunConfig run, string folder, bool resume, int? stopAfter, OperationLog? operations, string? cache, CancellationToken cancellation)
     {
         using Device device = DeviceOptions.Open(run.Device, run.Threads, terminal);
-        CaptionedPictures data = DataSets.Open(run.Data, DataSets.OptionsOf(run), cache, DataCommand.Progress(terminal), cancellation);
+        CaptionedPictures data = DataSets.Open(run.Data, DataSets.OptionsOf(run, checkpoint: resume ? new RunFolder(folder).LatestCheckpoint() : null), cache, DataCommand.Progress(terminal), cancellation);
         foreach (string warning in data.Warnings)
         {
             terminal.Say($"note: {warning}");

@@ -34,6 +34,10 @@ public sealed class DataModelTests : IDisposable
         Invocation early = await Invocation.RunAsync(embed);
         Assert.Equal(2, early.ExitCode);
         Assert.Contains("crossalign data model someone/eyes", Assert.Single(early.ErrorLines), StringComparison.Ordinal);
+        string[] train = ["train", "--data", "shapes", "--set", "imageTower.from=someone/eyes", "--print-config", .. cache];
+        Invocation tooEarly = await Invocation.RunAsync(train);
+        Assert.Equal(1, tooEarly.ExitCode);
+        Assert.Contains("crossalign data model someone/eyes", Assert.Single(tooEarly.ErrorLines), StringComparison.Ordinal);
         Invocation fetch = await Invocation.RunAsync(["data", "model", "someone/eyes", .. cache]);
         Assert.True(fetch.ExitCode == 0, fetch.Error);
         Assert.Contains("licence: mit", fetch.Output, StringComparison.Ordinal);
@@ -47,6 +51,11 @@ public sealed class DataModelTests : IDisposable
         Assert.Equal(0, model.GetProperty("fetchedByteCount").GetInt32());
         Invocation list = await Invocation.RunAsync(["data", "list", "--json", .. cache]);
         Assert.Equal("someone/eyes", Assert.Single(JsonElement.Parse(list.Output).GetProperty("models").EnumerateArray()).GetProperty("name").GetString());
+        Invocation tuned = await Invocation.RunAsync(train);
+        Assert.True(tuned.ExitCode == 0, tuned.Error);
+        JsonElement tower = JsonElement.Parse(tuned.Output).GetProperty("imageTower");
+        Assert.EndsWith(LocalHub.Commit, tower.GetProperty("from").GetString(), StringComparison.Ordinal);
+        Assert.Equal(48, tower.GetProperty("width").GetInt32());
         Invocation use = await Invocation.RunAsync(embed);
         Assert.True(use.ExitCode == 0, use.Error);
     }

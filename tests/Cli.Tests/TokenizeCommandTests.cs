@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace CrossAlign.Cli.Tests;
 
-public sealed class TokenizeCommandTests
+public sealed class TokenizeCommandTests(TinyRun tiny) : IClassFixture<TinyRun>
 {
     [Theory]
     [InlineData("sentencepiece.bpe.model", true)]
@@ -57,6 +57,18 @@ public sealed class TokenizeCommandTests
         Assert.Equal(2, JsonElement.Parse(run.Output).GetArrayLength());
         Invocation none = await Invocation.RunAsync("tokenize", "--json", "--tokenizer", tokenizer);
         Assert.Equal(0, JsonElement.Parse(none.Output).GetArrayLength());
+    }
+
+    [Fact]
+    public async Task ARunTokenizesTextsAsItsTowerWasTrainedOnThem()
+    {
+        Invocation run = await Invocation.RunAsync("Un CÍRCULO rojo!"u8.ToArray(), "tokenize", "--tokenizer", tiny.Folder);
+        Assert.True(run.ExitCode == 0, run.Error);
+        string file = Path.Combine(tiny.Folder, "checkpoints", "step-00000003", "text", "tokenizer.json");
+        Invocation plain = await Invocation.RunAsync("un círculo rojo"u8.ToArray(), "tokenize", "--tokenizer", file);
+        Assert.Equal(plain.Output, run.Output);
+        Invocation raw = await Invocation.RunAsync("Un CÍRCULO rojo!"u8.ToArray(), "tokenize", "--tokenizer", file);
+        Assert.NotEqual(raw.Output, run.Output);
     }
 
     [Fact]

@@ -1,3 +1,5 @@
+using CrossAlign.Models.Images;
+
 namespace CrossAlign.Models.Data;
 
 /// <summary>What is wanted of a data set, whichever it is.</summary>
@@ -8,6 +10,12 @@ public sealed record DataSetOptions
 
     /// <summary>Height and width of the pictures in pixels.</summary>
     public int PictureSize { get; init; } = 32;
+
+    /// <summary>
+    /// How pictures come to that size, as a published tower's folder says (its normalisation apart, which is the tower's input's affair); null for the
+    /// data set's own way. Shapes are drawn at their size and need none.
+    /// </summary>
+    public ImagePreprocessor? Preprocessor { get; init; }
 
     /// <summary>The prefix hashed before an identifier to find its split.</summary>
     public string SplitSalt { get; init; } = ConceptHash.DefaultSplitSalt;

@@ -1,3 +1,4 @@
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Images;
 using CrossAlign.Models.Training.Configuration;
 
@@ -6,11 +7,16 @@ namespace CrossAlign.Models.Data;
 /// <summary>Opens a data set by the name that configurations and commands use.</summary>
 public static class DataSets
 {
-    /// <summary>What a run's configuration asks of its data set: its languages (English beside them: figures are compared with it), picture size and split.</summary>
+    /// <summary>
+    /// What a run's configuration asks of its data set: its languages (English beside them: figures are compared with it), picture size and split, and of
+    /// a published image tower how pictures come to their size.
+    /// </summary>
     /// <param name="config">The configuration.</param>
     /// <param name="moreLanguages">Languages that are evaluated beside those trained on.</param>
+    /// <param name="checkpoint">A checkpoint of the run, which has the published tower's files wherever they came from; null for a run that is not started yet.</param>
     /// <returns>The options.</returns>
-    public static DataSetOptions OptionsOf(RunConfig config, IEnumerable<string>? moreLanguages = null)
+    /// <exception cref="UserErrorException">The published tower's preprocessor cannot be read, or gives no squares.</exception>
+    public static DataSetOptions OptionsOf(RunConfig config, IEnumerable<string>? moreLanguages = null, string? checkpoint = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         return new DataSetOptions
@@ -18,7 +24,18 @@ public static class DataSets
             Languages = [.. config.Languages.Append("en").Concat(moreLanguages ?? []).Distinct(StringComparer.Ordinal)],
             PictureSize = config.ImageTower.ImageSize,
             SplitSalt = config.SplitSalt,
+            Preprocessor = config.Objective == Objective.ImageText && config.ImageTower.From is string published
+                ? PreprocessorOf(checkpoint is null ? published : Path.Combine(checkpoint, ModelFolder.ImageName), config.ImageTower)
+                : null,
         };
+    }
+
+    private static ImagePreprocessor PreprocessorOf(string folder, ImageTowerConfig tower)
+    {
+        string? path = ImagePreprocessor.FileIn(folder);
+        return path is not null ? ImagePreprocessor.Read(path).ForSquares(tower.ImageSize, path)
+            : tower.Kind == "vit" ? ImagePreprocessor.Vit(tower.ImageSize)
+            : ImagePreprocessor.Clip(tower.ImageSize);
     }
 
     /// <summary>Opens a data set, preparing it where needed.</summary>

@@ -45,7 +45,7 @@ public static class FolderDataSet
         List<FolderLine> lines = ReadLines(file);
         string[] languages = Languages(file, lines, options);
         List<string> warnings = [.. UnknownKeys(lines)];
-        (PictureStore pictures, bool[] read, byte[][] checksums) = ReadPictures(folder, lines, decoder, options.PictureSize, folderOptions, warnings, progress, cancellationToken);
+        (PictureStore pictures, bool[] read, byte[][] checksums) = ReadPictures(folder, lines, decoder, options, folderOptions, warnings, progress, cancellationToken);
         FolderLine[] kept = [.. lines.Where((_, i) => read[i])];
         if (kept.Length == 0)
         {
@@ -144,12 +144,13 @@ public static class FolderDataSet
         string folder,
         List<FolderLine> lines,
         IImageDecoder decoder,
-        int size,
+        DataSetOptions options,
         FolderOptions folderOptions,
         List<string> warnings,
         IProgress<DataProgress>? progress,
         CancellationToken cancellationToken)
     {
+        int size = options.PictureSize;
         RequireMemory(lines.Count, size);
         PictureStore pictures = new(size, lines.Count);
         byte[][] checksums = new byte[lines.Count][];
@@ -162,7 +163,15 @@ public static class FolderDataSet
             {
                 byte[] bytes = File.ReadAllBytes(Path.Combine(folder, lines[i].Image));
                 checksums[i] = SHA256.HashData(bytes);
-                SquareFitting.Fit(decoder.Decode(bytes, lines[i].Image), folderOptions.Fit, size, pictures.Slot(i));
+                RgbImage image = decoder.Decode(bytes, lines[i].Image);
+                if (options.Preprocessor is { } preprocessor)
+                {
+                    preprocessor.Fit(image).Pixels.CopyTo(pictures.Slot(i));
+                }
+                else
+                {
+                    SquareFitting.Fit(image, folderOptions.Fit, size, pictures.Slot(i));
+                }
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or UserErrorException)
             {

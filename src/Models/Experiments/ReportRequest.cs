@@ -10,8 +10,8 @@ public sealed record ReportRequest
     /// <summary>The runs' folders in the order in which they are shown, each with what the figures are to call it; null for a name from its configuration.</summary>
     public required IReadOnlyList<(string Folder, string? Name)> Runs { get; init; }
 
-    /// <summary>Opens the data set of a run with the languages given.</summary>
-    public required Func<RunConfig, IReadOnlyList<string>, CaptionedPictures> OpenData { get; init; }
+    /// <summary>Opens the data set of a configuration by options: languages, picture size, split.</summary>
+    public required Func<RunConfig, DataSetOptions, CaptionedPictures> OpenData { get; init; }
 
     /// <summary>The languages that every run is measured in; empty for all that any of them was trained on.</summary>
     public IReadOnlyList<string> Languages { get; init; } = [];

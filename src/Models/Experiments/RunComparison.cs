@@ -62,14 +62,15 @@ public sealed class RunComparison
     {
         ComparisonReport report = new(Languages, _request.Udhr, _request.Device, _say);
         string? pictured = _runs.FindLast(r => r.Config.Objective == Objective.ImageText && r.Config.Steps > 0)?.Name;
-        Dictionary<int, CaptionedPictures> data = [];
+        Dictionary<(int Size, string? Tower), CaptionedPictures> data = [];
         foreach (Entry run in _runs)
         {
             cancellation.ThrowIfCancellationRequested();
-            int size = run.Config.ImageTower.ImageSize;
-            if (!data.TryGetValue(size, out CaptionedPictures? pictures))
+            // Runs whose pictures are prepared alike share them.
+            (int Size, string? Tower) preparation = (run.Config.ImageTower.ImageSize, run.Config.Objective == Objective.ImageText ? run.Config.ImageTower.From : null);
+            if (!data.TryGetValue(preparation, out CaptionedPictures? pictures))
             {
-                data[size] = pictures = _request.OpenData(run.Config, Languages);
+                data[preparation] = pictures = _request.OpenData(run.Config, DataSets.OptionsOf(run.Config, Languages, run.Run.KeptCheckpoint()));
             }
 
             if (run.Record is { } record && record.DataChecksum != pictures.Checksum)

@@ -17,14 +17,18 @@ public sealed class RunEvaluation : IDisposable
     private readonly ConceptEmbedder _embedder;
     private readonly CpuDevice? _cpu;
 
-    private RunEvaluation(RunConfig config, RunRecord? record, TwoTowerModel model, ITokenizer tokenizer, TowerInputs inputs, Device device)
+    private RunEvaluation(string checkpoint, RunConfig config, RunRecord? record, TwoTowerModel model, ITokenizer tokenizer, TowerInputs inputs, Device device)
     {
+        Checkpoint = checkpoint;
         Config = config;
         Record = record;
         _model = model;
         _cpu = device as CpuDevice;
         _embedder = new ConceptEmbedder(model, tokenizer, inputs);
     }
+
+    /// <summary>The folder of the checkpoint that is measured.</summary>
+    public string Checkpoint { get; }
 
     /// <summary>The run's configuration.</summary>
     public RunConfig Config { get; }
@@ -49,7 +53,7 @@ public sealed class RunEvaluation : IDisposable
         RunRecord? record = File.Exists(run.RecordPath) ? RunRecord.Read(run.RecordPath) : null;
         TwoTowerModel model = ModelFolder.Load(device, checkpoint, out _);
         TowerInputs inputs = TowerInputs.Of(config, Path.Combine(checkpoint, ModelFolder.ImageName), model.Image?.Config);
-        return new RunEvaluation(config, record, model, tokenizer, inputs, device);
+        return new RunEvaluation(checkpoint, config, record, model, tokenizer, inputs, device);
     }
 
     /// <summary>The vectors of a data set's names and pictures.</summary>

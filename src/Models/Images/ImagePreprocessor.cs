@@ -95,6 +95,37 @@ public sealed record ImagePreprocessor
     /// <exception cref="UserErrorException">The picture is so long that the size is out of range.</exception>
     public (int Width, int Height) SizeOf(int width, int height) => CropHeight > 0 ? (CropWidth, CropHeight) : ResizedSize(width, height);
 
+    /// <summary>The same preparation for squares of another size: what a tower is given whose positions are interpolated.</summary>
+    /// <param name="size">Height and width of what comes out.</param>
+    /// <param name="name">Names the preprocessor in an error: its file.</param>
+    /// <returns>A preprocessor from which every picture comes as a square of that size.</returns>
+    /// <exception cref="UserErrorException">What comes out here is no square, or of no one size.</exception>
+    public ImagePreprocessor ForSquares(int size, string name)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(size, 1);
+        if (!HasOneSize)
+        {
+            throw new UserErrorException($"'{name}' gives pictures of different sizes, which do not go into one batch", "add a centre crop to it, or resize to a height and a width");
+        }
+
+        (int width, int height) = SizeOf(1, 1);
+        if (width != height)
+        {
+            throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"'{name}' gives pictures of {width} x {height}, and towers are trained on squares"), "give it a height and a width that are the same");
+        }
+
+        return this with
+        {
+            Height = Scaled(Height),
+            Width = Scaled(Width),
+            CropHeight = CropHeight == 0 ? 0 : size,
+            CropWidth = CropWidth == 0 ? 0 : size,
+        };
+
+        int Scaled(int side) => width == size ? side : Math.Max(1, (int)Math.Round((double)side * size / width));
+    }
+
     /// <summary>Resizes and crops.</summary>
     /// <param name="image">The picture.</param>
     /// <returns>The picture at the size of <see cref="SizeOf"/>.</returns>

@@ -36,6 +36,10 @@ public sealed class RunFolder(string path)
         ? [.. Directory.GetDirectories(CheckpointsPath, StepPrefix + "*").Select(StepOf).Where(s => s >= 0).Order()]
         : [];
 
+    /// <summary>The checkpoint that the run goes on from.</summary>
+    /// <returns>Its folder; null where there is none yet.</returns>
+    public string? LatestCheckpoint() => CheckpointSteps() is [.., int latest] ? CheckpointPath(latest) : null;
+
     /// <summary>The checkpoint that the run gives: the one that <c>best</c> or <c>last</c> names.</summary>
     /// <returns>Its folder.</returns>
     /// <exception cref="UserErrorException">The folder is no run, or has no checkpoint yet.</exception>

@@ -1,6 +1,7 @@
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
 
@@ -64,9 +65,16 @@ internal sealed class TowerCompanions
             _tokenizer.Save(Path.Combine(text, _tokenizer.FileName));
         }
 
+        string image = Path.Combine(folder, ModelFolder.ImageName);
         if (_image is not null && model.Image is not null)
         {
-            Write(_image, Path.Combine(folder, ModelFolder.ImageName));
+            Write(_image, image);
+        }
+        else if (model.Image is not null)
+        {
+            // So that the checkpoint is a tower to start from.
+            ImagePreprocessor preprocessor = PictureAugmentation.PreprocessorOf(_config.ImageTower.ImageSize, PictureNormalization.Scratch);
+            CheckpointFolder.WriteJson(Path.Combine(image, ImagePreprocessor.FileName), preprocessor.ToVitJson());
         }
     }
 

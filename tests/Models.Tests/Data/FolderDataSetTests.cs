@@ -137,6 +137,25 @@ public sealed class FolderDataSetTests : IDisposable
     }
 
     [Fact]
+    public void A_published_preprocessor_decides_how_a_picture_becomes_square()
+    {
+        WritePicture("wide.ppm", 16, 8, 0);
+        Captions("""{"image": "wide.ppm", "captions": {"en": ["x"]}}""");
+        ImagePreprocessor crop = ImagePreprocessor.Clip(8);
+        CaptionedPictures cropped = Ramp(crop);
+        CaptionedPictures squashed = Ramp(ImagePreprocessor.Vit(8));
+        Assert.Equal(crop.Fit(new RampDecoder().Decode([], string.Empty)).Pixels, cropped.Pictures[0].ToArray());
+
+        // Columns 4 to 11 of 16, as they are; all sixteen in eight.
+        Assert.Equal([60, 75, 90, 105, 120, 135, 150, 165], Enumerable.Range(0, 8).Select(x => (int)cropped.Pictures[0][3 * x]));
+        Assert.InRange(squashed.Pictures[0][0], 0, 20);
+        Assert.Equal(cropped.Checksum, squashed.Checksum);
+
+        CaptionedPictures Ramp(ImagePreprocessor preprocessor) => FolderDataSet.Load(
+            _folder.Path, new RampDecoder(), new DataSetOptions { PictureSize = 8, Preprocessor = preprocessor }, cancellationToken: TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
     public void Missing_empty_and_undecodable_files_are_named()
     {
         Assert.Contains("captions.jsonl", Assert.Throws<UserErrorException>(() => Load()).What, StringComparison.Ordinal);
@@ -169,6 +188,13 @@ public sealed class FolderDataSetTests : IDisposable
 
     private void WritePicture(string name, int width, int height, byte grey) =>
         _folder.Write(name, FormattableString.Invariant($"{width} {height} {grey}"));
+
+    /// <summary>A picture of 16 x 8 whose columns have the levels 0, 15, 30 ... 225.</summary>
+    private sealed class RampDecoder : IImageDecoder
+    {
+        public RgbImage Decode(ReadOnlySpan<byte> bytes, string name) =>
+            new(16, 8, [.. Enumerable.Range(0, 3 * 16 * 8).Select(i => (byte)(15 * (i / 3 % 16)))]);
+    }
 
     /// <summary>Reads "width height grey": the folder's reader is tested, not a file format.</summary>
     private sealed class PlainDecoder : IImageDecoder

@@ -42,7 +42,7 @@ internal static class AlbumReader
         }
 
         string path = Path.Combine(folder, AlbumBuilder.PicturesName);
-        (PictureStore pictures, int[] conceptOf, int[] styleOf) = PicturesFile.Read(path, options.PictureSize);
+        (PictureStore pictures, int[] conceptOf, int[] styleOf) = PicturesFile.Read(path, options.PictureSize, options.Preprocessor);
         string[] warnings = [.. summary.Styles
             .Where(static s => s.Skipped.Count > 0)
             .Select(static s => $"{s.Style.Title}: {s.Skipped.Count} drawings could not be rendered and are left out ({string.Join(", ", s.Skipped)})")];

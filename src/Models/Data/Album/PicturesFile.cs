@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using CrossAlign.Models.Data.Pictures;
+using CrossAlign.Models.Images;
 
 namespace CrossAlign.Models.Data.Album;
 
@@ -59,10 +60,11 @@ internal static class PicturesFile
     /// <summary>Reads the pictures at the size asked for.</summary>
     /// <param name="path">The file.</param>
     /// <param name="size">The size asked for; other than the file's, pictures are averaged over areas.</param>
+    /// <param name="preprocessor">How pictures come to that size instead; null for none. One that only pads leaves squares as they are.</param>
     /// <returns>Pictures, concepts and styles.</returns>
     /// <exception cref="InvalidDataException">The file is not whole.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
-    internal static (PictureStore Pictures, int[] Concepts, int[] Styles) Read(string path, int size)
+    internal static (PictureStore Pictures, int[] Concepts, int[] Styles) Read(string path, int size, ImagePreprocessor? preprocessor = null)
     {
         using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 20, FileOptions.SequentialScan);
         byte[] header = new byte[HeaderByteCount];
@@ -99,7 +101,14 @@ internal static class PicturesFile
         {
             stream.ReadExactly(picture);
             hash.AppendData(picture);
-            AreaResampling.Resize(picture, stored, pictures.Slot(i), size);
+            if (preprocessor is null or { Sizing: ImageSizing.Pad, CropHeight: 0 })
+            {
+                AreaResampling.Resize(picture, stored, pictures.Slot(i), size);
+            }
+            else
+            {
+                preprocessor.Fit(new RgbImage(stored, stored, picture)).Pixels.CopyTo(pictures.Slot(i));
+            }
         }
 
         return hash.GetHashAndReset().AsSpan().SequenceEqual(header.AsSpan(ChecksumOffset, 32))
