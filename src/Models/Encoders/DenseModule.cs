@@ -29,6 +29,15 @@ public sealed class DenseModule
     /// <summary>The width of a row that comes out.</summary>
     public int OutputWidth { get; }
 
+    /// <summary>Whether there is nothing behind the linear layer.</summary>
+    public bool IsLinear => !_tanh;
+
+    /// <summary>The linear layer's weight, (<see cref="OutputWidth"/>, <see cref="InputWidth"/>).</summary>
+    public ReadOnlySpan<float> Weight => _weight;
+
+    /// <summary>Its bias, (<see cref="OutputWidth"/>); zeros where it has none.</summary>
+    public ReadOnlySpan<float> Bias => _bias;
+
     /// <summary>Loads a module.</summary>
     /// <param name="folder">Its folder: <c>config.json</c> and <c>model.safetensors</c> with <c>linear.weight</c> [out, in] and, as declared, <c>linear.bias</c> [out].</param>
     /// <returns>The module.</returns>

@@ -104,11 +104,12 @@ internal static class ComparisonPanels
     {
         string languages = string.Join(", ", config.Languages.Select(LanguageNames.EnglishName));
         string family = FamilyOf(config);
+        string[] starts = StartsOf(config);
         string setup = SetupOf(config);
         (string title, string description) = setup switch
         {
             Setups.Untrained when config.TextTower.From is null => ("Untrained", "Towers with random weights: what chance and the shapes of strings give."),
-            Setups.Untrained => ("Untrained", $"The published text tower, {(config.Projection.TextStart == HeadStart.Identity ? "as it is" : "behind a head with random weights")}."),
+            Setups.Untrained => ("Untrained", $"The published text tower, {(config.Projection.TextStart == HeadStart.Drawn ? "behind a head with random weights" : "as it is")}."),
             "eng-only" => ("Eng-Only", "Pictures with English captions alone."),
             "eng-pivot" => ("Eng-Pivot", $"No pictures: captions in {languages} meet the English caption, as parallel text."),
             "multilingual" => ("Multilingual", $"Pictures with captions in {languages}; no two languages are ever paired as text."),
@@ -119,7 +120,7 @@ internal static class ComparisonPanels
         return new ReportSetup(
             name,
             isNamedBySetup ? title + name[setup.Length..] : name,
-            family.Length > 0 ? $"{description} Started from {family}." : description,
+            starts.Length > 0 ? $"{description} Started from {string.Join(" and ", starts)}." : description,
             config.Steps == 0 ? [] : config.Languages,
             config.Objective == Objective.ImageText && config.Steps > 0,
             family);
@@ -129,13 +130,16 @@ internal static class ComparisonPanels
     /// <param name="config">Its configuration.</param>
     public static string SetupOf(RunConfig config) => config.Steps == 0 ? Setups.Untrained : config.Setup;
 
-    /// <summary>The published towers that a run starts from, by their folders' names.</summary>
+    /// <summary>What a run's texts start from, or else its pictures: runs of one family can be compared in words.</summary>
     /// <param name="config">Its configuration.</param>
-    /// <returns>One name, two joined by "and", or empty for a run from scratch.</returns>
-    public static string FamilyOf(RunConfig config) => string.Join(
-        " and ",
-        new[] { config.TextTower.From, config.Objective == Objective.ImageText ? config.ImageTower.From : null }
-            .OfType<string>().Select(PublishedTowers.NameOf).Distinct(StringComparer.Ordinal));
+    /// <returns>The name that people know, or empty for a run from scratch.</returns>
+    public static string FamilyOf(RunConfig config) => StartsOf(config).FirstOrDefault(string.Empty);
+
+    private static string[] StartsOf(RunConfig config) =>
+    [
+        .. new[] { config.TextTower.From, config.Objective == Objective.ImageText ? config.ImageTower.From : null }
+            .OfType<string>().Select(PublishedTowers.NameOf).Distinct(StringComparer.Ordinal),
+    ];
 
     /// <summary>The settings that a reader needs to do it again; what is the same for all runs is said once.</summary>
     /// <param name="runs">Titles and configurations.</param>

@@ -218,6 +218,7 @@ internal sealed class Optimizer : IDisposable
 
     private double LearningRate(Parameter parameter) => parameter.Group switch
     {
+        ParameterGroup.TextTower when parameter.Kind == ParameterKind.WordEmbedding && _config.WordLearningRate is double words => words,
         ParameterGroup.TextTower => _config.TextLearningRate ?? _config.LearningRate,
         ParameterGroup.ImageTower => _config.ImageLearningRate ?? _config.LearningRate,
         ParameterGroup.Scale => _config.ScaleLearningRate ?? _config.LearningRate,

@@ -106,7 +106,7 @@ internal static class TowerFactory
         if (config.TextTower.From is string text)
         {
             reports.Add(CheckpointFolder.Load(text, model.Text!));
-            SayPooling(text, config.TextTower.Pooling, say);
+            SayPooling(text, config, say);
         }
 
         if (config.ImageTower.From is string image && model.Image is not null)
@@ -121,9 +121,14 @@ internal static class TowerFactory
             ParameterInitialization.Initialize(parameter, (ulong)config.Seed);
         }
 
-        if (config.Projection.TextStart == HeadStart.Identity)
+        switch (config.Projection.TextStart)
         {
-            SetIdentity(model.TextHead!);
+            case HeadStart.Identity:
+                SetIdentity(model.TextHead!);
+                break;
+            case HeadStart.Folder:
+                SetDense(model.TextHead!, config.TextTower.From!);
+                break;
         }
 
         float scale = (float)(config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Log(config.Loss.ScaleInit) : config.Loss.ScaleInit);
@@ -164,12 +169,42 @@ internal static class TowerFactory
         (config.TextTower.From is null && name.StartsWith(TwoTowerModel.TextPrefix, StringComparison.Ordinal))
         || (config.ImageTower.From is null && name.StartsWith(TwoTowerModel.ImagePrefix, StringComparison.Ordinal));
 
-    private static void SayPooling(string folder, string pooling, Action<string> say)
+    private static void SetDense(Projection head, string folder)
     {
-        SentenceTransformersSettings? settings = TowerCompanions.ReadKnown(folder, out string? why);
-        if (why is not null)
+        if (SentenceTransformersSettings.Read(folder).DenseFolders is not [string dense])
         {
-            say($"{why}; in this run its own head takes that place, behind {pooling} pooling (textTower.pooling)");
+            throw new UserErrorException($"'projection.textStart' is folder, but '{folder}' does not declare one dense layer", "give drawn or identity");
+        }
+
+        DenseModule module = DenseModule.Load(dense);
+        if (!module.IsLinear)
+        {
+            throw new UserErrorException($"'projection.textStart' is folder, but '{dense}' ends in a hyperbolic tangent, which a head has not", "give drawn or identity");
+        }
+
+        if (module.OutputWidth != head.OutputWidth || module.InputWidth != head.InputWidth)
+        {
+            throw new UserErrorException(
+                string.Create(CultureInfo.InvariantCulture, $"'projection.width' is {head.OutputWidth}, but '{dense}' goes from {module.InputWidth} to {module.OutputWidth}"),
+                string.Create(CultureInfo.InvariantCulture, $"set projection.width={module.OutputWidth}"));
+        }
+
+        if (head.Bias is null && module.Bias.ContainsAnyExcept(0f))
+        {
+            throw new UserErrorException($"'projection.bias' is false, but '{dense}' has one", "set projection.bias=true");
+        }
+
+        head.Weight.Value.CopyFrom(module.Weight);
+        head.Bias?.Value.CopyFrom(module.Bias);
+    }
+
+    private static void SayPooling(string folder, RunConfig config, Action<string> say)
+    {
+        string pooling = config.TextTower.Pooling;
+        SentenceTransformersSettings? settings = TowerCompanions.ReadKnown(folder, out string? why);
+        if (why is not null && config.Projection.TextStart != HeadStart.Folder)
+        {
+            say($"{why}; in this run its own head takes that place, behind {pooling} pooling (textTower.pooling; projection.textStart=folder begins with a linear one)");
         }
         else if (settings?.Pooling is PoolingKind declared && ModelFolder.NameOf(declared) != pooling)
         {

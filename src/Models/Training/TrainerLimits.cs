@@ -12,6 +12,7 @@ internal static class TrainerLimits
     {
         Refuse(config.TextTower is { From: null, Freeze: not "none" }, "textTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with textTower.from");
         Refuse(config.ImageTower is { From: null, Freeze: not "none" }, "imageTower.freeze", "a tower from scratch has nothing to keep", "give none, or name a published tower with imageTower.from");
+        Refuse(config.TextTower.From is null && config.Projection.TextStart == HeadStart.Folder, "projection.textStart", "a tower from scratch has no folder that declares a dense layer", "give drawn, or name a sentence-transformers folder with textTower.from");
         Refuse(config.TextTower.From is null && config.Schedule.TextFrozenSteps > 0, "schedule.textFrozenSteps", "a tower from scratch has nothing to keep", "give 0, or name a published tower with textTower.from");
         Refuse(
             config.TextTower.From is not null && config.Tokenizer.Kind == TokenizerSource.Train,

@@ -1,7 +1,9 @@
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Images;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Tests.Training;
 
@@ -81,6 +83,58 @@ public sealed class StartingPointTests : IDisposable
         Assert.Contains("different sizes", Assert.Throws<UserErrorException>(() => DataSets.OptionsOf(Config(32))).What, StringComparison.Ordinal);
 
         static (ImageSizing Sizing, int Height, int Crop) Of(ImagePreprocessor p) => (p.Sizing, p.Height, p.CropHeight);
+    }
+
+    [Fact]
+    public void ALinearDenseLayerThatTheFolderDeclaresIsWhereTheHeadBegins()
+    {
+        string text = _runs.Text("text-tower-bert");
+        float[] weight = [.. Enumerable.Range(0, 24 * 48).Select(i => MathF.Sin(i))];
+        float[] bias = [.. Enumerable.Range(0, 24).Select(i => MathF.Cos(i))];
+        File.WriteAllText(
+            Path.Combine(text, "modules.json"),
+            """
+            [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+             {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+             {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}]
+            """);
+        Directory.CreateDirectory(Path.Combine(text, "1_Pooling"));
+        File.WriteAllText(Path.Combine(text, "1_Pooling", "config.json"), """{"pooling_mode_mean_tokens": true}""");
+        string dense = Directory.CreateDirectory(Path.Combine(text, "2_Dense")).FullName;
+        Write("Identity");
+        using CpuDevice device = new(1);
+        SafetensorsWriter writer = new();
+        writer.Add("linear.weight", Of(weight, new Shape(24, 48)));
+        writer.Add("linear.bias", Of(bias, new Shape(24)));
+        writer.Save(Path.Combine(dense, "model.safetensors"));
+
+        RunConfig config = ShortRuns.Tiny(text, _runs.Image("image-tower-vit"), "none", "none") with { Steps = 0 };
+        List<string> said = _runs.Run(config, "drawn");
+        Assert.Contains(said, n => n.Contains("declares a dense layer", StringComparison.Ordinal));
+        config = config with { Projection = config.Projection with { TextStart = HeadStart.Folder } };
+        _runs.Run(config, "run");
+        using SafetensorsFile heads = SafetensorsFile.Open(Path.Combine(new RunFolder(_runs.PathOf("run")).KeptCheckpoint(), "heads.safetensors"));
+        Assert.Equal(weight, heads.ReadSingles("text_head.weight"));
+        Assert.Equal(bias, heads.ReadSingles("text_head.bias"));
+
+        AssertRefused("'projection.width'", config with { Projection = config.Projection with { Width = 32 } });
+        AssertRefused("'projection.bias'", config with { Projection = config.Projection with { Bias = false } });
+        Write("Tanh");
+        AssertRefused("'projection.textStart'", config);
+        AssertRefused("'projection.textStart'", Scratch() with { Projection = new ProjectionConfig { TextStart = HeadStart.Folder } });
+
+        void Write(string activation) => File.WriteAllText(
+            Path.Combine(dense, "config.json"), "{\"in_features\": 48, \"out_features\": 24, \"bias\": true, \"activation_function\": \"torch.nn.modules.activation." + activation + "\"}");
+
+        Tensor Of(float[] values, Shape shape)
+        {
+            Tensor tensor = device.NewTensor(DType.Float32, shape);
+            tensor.CopyFrom<float>(values);
+            return tensor;
+        }
+
+        void AssertRefused(string what, RunConfig refused) =>
+            Assert.StartsWith(what, Assert.Throws<UserErrorException>(() => _runs.Run(refused, "refused")).What, StringComparison.Ordinal);
     }
 
     private static RunConfigReader Reader() => RunConfigReader.From("album", "multilingual", "shapes");

@@ -13,4 +13,8 @@ public enum HeadStart
     /// <summary>Ones on the diagonal: the tower's vector itself, with zeros behind it where the shared space is wider.</summary>
     [JsonStringEnumMemberName("identity")]
     Identity,
+
+    /// <summary>The dense layer that the text tower's sentence-transformers folder declares behind its pooling; a linear one of the shared space's width.</summary>
+    [JsonStringEnumMemberName("folder")]
+    Folder,
 }

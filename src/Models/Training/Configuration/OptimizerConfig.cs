@@ -48,6 +48,11 @@ public sealed record OptimizerConfig
     [Bounds(0)]
     public double? TextLearningRate { get; init; }
 
+    /// <summary>Learning rate of the text tower's word embeddings; null for the text tower's. A rare word is touched by few steps, so that it can take longer ones than a block, which all texts share.</summary>
+    [Description("Learning rate of the text tower's word embeddings, which a step touches in few rows; null for the text tower's.")]
+    [Bounds(0)]
+    public double? WordLearningRate { get; init; }
+
     /// <summary>Learning rate of the image tower; null for the common one.</summary>
     [Description("Learning rate of the image tower; null for the common one.")]
     [Bounds(0)]

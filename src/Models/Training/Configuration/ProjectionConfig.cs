@@ -15,6 +15,6 @@ public sealed record ProjectionConfig
     public bool Bias { get; init; }
 
     /// <summary>What the text head is at the start.</summary>
-    [Description("What the text head is at the start: drawn (random) or identity (it hands the tower's vector through, so that what a published tower knows is there from the first step; width must be at least the tower's).")]
+    [Description("What the text head is at the start: drawn (random); identity (it hands the tower's vector through, so that what a published tower knows is there from the first step; width must be at least the tower's); folder (the linear dense layer that a sentence-transformers folder declares).")]
     public HeadStart TextStart { get; init; }
 }

@@ -9,8 +9,8 @@ namespace CrossAlign.Models.Training.Configuration;
 public sealed record RunConfig
 {
     /// <summary>The recipe that the other values started from.</summary>
-    [Description("How: sizes, optimiser, schedule, loss. album, corrected or paper.")]
-    [Choices("album", "corrected", "paper")]
+    [Description("How: sizes, optimiser, schedule, loss. album, corrected, paper or tune.")]
+    [Choices("album", "corrected", "paper", "tune")]
     public required string Recipe { get; init; }
 
     /// <summary>The set-up that the other values started from.</summary>

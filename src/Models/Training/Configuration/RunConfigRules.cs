@@ -16,7 +16,7 @@ internal static class RunConfigRules
         Tower(c.ImageTower.Width, c.ImageTower.Heads, "imageTower");
         Require(c.ImageTower.From is not null || (c.ImageTower.ImageSize >= c.ImageTower.PatchSize && c.ImageTower.ImageSize % c.ImageTower.PatchSize == 0), "imageTower.patchSize", "does not divide imageSize", "choose a divisor: no pixel may be left out");
         Require(
-            c.Projection.TextStart == HeadStart.Drawn || c.Projection.Width >= c.TextTower.Width,
+            c.Projection.TextStart != HeadStart.Identity || c.Projection.Width >= c.TextTower.Width,
             "projection.width", "is below the text tower's width, which an identity at the start needs", "give at least textTower.width, or set projection.textStart=drawn");
         Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");
         Require(c.Loss.Smoothing == 0 || !LossOptions.IsSigmoid(c.Loss.Variant), "loss.smoothing", "spreads a softmax's target, which a sigmoid loss has not", "give 0, or a softmax variant");
