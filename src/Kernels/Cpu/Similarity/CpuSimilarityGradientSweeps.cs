@@ -60,6 +60,33 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         }
     }
 
+    /// <summary>Both directions by one exponential: <c>(a + h d_j) exp(x - max)</c>; see <see cref="CpuSimilarityTileGradients"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void BothByOne(in CpuSimilarityLine line, float ofRow, float* ofColumns, float* row, int start, int end)
+    {
+        TVector max = TVector.Broadcast(line.Max);
+        TVector a = TVector.Broadcast(line.Coefficient);
+        TVector h = TVector.Broadcast(ofRow);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector e = SimdMath.ExpNonPositive(TVector.Load(row + j) - max);
+            TVector.Store(e * TVector.MultiplyAdd(h, TVector.Load(ofColumns + j), a), row + j);
+        }
+    }
+
+    /// <summary><c>d_j = b_j exp(highest - max_j)</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void ColumnFactors(float* b, float* max, float highest, float* factors, int start, int end)
+    {
+        TVector highests = TVector.Broadcast(highest);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            // The reciprocal of an exponential that is no less than e^-45.
+            TVector e = SimdMath.ExpNonPositive(TVector.Load(max + j) - highests);
+            TVector.Store(TVector.Load(b + j) / e, factors + j);
+        }
+    }
+
     /// <summary>What label smoothing takes off each participant; <paramref name="smoothing"/> is overwritten, for the logits are about to be.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Smoothing(in CpuSimilarityState s, in CpuSimilarityLine line, float* row, float* smoothing, int start, int end)

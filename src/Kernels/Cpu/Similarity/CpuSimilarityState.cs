@@ -65,6 +65,11 @@ internal unsafe struct CpuSimilarityState
     /// <summary>Additions and multiplications of the matrix products so far.</summary>
     public long OperationCount;
 
+    // The second pass, where one exponential serves both directions: the columns' highest and lowest maxima in the super-tile.
+    public bool SharesExponentials;
+    public float HighestColumn;
+    public float LowestColumn;
+
     // Sums over a side's lines, one a partition.
     public double* Partials;
 
@@ -73,6 +78,9 @@ internal unsafe struct CpuSimilarityState
 
     /// <summary>Partitions of a side's lines; see <see cref="RowPartition"/>.</summary>
     public const int MaxPartitions = 32;
+
+    /// <summary>Whether the same logits take part for rows and for columns: both have a loss, and what takes part in the one does in the other.</summary>
+    public readonly bool RowsAndColumnsAgree => Rows.Active && Columns.Active && !HasMargin && !(Smoothing > 0);
 
     /// <summary>How many strips the super-tile has.</summary>
     public readonly int Strips => (TileRows + StripRows - 1) / StripRows;

@@ -100,6 +100,34 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         return TVector.Sum(sum);
     }
 
+    /// <summary>The largest of the values, at least the smallest float.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Max(float* values, int start, int end)
+    {
+        TVector max = TVector.Broadcast(float.MinValue);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector x = TVector.Load(values + j);
+            max = TVector.SelectLess(max, x, x, max);
+        }
+
+        return TVector.MaxLane(max);
+    }
+
+    /// <summary>The smallest of the values.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Min(float* values, int start, int end)
+    {
+        TVector min = TVector.Broadcast(float.MaxValue);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector x = TVector.Load(values + j);
+            min = TVector.SelectLess(x, min, x, min);
+        }
+
+        return -TVector.MaxLane(TVector.Zero - min);
+    }
+
     /// <summary>The participants of the row: the sum of their logits, and their number.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SumParticipants(float* row, float threshold, int start, int end, ref double sum, ref double count)

@@ -6,12 +6,52 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 /// <summary>
 /// The second pass over a super-tile: its logits become, in place, the gradients with respect to them (with the norms of both sides
 /// folded in), which two products then read.
+/// <para>
+/// Where rows and columns agree on what takes part, one exponential serves both directions: with C the columns' highest maximum,
+/// a exp(z - m) + b_j exp(z - m_j) = (a + h d_j) exp(z - m), where h = exp(m - C) is the row's and d_j = b_j exp(C - m_j) the column's. What
+/// underflows in exp(z - m) is below e^-87 of the row, and below e^-42 of a column whose maximum is no more than 45 below m.
+/// </para>
 /// </summary>
 internal static unsafe class CpuSimilarityTileGradients
 {
+    // How far below a row's maximum, and below the highest column's, a column's maximum may lie.
+    private const float MaxDistance = 45;
+
     /// <summary>Overwrites the super-tile.</summary>
-    public static void Run(CpuSimilarityState* s, Runtime.WorkerPool workers) =>
+    public static void Run(CpuSimilarityState* s, Runtime.WorkerPool workers)
+    {
+        s->SharesExponentials = false;
+        if (s->RowsAndColumnsAgree)
+        {
+            workers.Run(1, SimdKernel.For<ColumnKernel>(Runtime.DType.Float32), s);
+        }
+
         workers.Run(s->Strips, SimdKernel.For<StripKernel>(Runtime.DType.Float32), s);
+    }
+
+    // The columns' factors take the place of the first strip's maxima, which are merged.
+    private readonly struct ColumnKernel : ISimdKernel
+    {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            CpuSimilarityState* s = (CpuSimilarityState*)state;
+            int columns = s->TileColumns;
+            int whole = columns - (columns % TVector.Count);
+            float* max = s->Columns.Max + s->FirstColumn;
+            float* b = s->Columns.Sum + s->FirstColumn;
+            s->HighestColumn = MathF.Max(CpuSimilaritySweeps<TVector>.Max(max, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(max, whole, columns));
+            s->LowestColumn = MathF.Min(CpuSimilaritySweeps<TVector>.Min(max, 0, whole), CpuSimilaritySweeps<FloatScalar>.Min(max, whole, columns));
+            s->SharesExponentials = s->HighestColumn - s->LowestColumn <= MaxDistance;
+            if (s->SharesExponentials)
+            {
+                CpuSimilarityGradientSweeps<TVector>.ColumnFactors(b, max, s->HighestColumn, s->StripMax, 0, whole);
+                CpuSimilarityGradientSweeps<FloatScalar>.ColumnFactors(b, max, s->HighestColumn, s->StripMax, whole, columns);
+            }
+        }
+    }
 
     private readonly struct StripKernel : ISimdKernel
     {
@@ -73,7 +113,13 @@ internal static unsafe class CpuSimilarityTileGradients
                 CpuSimilarityGradientSweeps<FloatScalar>.Smoothing(*s, line, row, smoothing, whole, columns);
             }
 
-            if (forRows && s->Columns.Active)
+            if (s->SharesExponentials && line.Max - s->LowestColumn <= MaxDistance)
+            {
+                float ofRow = MathF.Exp(line.Max - s->HighestColumn);
+                CpuSimilarityGradientSweeps<TVector>.BothByOne(line, ofRow, s->StripMax, row, 0, whole);
+                CpuSimilarityGradientSweeps<FloatScalar>.BothByOne(line, ofRow, s->StripMax, row, whole, columns);
+            }
+            else if (forRows && s->Columns.Active)
             {
                 CpuSimilarityGradientSweeps<TVector>.Both(*s, line, row, 0, whole);
                 CpuSimilarityGradientSweeps<FloatScalar>.Both(*s, line, row, whole, columns);
