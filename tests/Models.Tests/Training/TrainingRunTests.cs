@@ -103,6 +103,31 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void ExactAccumulationReplaysDropoutAndAugmentation()
+    {
+        // Each micro-batch is embedded twice, in other company than in the whole batch: keys belong to examples.
+        RunConfig still = Tiny() with { Steps = 4, EvaluateEvery = 0, CheckpointEvery = 0 };
+        RunConfig whole = still with
+        {
+            Augmentation = 1,
+            TextTower = still.TextTower with { Dropout = 0.2 },
+            ImageTower = still.ImageTower with { Dropout = 0.2 },
+        };
+        Run(still, "still");
+        Run(whole, "whole");
+        Run(whole with { Accumulate = Accumulation.Exact, MicroBatchSize = 5 }, "exact");
+        double[] expected = Losses("whole");
+        double[] exact = Losses("exact");
+        Assert.Equal(4, expected.Length);
+        for (int i = 0; i < expected.Length; i++)
+        {
+            Assert.Equal(expected[i], exact[i], 1e-4 * expected[i]);
+        }
+
+        Assert.True(Math.Abs(expected[^1] - Losses("still")[^1]) > 1e-3, "dropout and augmentation change nothing here");
+    }
+
+    [Fact]
     public void TextMeetsEnglishTextWithoutPictures()
     {
         RunConfig config = Tiny() with { Objective = Objective.TextText, Setup = "eng-pivot", Steps = 3 };
