@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using CrossAlign.Models;
 using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Cli;
 
@@ -73,7 +74,14 @@ internal static class CommandLine
         }
         catch (OutOfMemoryException e)
         {
-            await ReportAsync(error, new UserErrorException("there is not enough memory", "lower batchSize or the model's size", e), e, verbose).ConfigureAwait(false);
+            // The driver's own words say that it is the GPU's.
+            string what = e is InsufficientMemoryException ? $"there is not enough memory: {e.Message}" : "there is not enough memory";
+            await ReportAsync(error, new UserErrorException(what, "lower batchSize or the model's size", e), e, verbose).ConfigureAwait(false);
+            return Failure;
+        }
+        catch (CudaException e)
+        {
+            await ReportAsync(error, new UserErrorException($"the CUDA device failed: {e.Message}", CudaRemedy(e.Result), e), e, verbose).ConfigureAwait(false);
             return Failure;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -131,6 +139,12 @@ internal static class CommandLine
 
         return $"{parsed.Errors[0].Message.TrimEnd('.')} (see {help})";
     }
+
+    private static string CudaRemedy(CuResult result) => result switch
+    {
+        CuResult.NoBinaryForGpu or CuResult.UnsupportedPtxVersion or CuResult.InvalidPtx => "or give --device cpu; doctor shows the driver and the GPU",
+        _ => "start again, training with --resume; if it happens again, report what --verbose prints and what --device cuda-emulated says of a small run, and give --device cpu",
+    };
 
     private static string? NumberName(Type type) => Type.GetTypeCode(Nullable.GetUnderlyingType(type) ?? type) switch
     {

@@ -28,6 +28,11 @@ internal static class DeviceOptions
         }
 
         CudaDevice cuda = OpenCuda(isAuto ? "cuda" : name!);
+        if (terminal.IsVerbose)
+        {
+            cuda.LeakReporter = report => terminal.Say($"note: {report}");
+        }
+
         string through = CudaBinding.Current.IsOwn ? string.Empty : $", through {CudaBinding.Current.Name}";
         string products = cuda.MatMulEngine == MatMulEngine.Cublas ? "cuBLAS" : "own kernels";
         terminal.Say(cuda.Emulation is null

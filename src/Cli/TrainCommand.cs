@@ -5,6 +5,7 @@ using CrossAlign.Models.Data;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Cli;
 
@@ -99,7 +100,7 @@ internal static class TrainCommand
 
         if (operations is not null)
         {
-            ShowOperations(terminal, operations.Totals());
+            ShowOperations(terminal, operations.Totals(), device is CudaDevice { Emulation: not null });
         }
 
         if (terminal.IsJson)
@@ -116,12 +117,23 @@ internal static class TrainCommand
         return CommandLine.Success;
     }
 
-    private static void ShowOperations(Terminal terminal, IReadOnlyList<OperationTotal> totals)
+    private static void ShowOperations(Terminal terminal, IReadOnlyList<OperationTotal> totals, bool isEmulated)
     {
         double all = Math.Max(totals.Sum(t => t.Time.TotalMilliseconds), 1e-9);
+        if (isEmulated)
+        {
+            terminal.Say("operations by the work that the emulated device counted, which is no time:");
+        }
+
         foreach (OperationTotal t in totals)
         {
             double ms = t.Time.TotalMilliseconds;
+            if (isEmulated)
+            {
+                terminal.Say(string.Create(CultureInfo.InvariantCulture, $"  {t.Name}: {100 * ms / all:F1} % in {t.Calls} calls"));
+                continue;
+            }
+
             string rate = t.Arithmetic == 0 ? string.Empty : string.Create(CultureInfo.InvariantCulture, $", {t.Arithmetic / Math.Max(ms, 1e-9) / 1e6:F1} GFLOP/s");
             terminal.Say(string.Create(CultureInfo.InvariantCulture, $"  {t.Name}: {100 * ms / all:F1} %, {ms:F1} ms in {t.Calls} calls{rate}"));
         }

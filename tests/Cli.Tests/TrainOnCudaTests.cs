@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Cli.Tests;
@@ -11,8 +13,9 @@ public sealed class TrainOnCudaTests : IDisposable
     [Fact]
     public async Task TheEmulatedDeviceTrainsAsTheProcessorDoesAndGoesOnToTheSameBytes()
     {
-        Invocation cuda = await Invocation.RunAsync(Train("whole", "cuda-emulated"));
+        Invocation cuda = await Invocation.RunAsync([.. Train("whole", "cuda-emulated"), "--verbose"]);
         Assert.True(cuda.ExitCode == 0, cuda.Error);
+        Assert.DoesNotContain("not given back", cuda.Output, StringComparison.Ordinal);
         Assert.Contains("device: cuda-emulated:sm_80", cuda.Output, StringComparison.Ordinal);
         Assert.Equal("cuda-emulated:sm_80", JsonNode.Parse(File.ReadAllText(Path.Combine(_folder.File("whole"), "run.json")))!["device"]!.GetValue<string>());
         Invocation cpu = await Invocation.RunAsync(Train("cpu", "cpu"));
@@ -30,6 +33,23 @@ public sealed class TrainOnCudaTests : IDisposable
         {
             Assert.Equal(Checkpoint("whole", file), Checkpoint("pieces", file));
         }
+    }
+
+    [Fact]
+    public async Task OperationsAreListedByWorkAndNeverAsTimesOfTheEmulatedDevice()
+    {
+        Invocation run = await Invocation.RunAsync([.. Train("ops", "cuda-emulated"), "--profile-ops"]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        string[] lines = run.Output.Split('\n');
+        int header = Array.FindIndex(lines, l => l.Contains("the work that the emulated device counted, which is no time", StringComparison.Ordinal));
+        Assert.True(header >= 0, run.Output);
+        Match[] operations = [.. lines.Skip(header + 1).Select(l => Regex.Match(l, @"^  ([\w.]+): ([\d.]+) % in (\d+) calls$")).TakeWhile(m => m.Success)];
+
+        // Three steps, each issued operation by operation.
+        Assert.Equal("3", Assert.Single(operations, m => m.Groups[1].Value == "AdamW.Step").Groups[3].Value);
+        Assert.Contains(operations, m => m.Groups[1].Value == "SimilarityCrossEntropy.ForwardBackward");
+        Assert.InRange(operations.Sum(m => double.Parse(m.Groups[2].ValueSpan, CultureInfo.InvariantCulture)), 99, 101);
+        Assert.DoesNotContain(" ms in ", run.Output, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -76,6 +76,41 @@ public sealed unsafe class CudaDeviceTests
     }
 
     [Fact]
+    public void ThePoolCountsWhatIsHandedOutWhatIsKeptAndTheMostOfIt()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions(), poolsMemory: true);
+        CudaMemoryPool pool = device.Pool;
+        DeviceMemory small = device.Allocate(513);
+        DeviceMemory large = device.Allocate((2 << 20) + 1);
+        Assert.Equal((1024 + (4 << 20), 2), (pool.LiveByteCount, pool.LiveCount));
+        small.Dispose();
+        large.Dispose();
+        Assert.Equal((0L, 0, 1024L + (4 << 20), 1024L + (4 << 20)), (pool.LiveByteCount, pool.LiveCount, pool.PeakByteCount, pool.ReservedByteCount));
+
+        // Pieces of the same size are used again, and of no other.
+        DeviceMemory again = device.Allocate(1000);
+        Assert.Equal((1024L, 2L), (pool.LiveByteCount, pool.DriverAllocationCount));
+        DeviceMemory other = device.Allocate(100);
+        Assert.Equal(3, pool.DriverAllocationCount);
+        again.Dispose();
+        other.Dispose();
+        pool.Trim();
+        Assert.Equal((0L, 1024L + (4 << 20)), (pool.ReservedByteCount, pool.PeakByteCount));
+        Assert.Null(pool.LeakReport());
+    }
+
+    [Fact]
+    public void WhatThePoolKeepsIsGivenBackBeforeMemoryRunsOut()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { MemoryByteCount = 1 << 20 }, poolsMemory: true);
+        device.Allocate(600 << 10).Dispose();
+        using DeviceMemory other = device.Allocate(700 << 10);
+        Assert.Equal((700L << 10, 2L), (device.Pool.ReservedByteCount, device.Pool.DriverAllocationCount));
+        Assert.ThrowsAny<OutOfMemoryException>(() => device.Allocate(600 << 10));
+        Assert.Equal(1, device.Pool.LiveCount);
+    }
+
+    [Fact]
     public void MemoryRunsOutInWords()
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { MemoryByteCount = 1 << 20 });
