@@ -27,6 +27,9 @@ public sealed record KernelProfileRow
     /// <summary>Shared memory of a block in bytes, declared and asked for.</summary>
     public required int SharedBytes { get; init; }
 
+    /// <summary>32-bit registers of a thread that are alive at once in the PTX, where most are: an estimate of what the driver's compiler will need.</summary>
+    public required int LiveRegisters { get; init; }
+
     /// <summary>Warp instructions.</summary>
     public required long Instructions { get; init; }
 

@@ -16,7 +16,7 @@ public static class KernelProfileTable
     /// <summary>The columns' titles.</summary>
     public static IReadOnlyList<string> Columns { get; } =
     [
-        "kernel", "blocks x threads", "shared KiB", "k instr.", "sectors", "/ least", "wavefronts", "/ least", "M mma op", "op/byte",
+        "kernel", "blocks x threads", "shared KiB", "live reg.", "k instr.", "sectors", "/ least", "wavefronts", "/ least", "M mma op", "op/byte",
         .. Gpus().SelectMany(g => (string[])[$"{g} blocks/SM", $"{g} least us", "by"]),
     ];
 
@@ -32,6 +32,7 @@ public static class KernelProfileTable
             row.Launches == 1 ? row.Kernel : string.Create(CultureInfo.InvariantCulture, $"{row.Kernel} ({row.Launches} launches)"),
             string.Create(CultureInfo.InvariantCulture, $"{row.Blocks} x {row.Threads}"),
             Number(row.SharedBytes / 1024.0, "0.#"),
+            Number(row.LiveRegisters, "0"),
             Number(row.Instructions / 1e3, row.Instructions < 10_000 ? "0.#" : "0"),
             Number(row.Sectors, "0"),
             Ratio(row.Sectors, row.MinSectors),

@@ -39,10 +39,11 @@ public static class KernelProfiler
         using CudaDevice device = new(driver, null, 0, "cuda-emulated:sm_80", poolsMemory: false);
         profiled.Run(device);
         device.Synchronize();
-        return [.. driver.ReadCounters().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => Row(profiled, pair.Key, pair.Value))];
+        IReadOnlyDictionary<string, int> registers = driver.ReadLiveRegisters();
+        return [.. driver.ReadCounters().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => Row(profiled, pair.Key, pair.Value, registers[pair.Key]))];
     }
 
-    private static KernelProfileRow Row(KernelProfileCase profiled, string kernel, KernelCounters counters)
+    private static KernelProfileRow Row(KernelProfileCase profiled, string kernel, KernelCounters counters, int registers)
     {
         int threads = (int)(counters.ThreadCount / Math.Max(counters.BlockCount, 1));
         long operations = counters.MmaOperationCount + (32 * counters.Instructions[(int)InstructionClass.Float]);
@@ -56,6 +57,7 @@ public static class KernelProfiler
             Blocks = counters.BlockCount / counters.LaunchCount,
             Threads = threads,
             SharedBytes = counters.SharedByteCount,
+            LiveRegisters = registers,
             Instructions = counters.InstructionCount,
             InstructionsByClass = Enum.GetValues<InstructionClass>().ToDictionary(c => c.ToString(), c => counters.Instructions[(int)c], StringComparer.Ordinal),
             DivergentBranches = counters.DivergentBranchCount,

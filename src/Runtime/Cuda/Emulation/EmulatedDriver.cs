@@ -71,6 +71,22 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         }
     }
 
+    /// <summary>The registers that are alive at once at the fullest place of each loaded kernel's PTX, by the kernel's name; see <see cref="LiveRegisters"/>.</summary>
+    /// <returns>Numbers of 32-bit registers: an estimate of what the driver's compiler of a GPU will need.</returns>
+    public IReadOnlyDictionary<string, int> ReadLiveRegisters()
+    {
+        lock (_lock)
+        {
+            Dictionary<string, int> counts = new(StringComparer.Ordinal);
+            foreach (PtxKernel kernel in _handles.Values.OfType<PtxKernel[]>().SelectMany(k => k))
+            {
+                counts[kernel.Name] = kernel.LiveRegisters.Value[kernel.Name];
+            }
+
+            return counts;
+        }
+    }
+
     /// <summary>Starts counting anew.</summary>
     public void ResetCounters()
     {
