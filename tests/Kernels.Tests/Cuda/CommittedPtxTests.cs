@@ -59,7 +59,8 @@ public sealed class CommittedPtxTests
     private static string[] Stems(string folder, string pattern) =>
         [.. Directory.GetFiles(folder, pattern).Select(f => Path.GetFileNameWithoutExtension(f)).Order(StringComparer.Ordinal)];
 
-    private static string? Run(params string[] arguments)
+    /// <summary>What the compiler writes, run in the sources' folder; null where it is not installed.</summary>
+    internal static string? Run(params string[] arguments)
     {
         ProcessStartInfo start = new(Compiler, arguments)
         {

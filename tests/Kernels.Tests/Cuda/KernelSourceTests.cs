@@ -47,6 +47,39 @@ public sealed partial class KernelSourceTests
         }
     }
 
+    [Fact]
+    public void TheSourcesCompileWithTheToolkitsOwnDeclarations()
+    {
+        string toolkit = Path.Combine(AppContext.BaseDirectory, "Native", "toolkit.h");
+        if (CommittedPtxTests.Run("-dumpversion") is null)
+        {
+            Assert.False(Environment.GetEnvironmentVariable("CI") == "true", $"{CommittedPtxTests.Compiler} is missing, and the way of other compilers must be tried in CI.");
+            Assert.Skip($"{CommittedPtxTests.Compiler} is not installed, so the sources cannot be compiled.");
+        }
+
+        // Warnings are errors, and a message of the compiler is the failure's.
+        Parallel.ForEach(
+            Directory.GetFiles(s_folder, "*.cu"),
+            new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount },
+            source => CommittedPtxTests.Run("@clang.flags", "-fsyntax-only", "-D__CUDACC_VER_MAJOR__=12", "-include", toolkit, Path.GetFileName(source)));
+
+        // The toolkit's float4 has no constructor, that of compiler.cuh has one.
+        string planted = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(planted, "#include \"prelude.cuh\"\nextern \"C\" __global__ void planted(float4* p) { *p = float4(1.0f, 2.0f, 3.0f, 4.0f); }\n");
+            string[] arguments = ["@clang.flags", "-fsyntax-only", "-I.", planted];
+            CommittedPtxTests.Run(arguments);
+            Xunit.Sdk.XunitException refused = Assert.ThrowsAny<Xunit.Sdk.XunitException>(
+                () => CommittedPtxTests.Run([.. arguments, "-D__CUDACC_VER_MAJOR__=12", "-include", toolkit]));
+            Assert.Contains("float4", refused.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            File.Delete(planted);
+        }
+    }
+
     [Theory]
     [InlineData("#include <math.h>\n", nameof(Include))]
     [InlineData("float x = __builtin_inff();\n", nameof(Builtin))]
