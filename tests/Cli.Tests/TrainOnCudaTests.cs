@@ -36,6 +36,22 @@ public sealed class TrainOnCudaTests : IDisposable
     }
 
     [Fact]
+    public async Task InBFloat16ARunGoesOnToTheSameBytesAndLossesAreTheProcessorsNearly()
+    {
+        string[] precision = ["--set", "precision=bf16"];
+        Invocation whole = await Invocation.RunAsync([.. Train("whole", "cuda-emulated"), .. precision]);
+        Assert.True(whole.ExitCode == 0, whole.Error);
+        Assert.Equal(0, (await Invocation.RunAsync([.. Train("cpu", "cpu"), .. precision])).ExitCode);
+        Assert.All(Losses("cpu").Zip(Losses("whole")), pair => Assert.Equal(pair.First, pair.Second, 5e-3 * pair.First));
+        Assert.Equal(0, (await Invocation.RunAsync([.. Train("pieces", "cuda-emulated"), .. precision, "--stop-after", "2"])).ExitCode);
+        Assert.Equal(0, (await Invocation.RunAsync("train", "--resume", _folder.File("pieces"))).ExitCode);
+        foreach (string file in (string[])["optimizer.safetensors", Path.Combine("text", "model.safetensors"), Path.Combine("image", "model.safetensors")])
+        {
+            Assert.Equal(Checkpoint("whole", file), Checkpoint("pieces", file));
+        }
+    }
+
+    [Fact]
     public async Task OperationsAreListedByWorkAndNeverAsTimesOfTheEmulatedDevice()
     {
         Invocation run = await Invocation.RunAsync([.. Train("ops", "cuda-emulated"), "--profile-ops"]);

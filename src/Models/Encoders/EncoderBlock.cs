@@ -73,9 +73,9 @@ internal sealed class EncoderBlock
             attentionInput = a.Normed1;
         }
 
-        Linear.Forward(attentionInput, _qkvWeight.Value, _qkvBias.Value, a.Qkv);
+        Linear.Forward(attentionInput, _qkvWeight.Operand, _qkvBias.Value, a.Qkv);
         Attention.Forward(a.Qkv, rows.CuSeqlens, a.Attended, a.Lse, _config.Heads, _causal, Site(rows, 0, _config.AttentionDropout));
-        Linear.Forward(a.Attended, _outputWeight.Value, _outputBias.Value, a.Sum1);
+        Linear.Forward(a.Attended, _outputWeight.Operand, _outputBias.Value, a.Sum1);
         Drop(a.Sum1, rows, 1);
 
         // The sum is formed in place, in the sweep that normalises it.
@@ -83,17 +83,17 @@ internal sealed class EncoderBlock
         Tensor normed = _config.IsPreNorm ? a.Normed2 : a.Normed1;
         LayerNorm.Forward(
             a.Sum1, input, a.Sum1, middle.Weight.Value, middle.Bias.Value, normed, MiddleMean(a), MiddleRstd(a), _config.NormEpsilon);
-        Linear.Forward(normed, _weight1.Value, default, a.Hidden);
+        Linear.Forward(normed, _weight1.Operand, default, a.Hidden);
         Gelu.Forward(_config.Activation, a.Hidden, _bias1.Value, a.Activated);
         if (_config.IsPreNorm)
         {
-            Linear.Forward(a.Activated, _weight2.Value, _bias2.Value, output);
+            Linear.Forward(a.Activated, _weight2.Operand, _bias2.Value, output);
             Drop(output, rows, 2);
             Residual.Add(output, a.Sum1, output);
         }
         else
         {
-            Linear.Forward(a.Activated, _weight2.Value, _bias2.Value, a.Sum2);
+            Linear.Forward(a.Activated, _weight2.Operand, _bias2.Value, a.Sum2);
             Drop(a.Sum2, rows, 2);
             LayerNorm.Forward(
                 a.Sum2, normed, a.Sum2, _norm2.Weight.Value, _norm2.Bias.Value, output, a.Mean2, a.Rstd2, _config.NormEpsilon);
@@ -115,33 +115,33 @@ internal sealed class EncoderBlock
         }
 
         Tensor dAdded = Undrop(dX, g, rows, 2);
-        Linear.Backward(dAdded, a.Activated, _weight2.Value, g.Wide, _weight2.Gradient, _bias2.Gradient);
+        Linear.Backward(dAdded, a.Activated, _weight2.Operand, g.Wide, _weight2.Gradient, _bias2.Gradient);
         Gelu.Backward(_config.Activation, g.Wide, a.Hidden, _bias1.Value, g.Wide, _bias1.Gradient);
         if (pre)
         {
-            Linear.Backward(g.Wide, a.Normed2, _weight1.Value, g.Narrow, _weight1.Gradient, default);
+            Linear.Backward(g.Wide, a.Normed2, _weight1.Operand, g.Narrow, _weight1.Gradient, default);
             LayerNorm.Backward(
                 g.Narrow, a.Sum1, _norm2.Weight.Value, a.Mean2, a.Rstd2, dX, _norm2.Weight.Gradient, _norm2.Bias.Gradient, accumulateInput: true);
         }
         else
         {
-            Linear.Backward(g.Wide, a.Normed1, _weight1.Value, dX, _weight1.Gradient, default, accumulateInput: true);
+            Linear.Backward(g.Wide, a.Normed1, _weight1.Operand, dX, _weight1.Gradient, default, accumulateInput: true);
             LayerNorm.Backward(dX, a.Sum1, _norm1.Weight.Value, a.Mean1, a.Rstd1, dX, _norm1.Weight.Gradient, _norm1.Bias.Gradient);
         }
 
         dAdded = Undrop(dX, g, rows, 1);
-        Linear.Backward(dAdded, a.Attended, _outputWeight.Value, g.Narrow, _outputWeight.Gradient, _outputBias.Gradient);
+        Linear.Backward(dAdded, a.Attended, _outputWeight.Operand, g.Narrow, _outputWeight.Gradient, _outputBias.Gradient);
         Attention.Backward(
             g.Narrow, a.Qkv, rows.CuSeqlens, a.Attended, a.Lse, g.DQkv, _config.Heads, _causal, Site(rows, 0, _config.AttentionDropout));
         if (pre)
         {
-            Linear.Backward(g.DQkv, a.Normed1, _qkvWeight.Value, g.Narrow, _qkvWeight.Gradient, _qkvBias.Gradient);
+            Linear.Backward(g.DQkv, a.Normed1, _qkvWeight.Operand, g.Narrow, _qkvWeight.Gradient, _qkvBias.Gradient);
             LayerNorm.Backward(
                 g.Narrow, input, _norm1.Weight.Value, a.Mean1, a.Rstd1, dX, _norm1.Weight.Gradient, _norm1.Bias.Gradient, accumulateInput: true);
         }
         else
         {
-            Linear.Backward(g.DQkv, input, _qkvWeight.Value, dX, _qkvWeight.Gradient, _qkvBias.Gradient, accumulateInput: true);
+            Linear.Backward(g.DQkv, input, _qkvWeight.Operand, dX, _qkvWeight.Gradient, _qkvBias.Gradient, accumulateInput: true);
         }
     }
 

@@ -51,6 +51,9 @@ public sealed class Parameter
     /// <summary>The gradient, float32, in the published shape; absent before <see cref="ParameterStore.AllocateGradients"/>.</summary>
     public Tensor Gradient => _owner.Gradient.IsPresent ? Part(_owner.Gradient) : default;
 
+    /// <summary>The copy that matrix products read, bfloat16, in the published shape; absent but behind <see cref="ParameterStore.AllocateCopies"/>.</summary>
+    public Tensor Copy => _owner.Copy.IsPresent ? Part(_owner.Copy) : default;
+
     /// <summary>The touched rows of the gradient, where it is kept in that form (<see cref="ParameterStore.AllocateSparseGradient"/>).</summary>
     public RowSparseGradient SparseGradient => _owner.SparseGradient;
 

@@ -66,6 +66,28 @@ public sealed class ParameterStore : IDisposable
     }
 
     /// <summary>
+    /// Makes the bfloat16 copies of the linear layers' weights that matrix products in bfloat16 then read: their values rounded once a step,
+    /// by the optimiser, in place of at every product, with the same results. Call it when the values are there and before the
+    /// optimiser is made; whatever else changes a value must call it again.
+    /// </summary>
+    /// <exception cref="OutOfMemoryException">The device has not that much left.</exception>
+    public void AllocateCopies()
+    {
+        foreach (ParameterTensor tensor in _tensors)
+        {
+            if (!tensor.IsCarried && tensor.Parts.All(p => p.Kind == ParameterKind.LinearWeight))
+            {
+                if (!tensor.Copy.IsPresent)
+                {
+                    tensor.Copy = Device.NewTensor(DType.BFloat16, tensor.Value.Shape);
+                }
+
+                Cast.Run(tensor.Value, tensor.Copy);
+            }
+        }
+    }
+
+    /// <summary>
     /// Keeps the gradient of a table of words as its touched rows alone, in memory of its own that every backward pass overwrites:
     /// the optimiser's step has the same bits as with a table as large as the vocabulary. Call it before
     /// <see cref="AllocateGradients"/>; one backward pass a step, without accumulation.
@@ -111,6 +133,11 @@ public sealed class ParameterStore : IDisposable
         foreach (ParameterTensor tensor in _tensors)
         {
             tensor.Value.Memory.Dispose();
+            if (tensor.Copy.IsPresent)
+            {
+                tensor.Copy.Memory.Dispose();
+            }
+
             if (tensor.Gradient.IsPresent)
             {
                 tensor.Gradient.Memory.Dispose();

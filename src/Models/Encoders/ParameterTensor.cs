@@ -23,6 +23,12 @@ public sealed class ParameterTensor
     /// <summary>float32, the shape of <see cref="Value"/>; absent before <see cref="ParameterStore.AllocateGradients"/> and where the parameter is never trained.</summary>
     public Tensor Gradient { get; internal set; }
 
+    /// <summary>bfloat16, the shape of <see cref="Value"/>, kept equal to it by the optimiser; absent but behind <see cref="ParameterStore.AllocateCopies"/>.</summary>
+    public Tensor Copy { get; internal set; }
+
+    /// <summary>What matrix products read: <see cref="Copy"/> where there is one, else <see cref="Value"/>.</summary>
+    public Tensor Operand => Copy.IsPresent ? Copy : Value;
+
     /// <summary>Whether there is a parameter at all.</summary>
     public bool IsPresent => Value.IsPresent;
 

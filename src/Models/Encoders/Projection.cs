@@ -51,7 +51,7 @@ public sealed class Projection
         ArgumentNullException.ThrowIfNull(arena);
         _input = pooled;
         Tensor output = arena.Take(DType.Float32, new Shape(pooled.Shape[0], OutputWidth));
-        Linear.Forward(pooled, _weight.Value, _bias.Value, output);
+        Linear.Forward(pooled, _weight.Operand, _bias.Value, output);
         return output;
     }
 
@@ -64,7 +64,7 @@ public sealed class Projection
     {
         ArgumentNullException.ThrowIfNull(arena);
         Tensor dInput = wantsInput ? arena.Take(DType.Float32, _input.Shape) : default;
-        Linear.Backward(dOutput, _input, _weight.Value, dInput, _weight.Gradient, _bias.Gradient);
+        Linear.Backward(dOutput, _input, _weight.Operand, dInput, _weight.Gradient, _bias.Gradient);
         return dInput;
     }
 }

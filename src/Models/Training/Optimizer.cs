@@ -44,7 +44,7 @@ internal sealed class Optimizer : IDisposable
         {
             AdamWParameter trained = p.SparseGradient.IsPresent
                 ? new AdamWParameter(p.Value, p.SparseGradient, Zeros(p), Zeros(p))
-                : new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p));
+                : new AdamWParameter(p.Value, p.Gradient, Zeros(p), Zeros(p), p.Copy);
             trained.LearningRateFactor = LearningRate(p) / _config.LearningRate;
             trained.WeightDecay = Decays(p.Kind) ? _config.WeightDecay : 0;
             trained.Maximum = p.Kind == ParameterKind.Scale ? ScaleMaximum(config.Loss) : float.PositiveInfinity;

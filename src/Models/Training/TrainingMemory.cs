@@ -56,8 +56,9 @@ public sealed record TrainingMemory
     /// <param name="tokenizer">The run's tokenizer.</param>
     /// <returns>What it takes.</returns>
     /// <param name="checkpoint">The checkpoint that the run goes on with, where published towers may be gone by now; null for a new run.</param>
+    /// <param name="keepsCopies">Of <see cref="KeepsCopies"/>.</param>
     /// <exception cref="UserErrorException">The configuration does not go with the data, as when it is trained.</exception>
-    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null)
+    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null, bool keepsCopies = false)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(data);
@@ -77,6 +78,11 @@ public sealed record TrainingMemory
             : TowerFactory.Load(config, tokenizer, device, checkpoint);
         TowerInputs inputs = TowerInputs.Of(config, TowerCompanions.ImageFolderOf(config, checkpoint), model.Image?.Config);
         PairedCaptionSource source = new(config, data, tokenizer, model, inputs, microBatch);
+        if (keepsCopies)
+        {
+            model.Parameters.AllocateCopies();
+        }
+
         long parameters = device.AllocatedByteCount;
         source.AllocateGradients(model);
         long gradients = device.AllocatedByteCount - parameters;
@@ -106,6 +112,11 @@ public sealed record TrainingMemory
             Batches = 2 * sizeof(float) * ((config.BatchSize * picture) + (4L * batch.TokenCount)),
         };
     }
+
+    /// <summary>Whether weights have bfloat16 copies beside them: on CUDA devices, where the rounding at each product would be a pass over them. The CPU's products round as they pack.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <param name="device">Where it is trained.</param>
+    internal static bool KeepsCopies(RunConfig config, Device device) => config.Precision == Precision.BF16 && device.Kind == DeviceKind.Cuda;
 
     /// <summary>Pictures that go through the towers at once.</summary>
     /// <param name="config">The configuration.</param>

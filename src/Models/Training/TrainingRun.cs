@@ -73,6 +73,11 @@ public sealed class TrainingRun
         int microBatch = TrainingMemory.MicroBatchOf(_config);
         PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, inputs, microBatch);
         source.AllocateGradients(model);
+        if (TrainingMemory.KeepsCopies(_config, _request.Device))
+        {
+            model.Parameters.AllocateCopies();
+        }
+
         using ContrastiveStep step = new(model, _config, microBatch);
         TowerPause pause = new(model, _config, source.StepsPerEpoch);
         using Optimizer optimizer = new(model, _config, step.LossCount, pause.TextSteps, pause.ImageSteps);
@@ -248,7 +253,7 @@ public sealed class TrainingRun
 
     private void CheckMemory(ITokenizer tokenizer, string? checkpoint)
     {
-        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint);
+        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint, TrainingMemory.KeepsCopies(_config, _request.Device));
 
         // A GPU has memory of its own; the emulated one's is the machine's.
         memory.Require(_request.Device is Runtime.Cuda.CudaDevice { Emulation: null } gpu ? gpu.MemoryByteCount : Runtime.MachineMemory.AvailableByteCount());

@@ -105,6 +105,38 @@ public sealed class CudaStepTests
     }
 
     [Theory]
+    [InlineData(MatMulEngine.Own)]
+    [InlineData(MatMulEngine.Cublas)]
+    public void CopiesOfTheWeightsGiveTheBitsOfWeightsThatAreRoundedAtEachProduct(MatMulEngine engine)
+    {
+        using CudaDevice roundingDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(2));
+        using CudaDevice copyingDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(2));
+        roundingDevice.MatMulPrecision = copyingDevice.MatMulPrecision = MatMulPrecision.BFloat16;
+        roundingDevice.MatMulEngine = copyingDevice.MatMulEngine = engine;
+        using Trainer rounding = new(roundingDevice, capturesGraphs: true);
+        using Trainer copying = new(copyingDevice, capturesGraphs: true, keepsCopies: true);
+        for (int step = 1; step <= 4; step++)
+        {
+            Assert.Equal(rounding.Step(step), copying.Step(step));
+        }
+
+        AssertSameBits(rounding, copying);
+        Assert.InRange(copying.Replays, 2, 3);
+        int compared = 0;
+        foreach (Parameter parameter in copying.Copied())
+        {
+            Assert.Equal(parameter.Value.ToArray<float>().Select(BFloat16.FromSingle), parameter.Copy.ToArray<BFloat16>());
+            compared++;
+        }
+
+        Assert.Equal((3 * 6) + 2, compared);
+
+        // Of each product's two operands the weight is there already.
+        long Packs(CudaDevice device) => device.Emulation!.ReadCounters().Where(c => c.Key == "matmul_pack_f32_bf16").Sum(c => c.Value.InstructionCount);
+        Assert.True(Packs(copyingDevice) < Packs(roundingDevice));
+    }
+
+    [Theory]
     [InlineData(MatMulEngine.Own, 3, 0, 0.1f)]
     [InlineData(MatMulEngine.Cublas, 3, 0, 0.1f)]
     [InlineData(MatMulEngine.Cublas, 0, 4, 0.1f)]
@@ -328,7 +360,8 @@ public sealed class CudaStepTests
             float dropout = 0.1f,
             bool freezesText = false,
             bool freezesImage = false,
-            bool isSparse = false)
+            bool isSparse = false,
+            bool keepsCopies = false)
         {
             RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
             {
@@ -362,6 +395,11 @@ public sealed class CudaStepTests
             }
 
             _model.Parameters.AllocateGradients();
+            if (keepsCopies)
+            {
+                _model.Parameters.AllocateCopies();
+            }
+
             _step = new ContrastiveStep(_model, config, config.BatchSize);
             _pause = new TowerPause(_model, config with { Steps = 100 }, stepsPerEpoch: 1);
             _optimizer = new Optimizer(_model, config, _step.LossCount, _pause.TextSteps, _pause.ImageSteps);
@@ -369,6 +407,8 @@ public sealed class CudaStepTests
         }
 
         public int Replays => _runner.ReplayCount;
+
+        public IEnumerable<Parameter> Copied() => _model.Parameters.Trainable.Where(p => p.Copy.IsPresent);
 
         public int Capacities => _runner.CapacityCount;
 
