@@ -53,6 +53,21 @@ public sealed partial class ReportPageTests
     }
 
     [Fact]
+    public void WhatAPublishedTowerKnewBeforeIsNoMeritOfThePictures()
+    {
+        ReportModel sample = Sample();
+        ReportSetup[] setups = [.. sample.Setups];
+        string html = Html(sample with { Setups = [setups[0] with { Family = "a tower" }, setups[3], setups[4] with { Family = "a tower" }] });
+        Assert.Contains("Tuning brought all languages closer to English.", html, StringComparison.Ordinal);
+        Assert.Contains("90.4 % of the Spanish queries (before: 3.0 %)", html, StringComparison.Ordinal);
+
+        // The other set-up is of another family: it stands by itself, and the newcomer is not compared across the two.
+        Assert.Contains("The languages met.", html, StringComparison.Ordinal);
+        Assert.Contains("92.1 % of the Spanish queries (letters alone: 17.6 %)", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("by its captions", html, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void EveryStringIsEscaped()
     {
         const string Evil = "<img src=x onerror=alert(1)>\"'&\u0001";

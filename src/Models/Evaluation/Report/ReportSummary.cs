@@ -20,7 +20,9 @@ internal static class ReportSummary
             ReportSetup? joined = Widest(family, withNewcomer: true);
             if ((joined ?? multilingual) is { } best)
             {
-                AddMeeting(answer, model, best);
+                // What a published tower knew before is no merit of the pictures.
+                ReportSetup? before = best.Family.Length == 0 ? null : Array.Find(family, s => s.Languages.Count == 0);
+                AddMeeting(answer, model, best, before);
             }
 
             if (multilingual is not null && joined is not null)
@@ -64,7 +66,7 @@ internal static class ReportSummary
     /// <returns><c>88.7 %</c>, held together by a no-break space.</returns>
     internal static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{100 * share:0.0}\u00A0%");
 
-    private static void AddMeeting(List<(string Verdict, string Evidence)> answer, ReportModel model, ReportSetup setup)
+    private static void AddMeeting(List<(string Verdict, string Evidence)> answer, ReportModel model, ReportSetup setup, ReportSetup? untrained)
     {
         List<string> parts = [];
         int better = 0;
@@ -73,10 +75,11 @@ internal static class ReportSummary
         {
             if (Strict(model, setup, code) is { Mean: { } mean } statistics)
             {
-                string baseline = statistics.Baseline is { } b ? $" (letters alone: {Percent(b)})" : string.Empty;
+                SeedStatistics? first = untrained is null ? null : Strict(model, untrained, code);
+                string baseline = first?.Mean is { } was ? $" (before: {Percent(was)})" : statistics.Baseline is { } b ? $" (letters alone: {Percent(b)})" : string.Empty;
                 parts.Add($"{Percent(mean)} of the {Language(model, code).Name} queries{baseline}");
                 compared++;
-                better += statistics.ExceedsBaseline ? 1 : 0;
+                better += (first is null ? statistics.ExceedsBaseline : statistics.Interval.Low > first.Interval.High) ? 1 : 0;
             }
         }
 
@@ -85,7 +88,9 @@ internal static class ReportSummary
             return;
         }
 
-        string verdict = better == compared
+        string verdict = untrained is not null
+            ? $"Tuning brought {(better == compared ? "all" : string.Create(CultureInfo.InvariantCulture, $"{better} of {compared}"))} languages closer to {Language(model, model.Pivot).Name}."
+            : better == compared
             ? "The languages met."
             : better == 0
                 ? "The languages did not meet: no language is found better than by comparing letters."
