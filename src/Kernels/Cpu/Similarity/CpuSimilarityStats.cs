@@ -117,11 +117,24 @@ internal static unsafe class CpuSimilarityStats
             where TVector : unmanaged, ISimdFloat<TVector>
         {
             int columns = s->TileColumns;
-            float threshold = s->HasMargin ? s->Rows.Threshold[globalRow] : float.PositiveInfinity;
-            float max = MathF.Max(
-                CpuSimilaritySweeps<TVector>.Max(row, threshold, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, threshold, whole, columns));
-            double sum = CpuSimilaritySweeps<TVector>.SumExp(row, threshold, max, 0, whole)
-                + CpuSimilaritySweeps<FloatScalar>.SumExp(row, threshold, max, whole, columns);
+            float threshold = float.PositiveInfinity;
+            float max;
+            double sum;
+            if (s->HasMargin)
+            {
+                threshold = s->Rows.Threshold[globalRow];
+                max = MathF.Max(
+                    CpuSimilaritySweeps<TVector>.Max(row, threshold, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, threshold, whole, columns));
+                sum = CpuSimilaritySweeps<TVector>.SumExp(row, true, threshold, max, 0, whole)
+                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, true, threshold, max, whole, columns);
+            }
+            else
+            {
+                max = MathF.Max(CpuSimilaritySweeps<TVector>.Max(row, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, whole, columns));
+                sum = CpuSimilaritySweeps<TVector>.SumExp(row, false, threshold, max, 0, whole)
+                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, false, threshold, max, whole, columns);
+            }
+
             Merge(ref s->Rows.Max[globalRow], ref s->Rows.Sum[globalRow], max, sum);
 
             // Rounding can lift the positive itself above a threshold that was made of it.
@@ -149,8 +162,17 @@ internal static unsafe class CpuSimilarityStats
             int columns = s->TileColumns;
             float* max = s->StripMax + at;
             float* sum = s->StripSum + at;
-            CpuSimilaritySweeps<TVector>.ColumnPairs(*s, strip, rows, max, sum, 0, whole);
-            CpuSimilaritySweeps<FloatScalar>.ColumnPairs(*s, strip, rows, max, sum, whole, columns);
+            if (s->HasMargin)
+            {
+                CpuSimilaritySweeps<TVector>.ColumnPairs(*s, true, strip, rows, max, sum, 0, whole);
+                CpuSimilaritySweeps<FloatScalar>.ColumnPairs(*s, true, strip, rows, max, sum, whole, columns);
+            }
+            else
+            {
+                CpuSimilaritySweeps<TVector>.ColumnPairs(*s, false, strip, rows, max, sum, 0, whole);
+                CpuSimilaritySweeps<FloatScalar>.ColumnPairs(*s, false, strip, rows, max, sum, whole, columns);
+            }
+
             if (s->Smoothing > 0)
             {
                 CpuSimilaritySweeps<TVector>.ColumnParticipants(*s, strip, rows, s->StripLogitSum + at, s->StripParticipants + at, 0, whole);

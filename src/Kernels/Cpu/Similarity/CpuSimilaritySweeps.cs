@@ -82,9 +82,9 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         return TVector.MaxLane(max);
     }
 
-    /// <summary>The sum of exp(x - max) over the participants of the row.</summary>
+    /// <summary>The sum of exp(x - max) over the participants of the row; <paramref name="hasThreshold"/> is a constant of the caller's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static double SumExp(float* row, float threshold, float max, int start, int end)
+    public static double SumExp(float* row, bool hasThreshold, float threshold, float max, int start, int end)
     {
         TVector thresholds = TVector.Broadcast(threshold);
         TVector maxima = TVector.Broadcast(max);
@@ -93,7 +93,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            x = TVector.SelectLess(thresholds, x, masked, x);
+            x = hasThreshold ? TVector.SelectLess(thresholds, x, masked, x) : x;
             sum += SimdMath.ExpNonPositive(x - maxima);
         }
 
@@ -149,23 +149,23 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         count += TVector.Sum(counts);
     }
 
-    /// <summary>Down a strip of the super-tile: each column's maximum and sum of exp(x - max) over the strip's participants.</summary>
+    /// <summary>Down a strip of the super-tile: each column's maximum and sum of exp(x - max) over the strip's participants; <paramref name="hasThreshold"/> is a constant of the caller's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void ColumnPairs(in CpuSimilarityState s, float* strip, int rows, float* max, float* sum, int start, int end)
+    public static void ColumnPairs(in CpuSimilarityState s, bool hasThreshold, float* strip, int rows, float* max, float* sum, int start, int end)
     {
         nint stride = s.TileColumns;
-        float* thresholds = s.Columns.Threshold == null ? s.Unbounded : s.Columns.Threshold + s.FirstColumn;
+        float* thresholds = s.Columns.Threshold + s.FirstColumn;
         TVector lowest = TVector.Broadcast(float.MinValue);
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
         for (int j = start; j < end; j += TVector.Count)
         {
-            TVector threshold = TVector.Load(thresholds + j);
+            TVector threshold = hasThreshold ? TVector.Load(thresholds + j) : lowest;
             TVector maxima = lowest;
             float* at = strip + j;
             for (int i = 0; i < rows; i++, at += stride)
             {
                 TVector x = TVector.Load(at);
-                x = TVector.SelectLess(threshold, x, lowest, x);
+                x = hasThreshold ? TVector.SelectLess(threshold, x, lowest, x) : x;
                 maxima = TVector.SelectLess(maxima, x, x, maxima);
             }
 
@@ -174,7 +174,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             for (int i = 0; i < rows; i++, at += stride)
             {
                 TVector x = TVector.Load(at);
-                x = TVector.SelectLess(threshold, x, masked, x);
+                x = hasThreshold ? TVector.SelectLess(threshold, x, masked, x) : x;
                 sums += SimdMath.ExpNonPositive(x - maxima);
             }
 
