@@ -58,7 +58,8 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
     }
 }
 
-// Rows' thresholds: (similarity with the target + margin) scale; infinite where there is none. A warp a row.
+// Rows' thresholds: (similarity with the target + margin) scale, and what products round: a negative equal to the positive does not
+// exceed it. Infinite where there is no target. A warp a row.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresholds(
     CROSSALIGN_SIMILARITY_PARAMETERS, const void* captions, const void* images, int width, int stride, int is_bf16, float margin)
 {
@@ -80,7 +81,9 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresh
             similarity *= (double)of_rows(s, kRstd)[row] * (double)of_columns(s, kRstd)[target];
         }
 
-        threshold = (float)((similarity + (double)margin) * (double)scalars[kScaleScalar]);
+        double scale = (double)scalars[kScaleScalar];
+        double slack = 1e-6 * (has(s, kNormalize) ? 1.0 : similarity < 0.0 ? -similarity : similarity);
+        threshold = (float)((similarity + (double)margin) * scale + slack * (scale < 0.0 ? -scale : scale));
     }
 
     if (lane_index() == 0)

@@ -29,6 +29,21 @@ public abstract class SimilarityCrossEntropyTests(Backend backend)
     [MemberData(nameof(VariantsAndSizes))]
     public void EveryVariantIsWithinTheErrorBudget(string variant, int b) => Check(SimilarityCrossEntropyVariants.Case(variant, b));
 
+    [Fact]
+    public void ANegativeEqualToThePositiveIsNotDropped()
+    {
+        // Pairs of the same picture: no negative exceeds the positive by more than a margin of 0 for that.
+        const int E = 96;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { FalseNegativeMargin = 0 }, 64, 64, E, 3);
+        float[] images = [.. x.Images];
+        for (int i = 0; i < 64; i += 2)
+        {
+            Array.Copy(images, i * E, images, (i + 1) * E, E);
+        }
+
+        Check(x with { Images = images });
+    }
+
     [Theory]
     [MemberData(nameof(Variants))]
     public void EveryVariantIsWithinTheErrorBudgetAcrossTiles(string variant)

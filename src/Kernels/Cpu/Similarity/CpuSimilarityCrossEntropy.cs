@@ -203,8 +203,8 @@ internal static unsafe class CpuSimilarityCrossEntropy
         s->TileColumns = plan.PieceStart(block.ColumnCount, j + 1) - column;
         s->FirstRow = block.RowOffset + row;
         s->FirstColumn = block.ColumnOffset + column;
-        s->Captions = (byte*)block.Captions + (row * s->E * elementBytes);
-        s->Images = (byte*)block.Images + (column * s->E * elementBytes);
+        s->Captions = (byte*)block.Captions + (elementBytes * row * s->E);
+        s->Images = (byte*)block.Images + (elementBytes * column * s->E);
         s->DCaptions = block.DCaptions == null ? null : block.DCaptions + ((long)row * s->E);
         s->DImages = block.DImages == null ? null : block.DImages + ((long)column * s->E);
         s->TileHoldsLogits = s->Kept != null && !s->Sigmoid;

@@ -231,6 +231,9 @@ internal static unsafe class CpuSimilarityPreparation
         }
     }
 
+    // Of a similarity of 1: more than the products round, so that a negative equal to the positive does not exceed it. As in similarity_cross_entropy_embeddings.cu.
+    private const double Slack = 1e-6;
+
     private readonly struct DotKernel : ISimdKernel
     {
         public static void Run<TVector, TElement>(int task, void* state)
@@ -249,7 +252,8 @@ internal static unsafe class CpuSimilarityPreparation
                     double similarity = CpuSimilarityLines.Dot<TElement, TElement>(
                         d->Block.Captions, (long)row * s->E, d->Block.Images, (long)(target - d->Block.ColumnOffset) * s->E, s->Width);
                     similarity *= s->Rows.Rstd == null ? 1 : (double)s->Rows.Rstd[globalRow] * s->Columns.Rstd[target];
-                    s->Rows.Threshold[globalRow] = (float)((similarity + s->Margin) * s->Scale);
+                    double slack = Slack * (s->Rows.Rstd == null ? Math.Abs(similarity) : 1);
+                    s->Rows.Threshold[globalRow] = (float)(((similarity + s->Margin) * s->Scale) + (slack * Math.Abs(s->Scale)));
                 }
             }
         }
