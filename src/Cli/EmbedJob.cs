@@ -160,7 +160,7 @@ internal sealed partial class EmbedJob : IDisposable
         try
         {
             List<int> ids = [];
-            bool cut = tokenizer.Encode(_request.Source.Prepare(prefix + item.Text), ids, limit);
+            bool cut = tokenizer.Encode(prefix + _request.Source.Prepare(item.Text), ids, limit);
             return ids.Count > 0
                 ? new TokenRow([.. ids], [], cut)
                 : throw new UserErrorException("no token is left of it, and this tokenizer puts none around", "leave the text out");

@@ -106,6 +106,25 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
     }
 
     [Fact]
+    public async Task ARunsTextsAreNormalisedAndItsPrefixIsNot()
+    {
+        // Captions lose capitals and punctuation; a prefix is what the towers were trained with, as it stands.
+        string input = _folder.Write("texts.txt", "Red circle!");
+        float[][] rows = new float[3][];
+        foreach ((string prefix, int i) in new[] { "A: ", "a ", string.Empty }.Select((p, i) => (p, i)))
+        {
+            string output = _folder.File($"v{i}.safetensors");
+            Invocation embed = await Invocation.RunAsync("embed", "--model", run.Folder, "--texts", input, "--prefix", prefix, "--out", output);
+            Assert.True(embed.ExitCode == 0, embed.Error);
+            using SafetensorsFile file = SafetensorsFile.Open(output);
+            rows[i] = file.ReadSingles(file.Entries[0].Name);
+        }
+
+        Assert.NotEqual(rows[0], rows[1]);
+        Assert.NotEqual(rows[1], rows[2]);
+    }
+
+    [Fact]
     public async Task ANumPyFileHoldsTheSameRows()
     {
         string input = _folder.Write("texts.txt", Texts);

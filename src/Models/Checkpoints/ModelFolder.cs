@@ -194,7 +194,7 @@ public static class ModelFolder
             device,
             text,
             CheckpointFolder.ReadImageConfig(folder),
-            new TwoTowerOptions { ProjectionWidth = text.ProjectionWidth, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls });
+            new TwoTowerOptions { ProjectionWidth = text.ProjectionWidth, HasPublishedHeads = true, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls });
         CheckpointReport? report = null;
         Fill(model, () =>
         {
@@ -214,6 +214,7 @@ public static class ModelFolder
         TwoTowerModel model = new(device, text, image, new TwoTowerOptions
         {
             ProjectionWidth = projects ? image?.ProjectionWidth ?? text!.ProjectionWidth : 0,
+            HasPublishedHeads = true,
             TextPooling = text is { IsCausal: true } ? PoolingKind.Eos : text is null ? PoolingKind.Mean : DeclaredPooling(folder),
             ImagePooling = image is { IsClip: true } ? PoolingKind.Cls : PoolingKind.Mean,
             ScaleName = null,

@@ -12,7 +12,7 @@ public sealed class Projection
 
     /// <summary>Adds the head's parameters to a store; their values are zero until they are loaded or initialised.</summary>
     /// <param name="group"><see cref="ParameterGroup.TextHead"/> or <see cref="ParameterGroup.ImageHead"/>.</param>
-    /// <param name="name">The head's name: <c>text_head</c> or <c>image_head</c>.</param>
+    /// <param name="name">The head's name: <c>text_head</c> or <c>image_head</c>, or as CLIP calls it.</param>
     /// <param name="inputWidth">C.</param>
     /// <param name="outputWidth">E.</param>
     /// <param name="hasBias">Whether there is a bias.</param>

@@ -117,7 +117,7 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
         foreach (string text in texts)
         {
             ids.Clear();
-            bool cut = _tokenizer.Encode(_prepare(Prefix + text), ids, _maxTokens);
+            bool cut = _tokenizer.Encode(Prefix + _prepare(text), ids, _maxTokens);
             rows.Add(new TokenRow([.. ids], [], cut));
         }
 

@@ -46,9 +46,9 @@ public sealed partial class TwoTowerModel : IDisposable
         if (options.ProjectionWidth > 0)
         {
             TextHead = text is null ? null
-                : new Projection(ParameterGroup.TextHead, "text_head", text.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
+                : new Projection(ParameterGroup.TextHead, options.HasPublishedHeads ? "text_projection" : "text_head", text.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
             ImageHead = image is null ? null
-                : new Projection(ParameterGroup.ImageHead, "image_head", image.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
+                : new Projection(ParameterGroup.ImageHead, options.HasPublishedHeads ? "visual_projection" : "image_head", image.Width, options.ProjectionWidth, options.ProjectionBias, Parameters);
         }
 
         Scale = options.ScaleName is string name

@@ -11,6 +11,9 @@ public sealed record TwoTowerOptions
     /// <summary>Whether the heads have a bias.</summary>
     public bool ProjectionBias { get; init; }
 
+    /// <summary>Whether the heads have CLIP's published names, <c>text_projection</c> and <c>visual_projection</c>, and not <c>text_head</c> and <c>image_head</c>.</summary>
+    public bool HasPublishedHeads { get; init; }
+
     /// <summary>How a text's rows become its vector.</summary>
     public PoolingKind TextPooling { get; init; } = PoolingKind.Mean;
 
