@@ -256,7 +256,7 @@ __device__ __forceinline__ void stats(
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, column_tile * kTile, 0, 1, depth_steps<Unit>(depth));
     if constexpr (Unit != kFloat32)
     {
-        if (kept == nullptr && is_plain(s, t.rows - row_tile * kTile, t.columns - column_tile * kTile))
+        if (kept == nullptr && is_plain(s, t.rows - row_tile * kTile, t.columns - column_tile * kTile, t.first_column))
         {
             plain_stats<Unit>(
                 s, sum, tiles, t.first_row + row_tile * kTile, t.first_column + column_tile * kTile,

@@ -164,7 +164,7 @@ __device__ __forceinline__ void gradients(
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, tile_column, 0, 1, depth_steps<Unit>(left.depth));
     if constexpr (Unit != kFloat32)
     {
-        if (has(s, kStoreGradients) && (tile.is_bf16 != 0) == (Unit == kBFloat16) && is_plain(s, left.lines - row_tile * kTile, right.lines - tile_column))
+        if (has(s, kStoreGradients) && (tile.is_bf16 != 0) == (Unit == kBFloat16) && is_plain(s, left.lines - row_tile * kTile, right.lines - tile_column, first_column))
         {
             long long first = (long long)row_tile * kTile * tile.stride + tile_column;
             plain_gradients<Unit>(

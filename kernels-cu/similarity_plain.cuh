@@ -21,10 +21,11 @@ __device__ __forceinline__ unsigned column_word(int warp, int kind, int column)
 }
 __device__ __forceinline__ unsigned positive_word(int row) { return (unsigned)((2 * kRowWarps + 2 * kColumnWarps) * kTile + row) * 4; }
 
-// Whether a tile of `rows` rows and `columns` columns (what is left of the super-tile) can take this way.
-__device__ __forceinline__ bool is_plain(const Similarity& s, int rows, int columns)
+// Whether a tile of `rows` rows and `columns` columns (what is left of the super-tile) can take this way. Pairs of columns are loaded at
+// once: `first_column` of the whole matrix is even, or extra negatives begin behind an odd number of images.
+__device__ __forceinline__ bool is_plain(const Similarity& s, int rows, int columns, int first_column)
 {
-    return (s.flags & kOtherVariants) == 0 && s.targets == nullptr && rows >= kTile && columns >= kTile;
+    return (s.flags & kOtherVariants) == 0 && s.targets == nullptr && rows >= kTile && columns >= kTile && (first_column & 1) == 0;
 }
 
 // exp(x) of x <= 0, within 1e-5: logits of the tensor cores are no better.

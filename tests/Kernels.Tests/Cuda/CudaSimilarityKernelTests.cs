@@ -49,6 +49,50 @@ public sealed class CudaSimilarityKernelTests
 
     [Theory]
     [InlineData("symmetric")]
+    [InlineData("rows")]
+    [InlineData("columns")]
+    [InlineData("raw")]
+    [InlineData("weights")]
+    [InlineData("more images")]
+    [InlineData("extra negatives")]
+    [InlineData("extra negatives behind an odd number")]
+    public void TilesInsideTheMatrixAreWithinTheBudgetWhenTheyAreComputedTwice(string form)
+    {
+        // One tile of 128 x 128 lies inside, and one of extra negatives. The workspace is planned for more rows, so it keeps nothing.
+        const int B = 130;
+        const int E = 12;
+        SimilarityCrossEntropyOptions options = new()
+        {
+            MemoryBudgetBytes = (16L << 20) + 950_000,
+            Normalize = form != "raw",
+            Direction = form switch
+            {
+                "rows" => SimilarityCrossEntropyDirection.CaptionToImage,
+                "columns" => SimilarityCrossEntropyDirection.ImageToCaption,
+                _ => SimilarityCrossEntropyDirection.Symmetric,
+            },
+        };
+        foreach (MatMulPrecision precision in (MatMulPrecision[])[MatMulPrecision.BFloat16, MatMulPrecision.Tf32])
+        {
+            int k = form == "more images" ? 300 : form.EndsWith("odd number", StringComparison.Ordinal) ? B + 1 : B;
+            SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(options, B, k, E, 3) with
+            {
+                Extra = form.StartsWith("extra", StringComparison.Ordinal) ? TestData.Normal(DType.Float32, 150L * E, 77) : [],
+                RowWeights = form == "weights" ? [.. Enumerable.Range(0, B).Select(i => 0.5f + (i % 3))] : null,
+            };
+            using EmulatedCuda backend = new((ulong)k);
+            backend.Device.MatMulPrecision = precision;
+            using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, options, 600, 900, E, form.StartsWith("extra", StringComparison.Ordinal) ? 300 : 0);
+            Assert.False(workspace.KeepsSimilarities);
+            SimilarityCrossEntropyResult<float> actual = x.Run(backend, workspace, out _);
+            string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual, precision);
+            Assert.True(wrong is null, $"{precision}: {wrong}");
+            backend.CheckGuards();
+        }
+    }
+
+    [Theory]
+    [InlineData("symmetric")]
     [InlineData("sigmoid")]
     [InlineData("masked + smoothing + weights + ignored + extra + prefixes")]
     public void CublasMayMultiplyTheGradients(string variant)
