@@ -1,0 +1,115 @@
+using CrossAlign.Models.Data;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Tests.Training;
+
+/// <content>One training of two tiny towers: its model, batches and steps.</content>
+public sealed partial class CudaStepTests
+{
+    private sealed class Trainer : IDisposable
+    {
+        private readonly TwoTowerModel _model;
+        private readonly PairedCaptionSource _source;
+        private readonly TrainingBatch _batch;
+        private readonly ContrastiveStep _step;
+        private readonly Optimizer _optimizer;
+        private readonly StepRunner _runner;
+        private readonly TowerPause _pause;
+
+        public Trainer(
+            Device device,
+            bool capturesGraphs,
+            int tokensPerCapacity = TokenInputs.CapacityStep,
+            int headsOnlySteps = 0,
+            int textFrozenSteps = 0,
+            float dropout = 0.1f,
+            bool freezesText = false,
+            bool freezesImage = false,
+            bool isSparse = false,
+            bool keepsCopies = false)
+        {
+            RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
+            {
+                Steps = Steps,
+                BatchSize = 6,
+                CaptionsPerPicture = 1,
+                Tokenizer = new TokenizerConfig { Pieces = 300, MaxTokens = 12 },
+                Projection = new ProjectionConfig { Width = 24 },
+            };
+            config = config with
+            {
+                Augmentation = freezesImage ? 0 : config.Augmentation,
+                Schedule = config.Schedule with { HeadsOnlyEpochs = headsOnlySteps, TextFrozenSteps = textFrozenSteps },
+            };
+            CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
+            ITokenizer tokenizer = TowerFactory.MakeTokenizer(config, data);
+            _model = new TwoTowerModel(
+                device,
+                TextEncoderConfig.Create(config.TextTower.Kind, tokenizer.VocabularySize, 12, 32, 2, 2, 48, dropout),
+                ImageEncoderConfig.Create(config.ImageTower.Kind, data.Pictures.Size, 16, 24, 1, 2, 40, dropout),
+                TowerFactory.Options(config));
+            _model.Initialize(7);
+            _model.Scale.Value.CopyFrom<float>([2.66f]);
+            _source = new PairedCaptionSource(config, data, tokenizer, _model, TowerInputs.Of(config, null, null), config.BatchSize);
+            _batch = _source.NewBatch();
+            _model.Text!.Freeze = freezesText ? TowerFreeze.All : TowerFreeze.None;
+            _model.Image!.Freeze = freezesImage ? TowerFreeze.All : TowerFreeze.None;
+            if (isSparse)
+            {
+                _model.Parameters.AllocateSparseGradient(_model.Text.WordEmbeddings, config.BatchSize * config.Tokenizer.MaxTokens);
+            }
+
+            _model.Parameters.AllocateGradients();
+            if (keepsCopies)
+            {
+                _model.Parameters.AllocateCopies();
+            }
+
+            _step = new ContrastiveStep(_model, config, config.BatchSize);
+            _pause = new TowerPause(_model, config with { Steps = 100 }, stepsPerEpoch: 1);
+            _optimizer = new Optimizer(_model, config, _step.LossCount, _pause.TextSteps, _pause.ImageSteps);
+            _runner = new StepRunner(_model, config, _step, _optimizer, capturesGraphs, tokensPerCapacity);
+        }
+
+        public int Replays => _runner.ReplayCount;
+
+        public IEnumerable<Parameter> Copied() => _model.Parameters.Trainable.Where(p => p.Copy.IsPresent);
+
+        public int Capacities => _runner.CapacityCount;
+
+        public StepFigures Step(int step)
+        {
+            _source.Fill(_batch, step);
+            return StepOfBatch(step);
+        }
+
+        public long HeapBytesOf(int step)
+        {
+            _source.Fill(_batch, step);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            StepOfBatch(step);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        public Dictionary<string, float[]> Weights() => _model.Parameters.Trainable.ToDictionary(p => p.Name, p => p.Value.ToArray<float>());
+
+        public void Dispose()
+        {
+            _runner.Dispose();
+            _optimizer.Dispose();
+            _step.Dispose();
+            _model.Dispose();
+        }
+
+        private StepFigures StepOfBatch(int step)
+        {
+            _pause.Apply(step);
+            _runner.Run(_batch, step, 1e-3 / step, dropoutKey: (ulong)step * 0x1_0000_0001);
+            return _runner.Read();
+        }
+    }
+}
