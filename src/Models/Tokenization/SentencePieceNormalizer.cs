@@ -34,10 +34,12 @@ internal sealed class SentencePieceNormalizer
         if (_model.RemoveExtraWhiteSpace)
         {
             text = SkipLeadingSpaces(text);
-            if (text.IsEmpty)
-            {
-                return default;
-            }
+        }
+
+        // Of nothing comes nothing: no dummy prefix either.
+        if (text.IsEmpty)
+        {
+            return default;
         }
 
         if (_model.AddDummyPrefix && !_model.WhiteSpaceAsSuffix)
