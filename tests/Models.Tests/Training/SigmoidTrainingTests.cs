@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tests.Profiling;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
@@ -140,15 +141,5 @@ public sealed class SigmoidTrainingTests : IDisposable
 
     private static RunConfigReader Reader() => RunConfigReader.From("album", "multilingual", "shapes").Set("loss.variant=sigmoidNormalized");
 
-    private static RunConfig Tiny() => Reader().Build() with
-    {
-        BatchSize = 16,
-        CaptionsPerPicture = 2,
-        EvaluateEvery = 0,
-        CheckpointEvery = 0,
-        Tokenizer = new TokenizerConfig { Pieces = 400, MaxTokens = 16 },
-        TextTower = new TextTowerConfig { Width = 32, Heads = 2, FeedForward = 48 },
-        ImageTower = new ImageTowerConfig { ImageSize = 16, PatchSize = 8, Width = 32, Heads = 2, FeedForward = 48 },
-        Projection = new ProjectionConfig { Width = 24 },
-    };
+    private static RunConfig Tiny() => TinyConfig.Create() with { Loss = Reader().Build().Loss };
 }
