@@ -5,7 +5,6 @@ using CrossAlign.Models;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Operations;
-using CrossAlign.Models.Tokenization;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Cli;
@@ -39,22 +38,15 @@ internal sealed partial class EmbedJob : IDisposable
     /// <summary>Embeds texts as they are read.</summary>
     public void EmbedTexts(IEnumerable<TextItem> texts, CancellationToken cancellation)
     {
-        SentenceTransformersSettings settings = _request.Source.ReadSettings();
-        string prefix = _request.Prefix ?? PromptOf(settings);
-        TokenEmbedder embedder = Embedder(settings, out Dictionary<string, string> metadata, prefix);
-        ITokenizer tokenizer = _request.Source.LoadTokenizer();
-        if (tokenizer.VocabularySize > _model.Text!.Config.VocabularySize)
-        {
-            throw new UserErrorException(
-                string.Create(CultureInfo.InvariantCulture, $"the tokenizer has {tokenizer.VocabularySize} pieces, the tower rows for {_model.Text.Config.VocabularySize}"),
-                "take the tokenizer that belongs to the checkpoint");
-        }
-
-        int limit = Math.Min(_model.Text.Packing.MaxTokens, Math.Min(settings.MaxTokens ?? int.MaxValue, _request.Source.MaxTokens ?? int.MaxValue));
+        TextTower tower = RequireText();
+        SentenceTransformersSettings settings = _request.Source.ReadSettings(tower);
+        TextPipeline pipeline = TextPipeline.Of(
+            tower, _request.Source, settings, new TextEmbedderOptions { Pooling = _request.Pooling ?? _model.Options.TextPooling, Prefix = _request.Prefix, PromptName = _request.Prompt });
+        TokenEmbedder embedder = Embedder(settings, out Dictionary<string, string> metadata, pipeline.Prefix);
         Run(embedder, metadata, Rows(), cancellation);
         if (_truncated > 0)
         {
-            _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_truncated} texts are longer than {limit} tokens and were cut"));
+            _terminal.Say(string.Create(CultureInfo.InvariantCulture, $"warning: {_truncated} texts are longer than {pipeline.MaxTokens} tokens and were cut"));
         }
 
         IEnumerable<(string IdJson, TokenRow Row)> Rows()
@@ -64,7 +56,7 @@ internal sealed partial class EmbedJob : IDisposable
                 TokenRow? row = null;
                 try
                 {
-                    row = item.Error is null ? RowOf(tokenizer, prefix, item, limit) : throw item.Error;
+                    row = item.Error is null ? RowOf(pipeline, item) : throw item.Error;
                 }
                 catch (UserErrorException e) when (_request.SkipBad)
                 {
@@ -82,7 +74,7 @@ internal sealed partial class EmbedJob : IDisposable
     /// <summary>Embeds rows of token ids.</summary>
     public void EmbedIds(string path, CancellationToken cancellation)
     {
-        TokenEmbedder embedder = Embedder(_request.Source.ReadSettings(), out Dictionary<string, string> metadata, string.Empty);
+        TokenEmbedder embedder = Embedder(_request.Source.ReadSettings(RequireText()), out Dictionary<string, string> metadata, string.Empty);
         using SafetensorsFile file = SafetensorsFile.Open(path);
         TokenRow[] rows = TokenRowsFile.Read(file, _model.Text!);
         Run(embedder, metadata, rows.Select((row, i) => (i.ToString(CultureInfo.InvariantCulture), row)), cancellation);
@@ -146,24 +138,13 @@ internal sealed partial class EmbedJob : IDisposable
         ["prefix"] = prefix,
     };
 
-    private string PromptOf(SentenceTransformersSettings settings)
-    {
-        string? name = _request.Prompt;
-        return name is null ? settings.DefaultPrompt
-            : settings.Prompts.TryGetValue(name, out string? text) ? text
-            : throw new UserErrorException(
-                $"the model declares no prompt '{name}'", settings.Prompts.Count == 0 ? "give the text itself with --prefix" : $"known ones: {string.Join(", ", settings.Prompts.Keys)}");
-    }
+    private TextTower RequireText() => _model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
 
-    private TokenRow RowOf(ITokenizer tokenizer, string prefix, TextItem item, int limit)
+    private static TokenRow RowOf(TextPipeline pipeline, TextItem item)
     {
         try
         {
-            List<int> ids = [];
-            bool cut = tokenizer.Encode(prefix + _request.Source.Prepare(item.Text), ids, limit);
-            return ids.Count > 0
-                ? new TokenRow([.. ids], [], cut)
-                : throw new UserErrorException("no token is left of it, and this tokenizer puts none around", "leave the text out");
+            return pipeline.Encode(item.Text);
         }
         catch (UserErrorException e)
         {

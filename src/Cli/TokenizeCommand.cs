@@ -24,7 +24,7 @@ internal static class TokenizeCommand
                 using Stream input = TextInput.Open(parsed, file ?? TextInput.StandardInput);
                 ITokenizer loaded = model is null ? Tokenizer.Load(path) : model.LoadTokenizer();
 
-                // A run has seen its captions normalised, so these are the tokens that embed and eval give its tower.
+                // A run's own tokenizer has seen captions normalised, so these are the tokens that embed gives its tower.
                 IEnumerable<TextItem> texts = TextInput.Read(input, file ?? TextInput.StandardInput, file is not null);
                 Write(Terminal.Of(parsed), text => loaded.Tokenize(model?.Prepare(text) ?? text), texts, cancellation);
                 return CommandLine.Success;

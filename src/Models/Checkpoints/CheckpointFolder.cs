@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Checkpoints;
 
@@ -10,6 +11,12 @@ public static class CheckpointFolder
 {
     /// <summary>The file that decides the architecture.</summary>
     public const string ConfigName = "config.json";
+
+    /// <summary>The published name of the layer behind CLIP's text tower.</summary>
+    internal const string TextProjection = "text_projection.weight";
+
+    /// <summary>The published name of the layer behind CLIP's image tower.</summary>
+    internal const string ImageProjection = "visual_projection.weight";
 
     // What a published folder holds beside config and weights, as far as it stays true when the weights change.
     private static readonly string[] s_companions =
@@ -20,28 +27,34 @@ public static class CheckpointFolder
     ];
 
     // CLIP's own heads and other tower: no surprise where one of its towers is loaded.
-    private static readonly string[] s_clipNames = ["text_model.", "vision_model.", "text_projection.weight", "visual_projection.weight", "logit_scale"];
+    private static readonly string[] s_clipNames = ["text_model.", "vision_model.", TextProjection, ImageProjection, "logit_scale"];
 
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Reads the architecture of a folder's text tower.</summary>
+    /// <summary>Reads the architecture of a folder's text tower, and compares its sizes with the folder's weights before anything of these sizes is made.</summary>
     /// <param name="folder">The folder.</param>
     /// <returns>The configuration.</returns>
-    /// <exception cref="UserErrorException">The folder has none that is known here.</exception>
+    /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static TextEncoderConfig ReadTextConfig(string folder)
     {
         TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
-        return config.IsCausal ? config : config with { HasPooler = HasPooler(folder, config.Width) };
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        config = config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
+        CheckSizes(folder, tensors, config, TextProjection, store => new TextTower(config, store));
+        return config;
     }
 
-    /// <summary>Reads the architecture of a folder's image tower.</summary>
+    /// <summary>Reads the architecture of a folder's image tower, and compares its sizes with the folder's weights before anything of these sizes is made.</summary>
     /// <param name="folder">The folder.</param>
     /// <returns>The configuration.</returns>
-    /// <exception cref="UserErrorException">The folder has none that is known here.</exception>
+    /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static ImageEncoderConfig ReadImageConfig(string folder)
     {
         ImageEncoderConfig config = EncoderConfigReader.ReadImage(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
-        return config.IsClip ? config : config with { HasPooler = HasPooler(folder, config.Width) };
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        config = config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
+        CheckSizes(folder, tensors, config, ImageProjection, store => new ImageTower(config, store));
+        return config;
     }
 
     /// <summary>Reads a folder's <c>config.json</c>.</summary>
@@ -61,8 +74,7 @@ public static class CheckpointFolder
     {
         ArgumentNullException.ThrowIfNull(tower);
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        bool clip = tower.Config.ModelType is "clip_text_model" or "clip_vision_model";
-        return CheckpointLoader.Load(tensors, tower, clip ? s_clipNames : []);
+        return CheckpointLoader.Load(tensors, tower, KnownBeside(tower.Config));
     }
 
     /// <summary>Writes a tower under its published names, in float32. The same weights give the same bytes.</summary>
@@ -135,7 +147,7 @@ public static class CheckpointFolder
         JsonObject json = (JsonObject)config.Published.DeepClone();
         if (config.ModelType is "clip_text_model" or "clip_vision_model" && json["model_type"]!.GetValue<string>() == "clip")
         {
-            json = (JsonObject)json[config.ModelType == "clip_text_model" ? "text_config" : "vision_config"]!.DeepClone();
+            json = EncoderConfigReader.ClipPart(json, config.ModelType == "clip_text_model" ? "text_config" : "vision_config");
         }
 
         string architecture = config.ModelType switch
@@ -163,9 +175,27 @@ public static class CheckpointFolder
         return ordered;
     }
 
-    private static bool HasPooler(string folder, int width)
+    private static void CheckSizes(string folder, CheckpointTensors tensors, EncoderConfig config, string projection, Func<ParameterStore, EncoderTower> make)
     {
-        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return CheckpointLoader.HasPooler(tensors, width);
+        // Each block has a dozen tensors; this only keeps what is listed below in proportion to the file.
+        if (config.Layers > tensors.Count)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"'{Path.Combine(folder, ConfigName)}': num_hidden_layers is {config.Layers}, but the checkpoint has {tensors.Count} tensors"),
+                "take the config.json that belongs to these weights");
+        }
+
+        if (config.ProjectionWidth > 0 && tensors.TryGetEntry(projection, out SafetensorsEntry? entry) && !entry.Shape.SequenceEqual([config.ProjectionWidth, config.Width]))
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"'{folder}': '{projection}' is {entry.ShapeText}, but projection_dim and hidden_size are {config.ProjectionWidth} and {config.Width}"),
+                "take the config.json that belongs to these weights");
+        }
+
+        using PlanDevice plan = new();
+        using ParameterStore store = new(plan);
+        CheckpointLoader.Load(tensors, make(store), KnownBeside(config));
     }
+
+    private static string[] KnownBeside(EncoderConfig config) => config.ModelType is "clip_text_model" or "clip_vision_model" ? s_clipNames : [];
 }

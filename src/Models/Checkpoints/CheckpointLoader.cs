@@ -6,7 +6,7 @@ namespace CrossAlign.Models.Checkpoints;
 /// <summary>
 /// Fills parameters from a published checkpoint, strictly: every tensor that is missing, unexpected or of another shape is listed,
 /// and then nothing is loaded. What a checkpoint may have beyond a tower (task heads, position buffers, CLIP's other tower) is
-/// known by name and reported as ignored.
+/// known by name and reported as ignored; a pooler that a checkpoint lacks is not loaded.
 /// </summary>
 public static class CheckpointLoader
 {
@@ -41,7 +41,7 @@ public static class CheckpointLoader
         return Load(tensors, [.. tower.OwnParameters], p => p.PublishedName, tower.Config.ModelType, alsoKnown);
     }
 
-    /// <summary>Loads parameters under their published names.</summary>
+    /// <summary>Loads parameters under their published names; on a <see cref="PlanDevice"/> only compares names and shapes, so that no memory of a hostile configuration's size is taken.</summary>
     /// <param name="tensors">The checkpoint.</param>
     /// <param name="parameters">Overwritten.</param>
     /// <param name="nameOf">The name of a parameter in the checkpoint, without a task model's prefix.</param>
@@ -64,6 +64,12 @@ public static class CheckpointLoader
             string wanted = prefix + nameOf(parameter);
             if (Find(tensors, wanted) is not SafetensorsEntry entry)
             {
+                // A pooler computes nothing here: a new one is no loss.
+                if (parameter.Kind == ParameterKind.Carried)
+                {
+                    continue;
+                }
+
                 wrong.Add($"missing: {wanted} {TextOf(parameter.Shape)}");
                 continue;
             }
@@ -100,7 +106,7 @@ public static class CheckpointLoader
             { Details = wrong };
         }
 
-        foreach ((Parameter parameter, string name) in found)
+        foreach ((Parameter parameter, string name) in found.Where(f => f.Parameter.Value.Device is not PlanDevice))
         {
             tensors.ReadSingles(name, parameter.Value);
         }

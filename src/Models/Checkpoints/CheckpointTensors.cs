@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Text.Json;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Models.Checkpoints;
@@ -37,6 +36,9 @@ public sealed class CheckpointTensors : IDisposable
 
     /// <summary>All names, in ordinal order.</summary>
     public IEnumerable<string> Names => _owners.Keys.Order(StringComparer.Ordinal);
+
+    /// <summary>How many tensors there are.</summary>
+    public int Count => _owners.Count;
 
     /// <summary>Opens the weights of a checkpoint folder.</summary>
     /// <param name="folder">The folder.</param>
@@ -134,36 +136,23 @@ public sealed class CheckpointTensors : IDisposable
 
     private static Dictionary<string, string> ReadIndex(string path)
     {
-        try
+        const string Again = "fetch the checkpoint again";
+        JsonFields map = new JsonFields(JsonFile.ReadObject(path, Again), $"'{path}'").Object("weight_map");
+        Dictionary<string, string> fileOf = new(StringComparer.Ordinal);
+        foreach (string name in map.Keys)
         {
-            using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(path), new JsonDocumentOptions { MaxDepth = 8 });
-            Dictionary<string, string> fileOf = new(StringComparer.Ordinal);
-            foreach (JsonProperty pair in json.RootElement.GetProperty("weight_map").EnumerateObject())
+            string file = map.OptionalText(name) ?? throw map.Wrong(name, "the name of a file");
+
+            // A name in an index never leads out of the checkpoint's folder.
+            if (file.Length == 0 || file != Path.GetFileName(file) || file.AsSpan().ContainsAny('\\', '\0') || file is "." or "..")
             {
-                string file = pair.Value.GetString() ?? "";
-
-                // A name in an index never leads out of the checkpoint's folder.
-                if (file.Length == 0 || file != Path.GetFileName(file) || file.Contains('\\', StringComparison.Ordinal) || file is "." or "..")
-                {
-                    throw new UserErrorException($"'{path}' names '{file}' for '{pair.Name}', which is no file beside it", "fetch the checkpoint again");
-                }
-
-                if (!fileOf.TryAdd(pair.Name, file))
-                {
-                    throw new UserErrorException($"'{path}' names '{pair.Name}' twice", "fetch the checkpoint again");
-                }
+                throw new UserErrorException($"'{path}' names '{file}' for '{name}', which is no file beside it", Again);
             }
 
-            return fileOf;
+            fileOf.Add(name, file);
         }
-        catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
-        {
-            throw new UserErrorException($"'{path}' is not an index of shards: {e.Message}", "fetch the checkpoint again", e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"'{path}' could not be read: {e.Message}", "check its permissions", e);
-        }
+
+        return fileOf.Count > 0 ? fileOf : throw new UserErrorException($"'{path}': weight_map names no tensor", Again);
     }
 
     private static CheckpointTensors OpenAll(string source, IReadOnlyList<string> paths)

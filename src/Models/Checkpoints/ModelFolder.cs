@@ -142,28 +142,22 @@ public static class ModelFolder
         string heads = Path.Combine(folder, ExportedHeadsName);
         heads = File.Exists(heads) ? heads : Path.Combine(folder, HeadsName);
         TwoTowerOptions options = ReadOptions(heads);
-        TwoTowerModel model = new(
-            device,
-            text?.Config,
-            image?.Config,
-            options);
-        List<CheckpointReport> done = [];
-        reports = done;
-        Fill(model, () =>
+        return Build(device, d => new TwoTowerModel(d, text?.Config, image?.Config, options), Load, out reports);
+
+        IEnumerable<CheckpointReport> Load(TwoTowerModel model)
         {
             if (text is not null)
             {
-                done.Add(CheckpointFolder.Load(text.Value.Folder, model.Text!));
+                yield return CheckpointFolder.Load(text.Value.Folder, model.Text!);
             }
 
             if (image is not null)
             {
-                done.Add(CheckpointFolder.Load(image.Value.Folder, model.Image!));
+                yield return CheckpointFolder.Load(image.Value.Folder, model.Image!);
             }
 
-            done.Add(LoadHeads(model, heads));
-        });
-        return model;
+            yield return LoadHeads(model, heads);
+        }
     }
 
     private static TwoTowerOptions ReadOptions(string heads)
@@ -189,20 +183,16 @@ public static class ModelFolder
 
     private static TwoTowerModel LoadClip(Device device, string folder, out IReadOnlyList<CheckpointReport> reports)
     {
-        TextEncoderConfig text = CheckpointFolder.ReadTextConfig(folder);
-        TwoTowerModel model = new(
-            device,
-            text,
-            CheckpointFolder.ReadImageConfig(folder),
-            new TwoTowerOptions { ProjectionWidth = text.ProjectionWidth, HasPublishedHeads = true, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls });
-        CheckpointReport? report = null;
-        Fill(model, () =>
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder);
+        if (settings.Pooling is not null || settings.DenseFolders.Count > 0)
         {
-            using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-            report = CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, "a CLIP model");
-        });
-        reports = [report!];
-        return model;
+            throw new UserErrorException($"'{folder}' is a whole CLIP and declares modules behind its text tower, which are not computed here", "take its text tower alone");
+        }
+
+        TextEncoderConfig text = CheckpointFolder.ReadTextConfig(folder);
+        ImageEncoderConfig image = CheckpointFolder.ReadImageConfig(folder);
+        TwoTowerOptions options = new() { ProjectionWidth = text.ProjectionWidth, HasPublishedHeads = true, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls };
+        return Build(device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, "a CLIP model")], out reports);
     }
 
     private static TwoTowerModel LoadSingle(Device device, string folder, JsonObject config, out IReadOnlyList<CheckpointReport> reports)
@@ -210,49 +200,66 @@ public static class ModelFolder
         bool isImage = EncoderConfigReader.HasImage(config);
         TextEncoderConfig? text = isImage ? null : CheckpointFolder.ReadTextConfig(folder);
         ImageEncoderConfig? image = isImage ? CheckpointFolder.ReadImageConfig(folder) : null;
-        bool projects = HasProjection(folder, isImage);
-        TwoTowerModel model = new(device, text, image, new TwoTowerOptions
+        SentenceTransformersSettings settings = isImage ? SentenceTransformersSettings.None : SentenceTransformersSettings.Read(folder);
+
+        // A pooling that is declared stands in the place of the architecture's own, projection included.
+        bool projects = settings.Pooling is null && HasProjection(folder, isImage);
+        TwoTowerOptions options = new()
         {
             ProjectionWidth = projects ? image?.ProjectionWidth ?? text!.ProjectionWidth : 0,
             HasPublishedHeads = true,
-            TextPooling = text is { IsCausal: true } ? PoolingKind.Eos : text is null ? PoolingKind.Mean : DeclaredPooling(folder),
+            TextPooling = settings.Pooling ?? (text is { IsCausal: true } ? PoolingKind.Eos : PoolingKind.Mean),
             ImagePooling = image is { IsClip: true } ? PoolingKind.Cls : PoolingKind.Mean,
             ScaleName = null,
-        });
-        CheckpointReport? report = null;
-        Fill(model, () =>
-        {
-            using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-            report = CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, text?.ModelType ?? image!.ModelType);
-            if (text is { IsCausal: false })
-            {
-                model.SetTextDense([.. SentenceTransformersSettings.Read(folder).DenseFolders.Select(DenseModule.Load)]);
-            }
-        });
-        reports = [report!];
-        return model;
+        };
+        string[] unused = projects ? [] : [CheckpointFolder.TextProjection];
+        return Build(
+            device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, text?.ModelType ?? image!.ModelType, unused)], out reports, settings.DenseFolders);
     }
 
-    private static PoolingKind DeclaredPooling(string folder) => SentenceTransformersSettings.Read(folder).Pooling ?? PoolingKind.Mean;
+    private static CheckpointReport LoadAll(string folder, TwoTowerModel model, string what, params ReadOnlySpan<string> alsoKnown)
+    {
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, what, alsoKnown);
+    }
 
     private static bool HasProjection(string folder, bool isImage)
     {
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return tensors.TryGetEntry(isImage ? "visual_projection.weight" : "text_projection.weight", out _);
+        return tensors.TryGetEntry(isImage ? CheckpointFolder.ImageProjection : CheckpointFolder.TextProjection, out _);
     }
 
     private static string ClipName(Parameter parameter) => parameter.Group switch
     {
-        ParameterGroup.TextHead => "text_projection.weight",
-        ParameterGroup.ImageHead => "visual_projection.weight",
+        ParameterGroup.TextHead => CheckpointFolder.TextProjection,
+        ParameterGroup.ImageHead => CheckpointFolder.ImageProjection,
         _ => parameter.PublishedName,
     };
 
-    private static void Fill(TwoTowerModel model, Action load)
+    // Everything is compared with the files before memory is taken.
+    private static TwoTowerModel Build(
+        Device device,
+        Func<Device, TwoTowerModel> make,
+        Func<TwoTowerModel, IEnumerable<CheckpointReport>> load,
+        out IReadOnlyList<CheckpointReport> reports,
+        IReadOnlyList<string>? denseFolders = null)
     {
+        using (PlanDevice plan = new())
+        {
+            using TwoTowerModel planned = make(plan);
+            _ = load(planned).ToArray();
+        }
+
+        TwoTowerModel model = make(device);
         try
         {
-            load();
+            reports = [.. load(model)];
+            if (denseFolders is { Count: > 0 })
+            {
+                model.SetTextDense([.. denseFolders.Select(DenseModule.Load)]);
+            }
+
+            return model;
         }
         catch
         {

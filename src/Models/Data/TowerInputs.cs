@@ -27,7 +27,7 @@ public sealed record TowerInputs
         return new TowerInputs
         {
             MaxTokens = config.Tokenizer.MaxTokens,
-            Prefix = PrefixOf(config.TextTower),
+            Prefix = PrefixOf(config),
             Pictures = config.ImageTower.From is not null && image is not null && imageFolder is not null
                 ? PictureNormalization.OfFolder(imageFolder, image)
                 : PictureNormalization.Scratch,
@@ -35,12 +35,13 @@ public sealed record TowerInputs
     }
 
     /// <summary>The prefix as it is put before a text.</summary>
-    /// <param name="tower">The text tower's configuration.</param>
-    /// <returns>Empty, or ending in one space: a prefix never runs into the first word.</returns>
-    public static string PrefixOf(TextTowerConfig tower)
+    /// <param name="config">The run's configuration.</param>
+    /// <returns>Empty, or ending in one space: a prefix never runs into the first word. Normalised as captions are where the tokenizer is trained on these alone.</returns>
+    public static string PrefixOf(RunConfig config)
     {
-        ArgumentNullException.ThrowIfNull(tower);
-        string trimmed = tower.Prefix.Trim();
-        return trimmed.Length == 0 ? string.Empty : trimmed + " ";
+        ArgumentNullException.ThrowIfNull(config);
+        string prefix = config.TextTower.Prefix.Trim();
+        prefix = config.Tokenizer.Kind == TokenizerSource.Train ? CaptionText.Normalize(CaptionText.UnifyApostrophes(prefix)) : prefix;
+        return prefix.Length == 0 ? string.Empty : prefix + " ";
     }
 }

@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Text.Json.Nodes;
 using CrossAlign.Models.Checkpoints;
 
 namespace CrossAlign.Models.Encoders;
@@ -10,6 +9,8 @@ namespace CrossAlign.Models.Encoders;
 /// </summary>
 public sealed class DenseModule
 {
+    private const string RowsName = "sentence_embedding";
+
     private readonly float[] _weight;
     private readonly float[] _bias;
     private readonly bool _tanh;
@@ -45,10 +46,19 @@ public sealed class DenseModule
     public static DenseModule Load(string folder)
     {
         string path = Path.Combine(folder, CheckpointFolder.ConfigName);
-        JsonObject config = EncoderConfigReader.ReadFile(path);
-        (int input, int output) = (Size("in_features"), Size("out_features"));
-        bool hasBias = config["bias"] is not JsonValue value || !value.TryGetValue(out bool flag) || flag;
-        string activation = config["activation_function"] is JsonValue given && given.TryGetValue(out string? name) ? name : "torch.nn.modules.activation.Tanh";
+        JsonFields config = new(EncoderConfigReader.ReadFile(path), $"'{path}'");
+        int input = config.OptionalSize("in_features") ?? throw config.Wrong("in_features", "a width");
+        int output = config.OptionalSize("out_features") ?? throw config.Wrong("out_features", "a width");
+        bool hasBias = config.Flag("bias", true);
+        foreach (string key in (ReadOnlySpan<string>)["module_input_name", "module_output_name"])
+        {
+            if (config.Text(key, RowsName) is string name and not RowsName)
+            {
+                throw new UserErrorException($"'{path}': {key} is '{name}'; a dense layer is computed on pooled rows alone", $"known ones: {RowsName}");
+            }
+        }
+
+        string activation = config.Text("activation_function", "torch.nn.modules.activation.Tanh");
         bool tanh = activation[(activation.LastIndexOf('.') + 1)..] switch
         {
             "Tanh" => true,
@@ -56,11 +66,13 @@ public sealed class DenseModule
             _ => throw new UserErrorException($"'{path}': the activation '{activation}' is not computed here", "known ones: Tanh, Identity"),
         };
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return new DenseModule(input, output, Read("linear.weight", [output, input]), hasBias ? Read("linear.bias", [output]) : new float[output], tanh);
+        string[] names = hasBias ? ["linear.bias", "linear.weight"] : ["linear.weight"];
+        if (tensors.Names.Except(names, StringComparer.Ordinal).ToArray() is [string unexpected, ..])
+        {
+            throw new UserErrorException($"'{folder}' has the tensor '{unexpected}', which its config.json knows nothing of", "fetch the checkpoint again");
+        }
 
-        int Size(string key) => config[key] is JsonValue number && number.TryGetValue(out int size) && size is > 0 and < 1 << 20
-            ? size
-            : throw new UserErrorException($"'{path}': '{key}' is no width", "fetch the checkpoint again");
+        return new DenseModule(input, output, Read("linear.weight", [output, input]), hasBias ? Read("linear.bias", [output]) : new float[output], tanh);
 
         float[] Read(string tensor, long[] shape)
         {

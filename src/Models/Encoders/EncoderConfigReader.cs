@@ -1,7 +1,5 @@
 using System.Globalization;
-using System.Text.Json;
 using System.Text.Json.Nodes;
-using CrossAlign.Kernels;
 
 namespace CrossAlign.Models.Encoders;
 
@@ -11,9 +9,6 @@ namespace CrossAlign.Models.Encoders;
 /// </summary>
 public static class EncoderConfigReader
 {
-    // Larger than any published tower, small enough that no product of sizes overflows.
-    private const int LargestSize = 1 << 22;
-
     private const string TextTypes = "xlm-roberta, roberta, bert, roberta-prelayernorm, clip";
     private const string ImageTypes = "vit, clip_vision_model, clip";
 
@@ -21,22 +16,7 @@ public static class EncoderConfigReader
     /// <param name="path">A <c>config.json</c>.</param>
     /// <returns>The JSON object.</returns>
     /// <exception cref="UserErrorException">The file cannot be read or is no JSON object.</exception>
-    public static JsonObject ReadFile(string path)
-    {
-        try
-        {
-            JsonNode? node = JsonNode.Parse(File.ReadAllBytes(path), documentOptions: new JsonDocumentOptions { MaxDepth = 64 });
-            return node as JsonObject ?? throw new UserErrorException($"'{path}' holds no JSON object", "take the config.json that belongs to the checkpoint");
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException($"'{path}' could not be read: {e.Message}", "a checkpoint folder needs its config.json", e);
-        }
-        catch (Exception e) when (e is JsonException or ArgumentException)
-        {
-            throw new UserErrorException($"'{path}' is not JSON: {e.Message}", "take the config.json that belongs to the checkpoint", e);
-        }
-    }
+    public static JsonObject ReadFile(string path) => JsonFile.ReadObject(path, "take the config.json that belongs to the checkpoint");
 
     /// <summary>Whether a configuration has a text tower that is known here.</summary>
     /// <param name="config">The JSON object.</param>
@@ -56,11 +36,11 @@ public static class EncoderConfigReader
     public static TextEncoderConfig ReadText(JsonObject config, string source)
     {
         ArgumentNullException.ThrowIfNull(config);
-        Fields fields = new(config, source);
+        JsonFields fields = new(config, source);
         string modelType = fields.Text("model_type", "");
         if (modelType is "clip" or "clip_text_model")
         {
-            return ReadClipText(config, source, fields.Nested("text_config", modelType == "clip"));
+            return ReadClipText(config, source, modelType == "clip" ? ClipSide(fields, "text_config") : fields);
         }
 
         if (modelType is not ("xlm-roberta" or "roberta" or "bert" or "roberta-prelayernorm"))
@@ -84,7 +64,7 @@ public static class EncoderConfigReader
             ModelType = modelType,
             Published = config,
             Width = fields.Size("hidden_size", 768),
-            Layers = fields.Size("num_hidden_layers", 12),
+            Layers = fields.Size("num_hidden_layers", 12, JsonFields.MostLayers),
             Heads = fields.Size("num_attention_heads", 12),
             FeedForward = fields.Size("intermediate_size", 3072),
             Activation = fields.Activation("gelu"),
@@ -95,7 +75,6 @@ public static class EncoderConfigReader
             Positions = fields.Size("max_position_embeddings", 512),
             TypeVocabularySize = fields.Size("type_vocab_size", 2),
             PadTokenId = fields.Id("pad_token_id", bert ? 0 : 1),
-            EosTokenId = fields.Id("eos_token_id", 2),
         };
         if (read.MaxTokens < 1)
         {
@@ -115,7 +94,7 @@ public static class EncoderConfigReader
     public static ImageEncoderConfig ReadImage(JsonObject config, string source)
     {
         ArgumentNullException.ThrowIfNull(config);
-        Fields top = new(config, source);
+        JsonFields top = new(config, source);
         string modelType = top.Text("model_type", "");
         bool clip = modelType is "clip" or "clip_vision_model";
         if (!clip && modelType != "vit")
@@ -123,7 +102,7 @@ public static class EncoderConfigReader
             throw UnknownType(source, modelType, "image", ImageTypes);
         }
 
-        Fields fields = clip ? top.Nested("vision_config", modelType == "clip") : top;
+        JsonFields fields = modelType == "clip" ? ClipSide(top, "vision_config") : top;
         if (fields.Size("num_channels", 3) != 3)
         {
             throw new UserErrorException($"{source}: num_channels must be 3", "use a checkpoint for RGB pictures");
@@ -134,15 +113,15 @@ public static class EncoderConfigReader
             ModelType = clip ? "clip_vision_model" : "vit",
             Published = config,
             Width = fields.Size("hidden_size", 768),
-            Layers = fields.Size("num_hidden_layers", 12),
+            Layers = fields.Size("num_hidden_layers", 12, JsonFields.MostLayers),
             Heads = fields.Size("num_attention_heads", 12),
             FeedForward = fields.Size("intermediate_size", 3072),
             Activation = fields.Activation(clip ? "quick_gelu" : "gelu"),
             NormEpsilon = fields.Epsilon(clip ? 1e-5 : 1e-12),
             HiddenDropout = clip ? 0 : fields.Rate("hidden_dropout_prob", 0),
             AttentionDropout = fields.Rate(clip ? "attention_dropout" : "attention_probs_dropout_prob", 0),
-            ImageSize = fields.SquareSize("image_size", 224),
-            PatchSize = fields.SquareSize("patch_size", clip ? 32 : 16),
+            ImageSize = fields.Side("image_size", 224),
+            PatchSize = fields.Side("patch_size", clip ? 32 : 16),
             HasQueryKeyValueBias = clip || fields.Flag("qkv_bias", true),
             ProjectionWidth = clip ? top.Size("projection_dim", 512) : 0,
         };
@@ -155,16 +134,16 @@ public static class EncoderConfigReader
         return Checked(read, source);
     }
 
-    private static TextEncoderConfig ReadClipText(JsonObject config, string source, Fields fields)
+    private static TextEncoderConfig ReadClipText(JsonObject config, string source, JsonFields fields)
     {
-        Fields top = new(config, source);
+        JsonFields top = new(config, source);
         return Checked(
             new TextEncoderConfig
             {
                 ModelType = "clip_text_model",
                 Published = config,
                 Width = fields.Size("hidden_size", 512),
-                Layers = fields.Size("num_hidden_layers", 12),
+                Layers = fields.Size("num_hidden_layers", 12, JsonFields.MostLayers),
                 Heads = fields.Size("num_attention_heads", 8),
                 FeedForward = fields.Size("intermediate_size", 2048),
                 Activation = fields.Activation("quick_gelu"),
@@ -180,6 +159,17 @@ public static class EncoderConfigReader
             source);
     }
 
+    /// <summary>The configuration of one side of a whole CLIP.</summary>
+    /// <param name="clip">A configuration that was read already.</param>
+    /// <param name="key"><c>text_config</c> or <c>vision_config</c>.</param>
+    /// <returns>A copy.</returns>
+    internal static JsonObject ClipPart(JsonObject clip, string key) => (JsonObject)clip[ClipKey(k => clip[k] is not null, key)]!.DeepClone();
+
+    // Where an older file has "text_config_dict" or "vision_config_dict" as well, the published framework takes that one.
+    private static JsonFields ClipSide(JsonFields top, string key) => top.Object(ClipKey(top.Has, key));
+
+    private static string ClipKey(Func<string, bool> has, string key) => has(key + "_dict") ? key + "_dict" : key;
+
     private static T Checked<T>(T config, string source)
         where T : EncoderConfig => config.Width % config.Heads == 0
             ? config
@@ -191,77 +181,4 @@ public static class EncoderConfigReader
 
     private static UserErrorException UnknownType(string source, string modelType, string side, string known) => new(
         modelType.Length == 0 ? $"{source} has no model_type" : $"{source}: model_type '{modelType}' is not a known {side} tower", $"known ones: {known}");
-
-    /// <summary>The keys of one JSON object, each checked as it is read.</summary>
-    private readonly struct Fields(JsonObject json, string source)
-    {
-        private readonly JsonObject _json = json;
-        private readonly string _source = source;
-
-        public Fields Nested(string key, bool isNested) => !isNested ? this
-            : _json[key] is JsonObject nested ? new Fields(nested, $"{_source}, {key}")
-            : throw Wrong(key, "an object");
-
-        public string Text(string key, string fallback) => _json[key] switch
-        {
-            null => fallback,
-            JsonValue value when value.TryGetValue(out string? text) => text,
-            _ => throw Wrong(key, "a text"),
-        };
-
-        public bool Flag(string key, bool fallback) => _json[key] switch
-        {
-            null => fallback,
-            JsonValue value when value.TryGetValue(out bool flag) => flag,
-            _ => throw Wrong(key, "true or false"),
-        };
-
-        public int Size(string key, int fallback) =>
-            Number(key, fallback) is double size and >= 1 and <= LargestSize && size == Math.Floor(size) ? (int)size : throw Wrong(key, "a size");
-
-        public int Id(string key, int fallback) =>
-            Number(key, fallback) is double id and >= 0 and <= LargestSize && id == Math.Floor(id) ? (int)id : throw Wrong(key, "a token id");
-
-        public float Rate(string key, double fallback) => Number(key, fallback) is double rate and >= 0 and < 1 ? (float)rate : throw Wrong(key, "a rate from 0 to below 1");
-
-        public float Epsilon(double fallback) =>
-            Number("layer_norm_eps", fallback) is double epsilon and > 0 and < 1 ? (float)epsilon : throw Wrong("layer_norm_eps", "a small positive number");
-
-        public int SquareSize(string key, int fallback)
-        {
-            if (_json[key] is not JsonArray pair)
-            {
-                return Size(key, fallback);
-            }
-
-            if (pair.Count == 2 && pair[0] is JsonValue a && pair[1] is JsonValue b
-                && a.TryGetValue(out int height) && b.TryGetValue(out int width) && height == width && height is >= 1 and <= LargestSize)
-            {
-                return height;
-            }
-
-            throw Wrong(key, "a size, or two equal ones");
-        }
-
-        public GeluKind Activation(string fallback) => Text("hidden_act", fallback) switch
-        {
-            "gelu" or "gelu_python" => GeluKind.Erf,
-            "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => GeluKind.Tanh,
-            "quick_gelu" => GeluKind.Quick,
-            string other => throw new UserErrorException(
-                $"{_source}: hidden_act '{other}' is not supported", "known ones: gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu"),
-        };
-
-        private double Number(string key, double fallback) => _json[key] switch
-        {
-            null => fallback,
-            JsonValue value when value.TryGetValue(out double number) => number,
-            JsonValue value when value.TryGetValue(out int number) => number,
-            JsonValue value when value.TryGetValue(out float number) => number,
-            _ => throw Wrong(key, "a number"),
-        };
-
-        private UserErrorException Wrong(string key, string wanted) =>
-            new($"{_source}: {key} is {_json[key]?.ToJsonString() ?? "absent"}; it must be {wanted}", "check the file");
-    }
 }

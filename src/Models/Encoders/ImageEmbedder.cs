@@ -16,13 +16,10 @@ namespace CrossAlign.Models.Encoders;
 /// float[][] vectors = embedder.Embed(Directory.GetFiles("photos"));
 /// </code>
 /// </example>
-public sealed class ImageEmbedder : IEmbeddingGenerator<DataContent, Embedding<float>>
+public sealed class ImageEmbedder : ModelEmbedder<DataContent>
 {
-    private readonly TwoTowerModel _model;
-    private readonly bool _ownsModel;
     private readonly ImageTower _tower;
     private readonly ImageEmbedderOptions _options;
-    private readonly EmbeddingGeneratorMetadata _metadata;
 
     /// <summary>An embedder over a model that is loaded already.</summary>
     /// <param name="model">A model with an image tower; owned by the embedder from now on.</param>
@@ -35,17 +32,14 @@ public sealed class ImageEmbedder : IEmbeddingGenerator<DataContent, Embedding<f
     }
 
     private ImageEmbedder(TwoTowerModel model, bool ownsModel, ImagePreprocessor preprocessor, ImageEmbedderOptions options, string? name)
+        : base(model, ownsModel, name)
     {
-        ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(preprocessor);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1, nameof(options));
-        _model = model;
-        _ownsModel = ownsModel;
         _tower = RequireTower(model);
         _options = options;
         Preprocessor = preprocessor;
         Pooling = options.Pooling ?? model.Options.ImagePooling;
-        _metadata = new EmbeddingGeneratorMetadata("CrossAlign", null, name, Width);
     }
 
     /// <summary>How a picture's rows become its vector.</summary>
@@ -54,8 +48,8 @@ public sealed class ImageEmbedder : IEmbeddingGenerator<DataContent, Embedding<f
     /// <summary>How pictures are prepared.</summary>
     public ImagePreprocessor Preprocessor { get; }
 
-    /// <summary>The length of a vector.</summary>
-    public int Width => _options.Project && _model.ImageHead is not null ? _model.EmbeddingWidth() : _tower.Config.Width;
+    /// <inheritdoc/>
+    public override int Width => _options.Project && Model.ImageHead is not null ? Model.EmbeddingWidth() : _tower.Config.Width;
 
     /// <summary>Loads a model with an image tower: a published checkpoint, an exported folder, a run, or a checkpoint of one.</summary>
     /// <param name="folder">The folder.</param>
@@ -142,9 +136,9 @@ public sealed class ImageEmbedder : IEmbeddingGenerator<DataContent, Embedding<f
                 images[first + i].Pixels.CopyTo(pixels, i * size);
             }
 
-            lock (_model.Gate)
+            lock (Model.Gate)
             {
-                _model.EmbedImages(
+                Model.EmbedImages(
                     pixels.AsSpan(0, count * size), count, image.Height, image.Width, destination.Slice(first * Width, count * Width), _options.Project, _options.Normalize, Pooling);
             }
 
@@ -153,48 +147,14 @@ public sealed class ImageEmbedder : IEmbeddingGenerator<DataContent, Embedding<f
         }
     }
 
-    /// <inheritdoc/>
-    public Task<GeneratedEmbeddings<Embedding<float>>> GenerateAsync(
-        IEnumerable<DataContent> values, EmbeddingGenerationOptions? options = null, CancellationToken cancellationToken = default)
+    private protected override float[][] Generate(IEnumerable<DataContent> values, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(values);
-        if (options?.Dimensions is int wanted && wanted != Width)
-        {
-            throw new UserErrorException(
-                FormattableString.Invariant($"the model gives vectors of {Width} numbers, not of {wanted}"), "leave out the dimensions");
-        }
+        return EmbedEach(values, PrepareContent, cancellationToken);
 
-        return Task.Run(
-            () => new GeneratedEmbeddings<Embedding<float>>(
-                EmbedEach(values, Prepare, cancellationToken).Select(v => new Embedding<float>(v) { ModelId = _metadata.DefaultModelId })),
-            cancellationToken);
-
-        PreparedImage Prepare(DataContent content)
+        PreparedImage PrepareContent(DataContent content)
         {
             string name = content.Name ?? "picture";
-            return this.Prepare(_options.Decoder.Decode(content.Data.Span, name), $"the picture '{name}'");
-        }
-    }
-
-    /// <inheritdoc/>
-    public object? GetService(Type serviceType, object? serviceKey = null)
-    {
-        ArgumentNullException.ThrowIfNull(serviceType);
-        return serviceKey is not null ? null
-            : serviceType == typeof(EmbeddingGeneratorMetadata) ? _metadata
-            : serviceType.IsInstanceOfType(this) ? this
-            : null;
-    }
-
-    /// <summary>Gives the model's memory back, where the embedder owns it.</summary>
-    public void Dispose()
-    {
-        if (_ownsModel)
-        {
-            lock (_model.Gate)
-            {
-                _model.Dispose();
-            }
+            return Prepare(_options.Decoder.Decode(content.Data.Span, name), $"the picture '{name}'");
         }
     }
 

@@ -3,7 +3,6 @@ using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Runtime;
-using Microsoft.Extensions.AI;
 
 namespace CrossAlign.Models.Encoders;
 
@@ -17,15 +16,10 @@ namespace CrossAlign.Models.Encoders;
 /// float[][] vectors = embedder.Embed(["a dog", "allqu"]);
 /// </code>
 /// </example>
-public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
+public sealed class TextEmbedder : ModelEmbedder<string>
 {
-    private readonly TwoTowerModel _model;
-    private readonly bool _ownsModel;
-    private readonly ITokenizer _tokenizer;
-    private readonly Func<string, string> _prepare;
+    private readonly TextPipeline _pipeline;
     private readonly TokenEmbedder _embedder;
-    private readonly int _maxTokens;
-    private readonly EmbeddingGeneratorMetadata _metadata;
 
     /// <summary>An embedder over a model that is loaded already.</summary>
     /// <param name="model">A model with a text tower; owned by the embedder from now on.</param>
@@ -34,51 +28,33 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     /// <param name="options">What deviates from that.</param>
     /// <exception cref="UserErrorException">The model has no text tower, its vocabulary is smaller than the tokenizer's, or there is no prompt of that name.</exception>
     public TextEmbedder(TwoTowerModel model, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions? options = null)
-        : this(model, ownsModel: true, tokenizer, settings, static text => text, null, options ?? new TextEmbedderOptions(), null)
+        : this(
+            model,
+            ownsModel: true,
+            settings,
+            new TextPipeline(RequireTower(model), tokenizer, settings, options ?? new TextEmbedderOptions()),
+            options ?? new TextEmbedderOptions(),
+            null)
     {
     }
 
-    private TextEmbedder(
-        TwoTowerModel model,
-        bool ownsModel,
-        ITokenizer tokenizer,
-        SentenceTransformersSettings settings,
-        Func<string, string> prepare,
-        int? maxTokens,
-        TextEmbedderOptions options,
-        string? name)
+    private TextEmbedder(TwoTowerModel model, bool ownsModel, SentenceTransformersSettings settings, TextPipeline pipeline, TextEmbedderOptions options, string? name)
+        : base(model, ownsModel, name)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        ArgumentNullException.ThrowIfNull(tokenizer);
-        ArgumentNullException.ThrowIfNull(settings);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1, nameof(options));
-        TextTower text = model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
-        if (tokenizer.VocabularySize > text.Config.VocabularySize)
-        {
-            throw new UserErrorException(
-                FormattableString.Invariant($"the tokenizer has {tokenizer.VocabularySize} pieces, the tower rows for {text.Config.VocabularySize}"),
-                "take the tokenizer that belongs to the checkpoint");
-        }
-
-        _model = model;
-        _ownsModel = ownsModel;
-        _tokenizer = tokenizer;
-        _prepare = prepare;
-        _maxTokens = Math.Min(text.Packing.MaxTokens, Math.Min(settings.MaxTokens ?? int.MaxValue, maxTokens ?? int.MaxValue));
+        _pipeline = pipeline;
         Pooling = options.Pooling ?? model.Options.TextPooling;
         _embedder = new TokenEmbedder(model, Pooling, options.Normalize ?? settings.Normalize ?? true, options.Project, options.BatchTokens);
-        Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
-        _metadata = new EmbeddingGeneratorMetadata("CrossAlign", null, name, Width);
     }
 
     /// <summary>How a text's rows become its vector.</summary>
     public PoolingKind Pooling { get; }
 
     /// <summary>What is put before every text.</summary>
-    public string Prefix { get; }
+    public string Prefix => _pipeline.Prefix;
 
-    /// <summary>The length of a vector.</summary>
-    public int Width => _embedder.Width;
+    /// <inheritdoc/>
+    public override int Width => _embedder.Width;
 
     /// <summary>How many texts so far were longer than the model's limit and have been cut.</summary>
     public long TruncatedCount { get; private set; }
@@ -112,23 +88,15 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     public float[][] Embed(IEnumerable<string> texts, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(texts);
-        List<TokenRow> rows = [];
-        List<int> ids = [];
-        foreach (string text in texts)
-        {
-            ids.Clear();
-            bool cut = _tokenizer.Encode(Prefix + _prepare(text), ids, _maxTokens);
-            rows.Add(new TokenRow([.. ids], [], cut));
-        }
-
-        float[] packed = new float[rows.Count * Width];
-        lock (_model.Gate)
+        TokenRow[] rows = [.. texts.Select(_pipeline.Encode)];
+        float[] packed = new float[rows.Length * Width];
+        lock (Model.Gate)
         {
             TruncatedCount += rows.Count(r => r.Truncated);
             _embedder.Embed(rows, packed, cancellationToken: cancellationToken);
         }
 
-        float[][] vectors = new float[rows.Count][];
+        float[][] vectors = new float[rows.Length][];
         for (int i = 0; i < vectors.Length; i++)
         {
             vectors[i] = packed.AsSpan(i * Width, Width).ToArray();
@@ -137,44 +105,7 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
         return vectors;
     }
 
-    /// <inheritdoc/>
-    public Task<GeneratedEmbeddings<Embedding<float>>> GenerateAsync(
-        IEnumerable<string> values, EmbeddingGenerationOptions? options = null, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(values);
-        if (options?.Dimensions is int wanted && wanted != Width)
-        {
-            throw new UserErrorException(
-                FormattableString.Invariant($"the model gives vectors of {Width} numbers, not of {wanted}"), "leave out the dimensions");
-        }
-
-        return Task.Run(
-            () => new GeneratedEmbeddings<Embedding<float>>(
-                Embed(values, cancellationToken).Select(v => new Embedding<float>(v) { ModelId = _metadata.DefaultModelId })),
-            cancellationToken);
-    }
-
-    /// <inheritdoc/>
-    public object? GetService(Type serviceType, object? serviceKey = null)
-    {
-        ArgumentNullException.ThrowIfNull(serviceType);
-        return serviceKey is not null ? null
-            : serviceType == typeof(EmbeddingGeneratorMetadata) ? _metadata
-            : serviceType.IsInstanceOfType(this) ? this
-            : null;
-    }
-
-    /// <summary>Gives the model's memory back, where the embedder owns it.</summary>
-    public void Dispose()
-    {
-        if (_ownsModel)
-        {
-            lock (_model.Gate)
-            {
-                _model.Dispose();
-            }
-        }
-    }
+    private protected override float[][] Generate(IEnumerable<string> values, CancellationToken cancellationToken) => Embed(values, cancellationToken);
 
     /// <summary>An embedder over a model that knows its folder.</summary>
     /// <param name="model">A model that <see cref="TwoTowerModel.Load(string, Device?)"/> gave.</param>
@@ -183,12 +114,15 @@ public sealed class TextEmbedder : IEmbeddingGenerator<string, Embedding<float>>
     internal static TextEmbedder Over(TwoTowerModel model, bool ownsModel, TextEmbedderOptions? options)
     {
         ModelSource source = model.Source;
-        return new TextEmbedder(
-            model, ownsModel, source.LoadTokenizer(), source.ReadSettings(), source.Prepare, source.MaxTokens, options ?? new TextEmbedderOptions(), source.Name);
+        TextTower tower = RequireTower(model);
+        SentenceTransformersSettings settings = source.ReadSettings(tower);
+        options ??= new TextEmbedderOptions();
+        return new TextEmbedder(model, ownsModel, settings, TextPipeline.Of(tower, source, settings, options), options, source.Name);
     }
 
-    private static string PromptOf(SentenceTransformersSettings settings, string? name) => name is null ? settings.DefaultPrompt
-        : settings.Prompts.TryGetValue(name, out string? text) ? text
-        : throw new UserErrorException(
-            $"the model declares no prompt '{name}'", settings.Prompts.Count == 0 ? "give the prefix itself" : $"known ones: {string.Join(", ", settings.Prompts.Keys)}");
+    private static TextTower RequireTower(TwoTowerModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
+    }
 }

@@ -17,7 +17,7 @@ public sealed record TextEncoderConfig : EncoderConfig
     /// <summary>The id of the padding token, as far as position ids depend on it (XLM-R and its relatives).</summary>
     public int PadTokenId { get; init; } = 1;
 
-    /// <summary>The id of the end token; CLIP's 2 stands for "the highest id", as in the published code.</summary>
+    /// <summary>The id of the end token, where a text is read out (CLIP); 2 stands for "the highest id", as in the published code.</summary>
     public int EosTokenId { get; init; } = 2;
 
     /// <summary>Whether a token attends only to itself and those before it (CLIP).</summary>

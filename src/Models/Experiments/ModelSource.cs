@@ -46,9 +46,6 @@ public sealed class ModelSource
     /// <summary>What that run ran on; null where there is no record.</summary>
     public RunRecord? Record { get; }
 
-    /// <summary>The most tokens of a text that the run was trained with; null where there is no run.</summary>
-    public int? MaxTokens => Config?.Tokenizer.MaxTokens;
-
     /// <summary>Looks at a folder; weights are not read yet.</summary>
     /// <param name="path">A run, a checkpoint of one, an exported folder, a published checkpoint, or the name of a model that was fetched.</param>
     /// <param name="cache">The value of <c>--cache</c>, or null.</param>
@@ -91,10 +88,15 @@ public sealed class ModelSource
     /// <exception cref="UserErrorException">The folder has none, or it cannot be read.</exception>
     public ITokenizer LoadTokenizer() => Tokenizer.Load(TextFolder);
 
-    /// <summary>What the text tower's folder declares.</summary>
+    /// <summary>How texts enter the text tower and become vectors: as its folder declares, of a run as it was trained.</summary>
+    /// <param name="tower">The tower.</param>
     /// <returns>The settings.</returns>
-    /// <exception cref="UserErrorException">It declares what is not computed here.</exception>
-    public SentenceTransformersSettings ReadSettings() => SentenceTransformersSettings.Read(TextFolder);
+    /// <exception cref="UserErrorException">The folder declares what is not computed here.</exception>
+    public SentenceTransformersSettings ReadSettings(TextTower tower)
+    {
+        ArgumentNullException.ThrowIfNull(tower);
+        return Config is null ? SentenceTransformersSettings.Read(TextFolder) : TowerCompanions.SettingsOf(Config, tower.Packing, TowerCompanions.TryRead(TextFolder, out _));
+    }
 
     /// <summary>How pictures are prepared for the image tower: as its folder says, as the run did in training, or as its architecture's standard is.</summary>
     /// <param name="tower">The tower.</param>
@@ -120,11 +122,12 @@ public sealed class ModelSource
         return tower.IsClip ? ImagePreprocessor.Clip(tower.ImageSize) : ImagePreprocessor.Vit(tower.ImageSize);
     }
 
-    /// <summary>A text as the model has seen texts in training: a run's captions are normalised, a published model takes texts as they are.</summary>
+    /// <summary>A text as the tokenizer takes it: one that a run has trained on its captions knows these normalised, a published one takes texts as they are.</summary>
     /// <param name="text">The text.</param>
     /// <returns>The text to tokenize.</returns>
     /// <exception cref="UserErrorException">The text holds half a surrogate pair.</exception>
-    public string Prepare(string text) => Config is null ? text : CaptionText.Normalize(CaptionText.UnifyApostrophes(text));
+    public string Prepare(string text) =>
+        Config is { Tokenizer.Kind: TokenizerSource.Train } ? CaptionText.Normalize(CaptionText.UnifyApostrophes(text)) : text;
 
     private static ModelSource OfRun(string checkpoint, RunFolder run) => new(
         checkpoint,

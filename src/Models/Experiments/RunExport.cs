@@ -5,7 +5,6 @@ using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
-using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 
@@ -28,7 +27,6 @@ public static class RunExport
         using TwoTowerModel model = source.Load(device);
         string image = Path.Combine(source.Folder, ModelFolder.ImageName);
         PictureNormalization pictures = TowerInputs.Of(config, image, model.Image?.Config).Pictures;
-        string prefix = TowerInputs.PrefixOf(config.TextTower);
         HubExport.Write(model, folder, new HubExportContent
         {
             Card = CardOf(source, config, name, sources),
@@ -39,9 +37,7 @@ public static class RunExport
             TextSource = config.TextTower.From is null ? null : source.TextFolder,
             ImageSource = config.ImageTower.From is not null && ImagePreprocessor.FileIn(image) is not null ? image : null,
             Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize, pictures),
-            Normalize = LossOptions.IsNormalized(config.Loss.Variant),
-            Prompts = prefix.Length == 0 ? new(StringComparer.Ordinal) : new SortedDictionary<string, string>(StringComparer.Ordinal) { [TowerCompanions.PromptName] = prefix },
-            DefaultPromptName = prefix.Length == 0 ? null : TowerCompanions.PromptName,
+            Settings = model.Text is null ? SentenceTransformersSettings.None : source.ReadSettings(model.Text),
         });
     }
 

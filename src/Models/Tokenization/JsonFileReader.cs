@@ -54,7 +54,15 @@ internal abstract class JsonFileReader(string name)
     protected string Text(JsonElement element, string place)
     {
         Require(element, JsonValueKind.String, place);
-        return element.GetString()!;
+        try
+        {
+            return element.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            // Half of a surrogate pair, written as \uD800.
+            throw new UserErrorException($"'{Name}': {place} is not valid Unicode: {Excerpt(element)}", Damaged, e);
+        }
     }
 
     /// <summary>A whole number that may be an id.</summary>

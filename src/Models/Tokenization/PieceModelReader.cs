@@ -124,7 +124,7 @@ internal sealed class PieceModelReader(string name) : JsonFileReader(name)
         }
 
         // Files written before 2024 have "left right".
-        string[] parts = merge.ValueKind == JsonValueKind.String ? merge.GetString()!.Split(' ') : [];
+        string[] parts = merge.ValueKind == JsonValueKind.String ? Text(merge, "model.merges").Split(' ') : [];
         return parts.Length == 2 ? (parts[0], parts[1]) : throw Bad(FormattableString.Invariant($"model.merges[{index}] is not a pair"));
     }
 }

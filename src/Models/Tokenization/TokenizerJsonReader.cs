@@ -14,6 +14,8 @@ namespace CrossAlign.Models.Tokenization;
 /// </summary>
 internal sealed class TokenizerJsonReader : JsonFileReader
 {
+    private static readonly JsonDocumentOptions s_options = new() { AllowDuplicateProperties = false };
+
     private TokenizerJsonReader(string name)
         : base(name)
     {
@@ -29,7 +31,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
         TokenizerJsonReader reader = new(name);
         try
         {
-            using JsonDocument document = JsonDocument.Parse(file);
+            using JsonDocument document = JsonDocument.Parse(file, s_options);
             return new PipelineTokenizer(file, reader.Parts(document.RootElement));
         }
         catch (JsonException e)
@@ -38,8 +40,8 @@ internal sealed class TokenizerJsonReader : JsonFileReader
         }
         catch (InvalidOperationException e)
         {
-            // GetString on a string that is not valid Unicode (a lone surrogate written as \uD800).
-            throw new UserErrorException($"'{name}' holds a string that is not valid Unicode", Damaged, e);
+            // A key that is not valid Unicode (half of a surrogate pair written as \uD800).
+            throw new UserErrorException($"'{name}' has a key that is not valid Unicode", Damaged, e);
         }
     }
 

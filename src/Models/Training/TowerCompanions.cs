@@ -57,9 +57,9 @@ internal sealed class TowerCompanions
         if (_text is not null)
         {
             Write(_text, text);
-            WriteSettings(text, model);
         }
 
+        SettingsOf(_config, model.Text!.Packing, TryRead(text, out _)).Write(text, model.Text.Config.Width);
         if (_text is null || _config.Tokenizer.Path is not null)
         {
             _tokenizer.Save(Path.Combine(text, _tokenizer.FileName));
@@ -78,17 +78,51 @@ internal sealed class TowerCompanions
         }
     }
 
-    /// <summary>What a folder declares, where a run takes over all of it.</summary>
+    /// <summary>
+    /// What a run's text tower declares, whatever the folder that it began with did: texts are pooled, normalised, prompted and cut as in the run's
+    /// training, and the run's own head takes the place of dense layers. The folder's prompts can still be named.
+    /// </summary>
+    /// <param name="config">The run's configuration.</param>
+    /// <param name="packing">How the tower takes texts.</param>
+    /// <param name="folder">What the published folder, or the checkpoint's own, declares; null for nothing that is known.</param>
+    /// <returns>The settings; applied to themselves they stay the same.</returns>
+    public static SentenceTransformersSettings SettingsOf(RunConfig config, TokenPacking packing, SentenceTransformersSettings? folder)
+    {
+        string prefix = TowerInputs.PrefixOf(config);
+        SortedDictionary<string, string> prompts = new(StringComparer.Ordinal);
+        foreach ((string name, string text) in folder?.Prompts ?? SentenceTransformersSettings.None.Prompts)
+        {
+            prompts[name] = text;
+        }
+
+        string? promptName = prefix.Length == 0 ? null : prompts.FirstOrDefault(p => p.Value == prefix).Key ?? PromptName;
+        if (promptName is not null)
+        {
+            prompts[promptName] = prefix;
+        }
+
+        return new SentenceTransformersSettings
+        {
+            Pooling = ModelFolder.ParsePooling(config.TextTower.Pooling),
+            Normalize = LossOptions.IsNormalized(config.Loss.Variant),
+            LowerCase = folder?.LowerCase ?? false,
+            MaxTokens = Math.Min(config.Tokenizer.MaxTokens, packing.MaxTokens),
+            Prompts = prompts,
+            DefaultPromptName = promptName,
+        };
+    }
+
+    /// <summary>What a folder declares.</summary>
     /// <param name="folder">A text tower's folder.</param>
     /// <param name="why">What a run does not take over (a dense layer behind the tower, say); null where it takes all.</param>
-    /// <returns>The settings, or null.</returns>
-    public static SentenceTransformersSettings? ReadKnown(string folder, out string? why)
+    /// <returns>The settings; null where they cannot be read.</returns>
+    public static SentenceTransformersSettings? TryRead(string folder, out string? why)
     {
         try
         {
             SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder);
             why = settings.DenseFolders.Count == 0 ? null : $"'{folder}' declares a dense layer behind its tower";
-            return why is null ? settings : null;
+            return settings;
         }
         catch (UserErrorException e)
         {
@@ -107,38 +141,4 @@ internal sealed class TowerCompanions
 
     private static string? FolderOf(string? published, string? checkpoint, string name) =>
         published is null ? null : checkpoint is null ? published : Path.Combine(checkpoint, name);
-
-    // The published library is to pool and prompt as this run does.
-    private void WriteSettings(string folder, TwoTowerModel model)
-    {
-        SentenceTransformersSettings? known = ReadKnown(folder, out _);
-        SentenceTransformersSettings declared = known ?? SentenceTransformersSettings.None;
-        string prefix = TowerInputs.PrefixOf(_config.TextTower);
-        bool pools = (declared.Pooling ?? Kernels.PoolingKind.Mean) == model.Options.TextPooling;
-        bool prompts = prefix.Length == 0 || declared.DefaultPrompt == prefix;
-        if (known is not null && pools && prompts)
-        {
-            return;
-        }
-
-        SortedDictionary<string, string> all = new(StringComparer.Ordinal);
-        foreach ((string name, string text) in declared.Prompts)
-        {
-            all[name] = text;
-        }
-
-        if (!prompts)
-        {
-            all[PromptName] = prefix;
-        }
-
-        SentenceTransformersSettings settings = declared with
-        {
-            Pooling = model.Options.TextPooling,
-            MaxTokens = declared.MaxTokens ?? model.Text!.Packing.MaxTokens,
-            Prompts = all,
-            DefaultPromptName = prompts ? declared.DefaultPromptName : PromptName,
-        };
-        settings.Write(folder, model.Text!.Config.Width);
-    }
 }

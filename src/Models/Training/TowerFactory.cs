@@ -45,10 +45,10 @@ internal static class TowerFactory
         TextTowerConfig text = config.TextTower;
         ImageTowerConfig image = config.ImageTower;
         TextEncoderConfig textConfig = text.From is string textFolder
-            ? PublishedTowers.ReadText(textFolder)
+            ? WithPooler(PublishedTowers.ReadText(textFolder))
             : TextEncoderConfig.Create(text.Kind, tokenizer.VocabularySize, config.Tokenizer.MaxTokens, text.Width, text.Layers, text.Heads, text.FeedForward);
         ImageEncoderConfig? imageConfig = config.Objective != Objective.ImageText ? null
-            : image.From is string imageFolder ? PublishedTowers.ReadImage(imageFolder)
+            : image.From is string imageFolder ? WithPooler(PublishedTowers.ReadImage(imageFolder))
             : ImageEncoderConfig.Create(image.Kind, image.ImageSize, image.PatchSize, image.Width, image.Layers, image.Heads, image.FeedForward);
         TwoTowerModel model = new(device, WithDropout(textConfig, text.Dropout), imageConfig is null ? null : WithDropout(imageConfig, image.Dropout), Options(config));
         try
@@ -127,7 +127,17 @@ internal static class TowerFactory
                 SetIdentity(model.TextHead!);
                 break;
             case HeadStart.Folder:
-                SetDense(model.TextHead!, config.TextTower.From!);
+                SetFromFolder(model.TextHead!, "projection.textStart", config.TextTower.From, model.Text!.Config.IsCausal ? CheckpointFolder.TextProjection : null);
+                break;
+        }
+
+        switch (model.ImageHead is null ? HeadStart.Drawn : config.Projection.ImageStart)
+        {
+            case HeadStart.Identity:
+                SetIdentity(model.ImageHead!);
+                break;
+            case HeadStart.Folder:
+                SetFromFolder(model.ImageHead!, "projection.imageStart", config.ImageTower.From, CheckpointFolder.ImageProjection);
                 break;
         }
 
@@ -169,39 +179,66 @@ internal static class TowerFactory
         (config.TextTower.From is null && name.StartsWith(TwoTowerModel.TextPrefix, StringComparison.Ordinal))
         || (config.ImageTower.From is null && name.StartsWith(TwoTowerModel.ImagePrefix, StringComparison.Ordinal));
 
-    private static void SetDense(Projection head, string folder)
+    // CLIP's projection where the tower has one under that name, else the dense layer that the folder declares.
+    private static void SetFromFolder(Projection head, string key, string? folder, string? projection)
     {
+        const string Remedy = "give drawn or identity";
+        if (folder is null)
+        {
+            throw new UserErrorException($"'{key}' is folder, but the tower starts from scratch", Remedy);
+        }
+
+        if (projection is not null)
+        {
+            (float[] weight, int outputs, int inputs) = ReadProjection(folder, projection, key);
+            SetHead(head, $"{folder}: {projection}", weight, [], outputs, inputs);
+            return;
+        }
+
         if (SentenceTransformersSettings.Read(folder).DenseFolders is not [string dense])
         {
-            throw new UserErrorException($"'projection.textStart' is folder, but '{folder}' does not declare one dense layer", "give drawn or identity");
+            throw new UserErrorException($"'{key}' is folder, but '{folder}' does not declare one dense layer", Remedy);
         }
 
         DenseModule module = DenseModule.Load(dense);
         if (!module.IsLinear)
         {
-            throw new UserErrorException($"'projection.textStart' is folder, but '{dense}' ends in a hyperbolic tangent, which a head has not", "give drawn or identity");
+            throw new UserErrorException($"'{key}' is folder, but '{dense}' ends in a hyperbolic tangent, which a head has not", Remedy);
         }
 
-        if (module.OutputWidth != head.OutputWidth || module.InputWidth != head.InputWidth)
+        SetHead(head, dense, module.Weight, module.Bias, module.OutputWidth, module.InputWidth);
+    }
+
+    private static (float[] Weight, int Outputs, int Inputs) ReadProjection(string folder, string name, string key)
+    {
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return tensors.TryGetEntry(name, out SafetensorsEntry? entry) && entry.Shape is [long outputs, long inputs]
+            ? (tensors.ReadSingles(name), (int)outputs, (int)inputs)
+            : throw new UserErrorException($"'{key}' is folder, but '{folder}' has no '{name}'", "give drawn or identity");
+    }
+
+    private static void SetHead(Projection head, string source, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, int outputs, int inputs)
+    {
+        if (outputs != head.OutputWidth || inputs != head.InputWidth)
         {
             throw new UserErrorException(
-                string.Create(CultureInfo.InvariantCulture, $"'projection.width' is {head.OutputWidth}, but '{dense}' goes from {module.InputWidth} to {module.OutputWidth}"),
-                string.Create(CultureInfo.InvariantCulture, $"set projection.width={module.OutputWidth}"));
+                string.Create(CultureInfo.InvariantCulture, $"'projection.width' is {head.OutputWidth}, but '{source}' goes from {inputs} to {outputs}"),
+                string.Create(CultureInfo.InvariantCulture, $"set projection.width={outputs}"));
         }
 
-        if (head.Bias is null && module.Bias.ContainsAnyExcept(0f))
+        if (head.Bias is null && bias.ContainsAnyExcept(0f))
         {
-            throw new UserErrorException($"'projection.bias' is false, but '{dense}' has one", "set projection.bias=true");
+            throw new UserErrorException($"'projection.bias' is false, but '{source}' has one", "set projection.bias=true");
         }
 
-        head.Weight.Value.CopyFrom(module.Weight);
-        head.Bias?.Value.CopyFrom(module.Bias);
+        head.Weight.Value.CopyFrom(weight);
+        head.Bias?.Value.CopyFrom(bias.IsEmpty ? new float[outputs] : bias);
     }
 
     private static void SayPooling(string folder, RunConfig config, Action<string> say)
     {
         string pooling = config.TextTower.Pooling;
-        SentenceTransformersSettings? settings = TowerCompanions.ReadKnown(folder, out string? why);
+        SentenceTransformersSettings? settings = TowerCompanions.TryRead(folder, out string? why);
         if (why is not null && config.Projection.TextStart != HeadStart.Folder)
         {
             say($"{why}; in this run its own head takes that place, behind {pooling} pooling (textTower.pooling; projection.textStart=folder begins with a linear one)");
@@ -237,6 +274,11 @@ internal static class TowerFactory
             : throw new UserErrorException(
                 string.Create(CultureInfo.InvariantCulture, $"'{key}' is {text}, but the tower has {tower.Config.Layers} blocks"), "give fewer, or all");
     }
+
+    // The published framework makes one with every such tower: where a checkpoint has none (a masked-LM one, say), it begins anew, and is named.
+    private static TextEncoderConfig WithPooler(TextEncoderConfig config) => config.IsCausal ? config : config with { HasPooler = true };
+
+    private static ImageEncoderConfig WithPooler(ImageEncoderConfig config) => config.IsClip ? config : config with { HasPooler = true };
 
     private static TextEncoderConfig WithDropout(TextEncoderConfig config, double? dropout) =>
         dropout is double rate ? config with { HiddenDropout = (float)rate, AttentionDropout = (float)rate } : config;

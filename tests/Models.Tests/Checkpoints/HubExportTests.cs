@@ -44,7 +44,7 @@ public sealed class HubExportTests : IDisposable
             [
                 "README.md", "crossalign_projection.safetensors",
                 "image/config.json", "image/model.safetensors", "image/preprocessor_config.json",
-                "text/1_Pooling/config.json", "text/config.json", "text/model.safetensors", "text/modules.json", "text/sentence_bert_config.json",
+                "text/1_Pooling/config.json", "text/config.json", "text/config_sentence_transformers.json", "text/model.safetensors", "text/modules.json", "text/sentence_bert_config.json",
                 "text/special_tokens_map.json", $"text/{tokenizer.FileName}", "text/tokenizer_config.json",
             ],
             Directory.GetFiles(folder.Path, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder.Path, f)).Order(StringComparer.Ordinal));

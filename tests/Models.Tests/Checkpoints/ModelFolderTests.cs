@@ -63,14 +63,21 @@ public sealed class ModelFolderTests : IDisposable
         golden.AssertOutput("loss", loss.ToArray<float>());
         model.BackwardText(dTexts, arena);
         model.BackwardImages(dImages, arena);
-        golden.AssertGradients(model.Parameters, ClipName);
 
-        static string ClipName(Parameter p) => p.Name switch
-        {
-            "text_head.weight" => "text_projection.weight",
-            "image_head.weight" => "visual_projection.weight",
-            _ => p.PublishedName,
-        };
+        // The heads have their published names, so that their gradients are found under these.
+        golden.AssertGradients(model.Parameters, p => p.PublishedName);
+        Assert.Equal(["text_projection.weight", "visual_projection.weight"], new[] { model.TextHead!, model.ImageHead! }.Select(h => h.Weight.Name));
+        Assert.True(model.Options.HasPublishedHeads);
+    }
+
+    [Fact]
+    public void AVisionTowerWithItsProjectionNamesItAsPublished()
+    {
+        using TwoTowerModel model = ModelFolder.Load(_device, Fixtures.PathOf("image-tower-clip", "hf"), out IReadOnlyList<CheckpointReport> reports);
+        Assert.Equal("visual_projection.weight", model.ImageHead!.Weight.Name);
+        Assert.Contains("visual_projection.weight", reports.Single().Loaded);
+        Assert.Null(model.TextHead);
+        Assert.Equal(40, model.EmbeddingWidth());
     }
 
     [Theory]

@@ -15,6 +15,10 @@ public sealed class SentenceTransformersSettingsTests
     [InlineData("\"pooling_mode_cls_token\": false, \"pooling_mode_mean_tokens\": true", PoolingKind.Mean)]
     [InlineData("\"pooling_mode_mean_tokens\": false, \"pooling_mode_lasttoken\": true", PoolingKind.Eos)]
     [InlineData("\"pooling_mode\": \"cls\"", PoolingKind.Cls)]
+    [InlineData("\"pooling_mode\": [\"cls\"], \"pooling_mode_mean_tokens\": true", PoolingKind.Cls)]
+    [InlineData("\"pooling_mode\": [\"mean\"], \"include_prompt\": true", PoolingKind.Mean)]
+    [InlineData("\"include_prompt\": true", PoolingKind.Mean)]
+    [InlineData("\"pooling_mode_cls_token\": true", PoolingKind.Cls)]
     public void ReadsThePoolingThatAFolderDeclares(string flags, PoolingKind expected)
     {
         using TemporaryFolder folder = Folder(Modules.Replace("REST", "", StringComparison.Ordinal), "{\"word_embedding_dimension\": 8, " + flags + "}");
@@ -54,12 +58,31 @@ public sealed class SentenceTransformersSettingsTests
     [Theory]
     [InlineData(", {\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.LSTM\"}", "{\"pooling_mode_mean_tokens\": true}", "'LSTM' in '2_Dense'")]
     [InlineData(", {\"path\": \"../x\", \"type\": \"sentence_transformers.models.Normalize\"}", "{\"pooling_mode_mean_tokens\": true}", "outside of the folder")]
-    [InlineData("", "{\"pooling_mode_max_tokens\": true}", "max_tokens")]
-    [InlineData("", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}", "cls_token and mean_tokens")]
+    [InlineData("", "{\"pooling_mode_max_tokens\": true, \"pooling_mode_mean_tokens\": false}", "pools by max")]
+    [InlineData("", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}", "cls and mean")]
+    [InlineData("", "{\"pooling_mode\": [\"cls\", \"mean\"]}", "cls and mean")]
+    [InlineData("", "{\"pooling_mode\": [\"cls\", 1]}", "pooling_mode is [")]
+    [InlineData("", "{\"pooling_mode\": []}", "every pooling_mode off")]
+    [InlineData("", "{\"pooling_mode_mean_tokens\": false}", "every pooling_mode off")]
+    [InlineData("", "{\"pooling_mode_mean_tokens\": false, \"pooling_mode_median_tokens\": true}", "'pooling_mode_median_tokens'")]
+    [InlineData(", {\"path\": \"2_Normalize\", \"type\": \"sentence_transformers.models.Normalize\"}, {\"path\": \"3_Dense\", \"type\": \"sentence_transformers.models.Dense\"}", "{}", "'Dense' in '3_Dense'")]
+    [InlineData(", {\"path\": \"1_Pooling\", \"type\": \"sentence_transformers.models.Pooling\"}", "{}", "'Pooling' in '1_Pooling'")]
     public void WhatIsNotComputedHereIsAnErrorThatNamesIt(string rest, string pooling, string message)
     {
         using TemporaryFolder folder = Folder(Modules.Replace("REST", rest, StringComparison.Ordinal), pooling);
         Assert.Contains(message, Assert.Throws<UserErrorException>(() => SentenceTransformersSettings.Read(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("sentence_bert_config.json")]
+    [InlineData("sentence_roberta_config.json")]
+    [InlineData("sentence_xlm-roberta_config.json")]
+    public void TheOlderNamesOfTheLimitsFileAreKnown(string name)
+    {
+        using TemporaryFolder folder = Folder(Modules.Replace("REST", "", StringComparison.Ordinal), "{\"include_prompt\": false}");
+        File.WriteAllText(folder.File(name), "{\"max_seq_length\": 64, \"do_lower_case\": true}");
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.Path);
+        Assert.Equal((64, true, false), (settings.MaxTokens, settings.LowerCase, settings.IncludesPrompt));
     }
 
     private static TemporaryFolder Folder(string modules, string pooling)

@@ -1,4 +1,5 @@
 using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Checkpoints.Export;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
@@ -24,7 +25,7 @@ public sealed class TextEmbedderTests : IDisposable
         HubExport.Write(model, _folder.Path, new HubExportContent
         {
             Tokenizer = tokenizer,
-            Prompts = new Dictionary<string, string> { ["query"] = "query: " },
+            Settings = new SentenceTransformersSettings { Normalize = true, Prompts = new Dictionary<string, string> { ["query"] = "query: " } },
             Card = new ModelCard { Name = "small", Summary = "A tower for a test." },
         });
     }

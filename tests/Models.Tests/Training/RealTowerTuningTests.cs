@@ -33,7 +33,8 @@ public sealed class RealTowerTuningTests : IDisposable
         // Only the last block has moved.
         using SafetensorsFile before = SafetensorsFile.Open(Path.Combine(config.TextTower.From!, "model.safetensors"));
         using SafetensorsFile after = SafetensorsFile.Open(Path.Combine(new RunFolder(_runs.PathOf("whole")).KeptCheckpoint(), "text", "model.safetensors"));
-        Assert.Equal(before.Entries.Count, after.Entries.Count);
+        Assert.Equal(
+            before.Entries.Select(e => e.Name).Union(["pooler.dense.bias", "pooler.dense.weight"]).Order(StringComparer.Ordinal), after.Entries.Select(e => e.Name).Order(StringComparer.Ordinal));
         Assert.All(
             before.Entries.Where(e => e.Name != Words),
             e => Assert.Equal(!e.Name.Contains("layer.11.", StringComparison.Ordinal), before.ReadSingles(e.Name).AsSpan().SequenceEqual(after.ReadSingles(e.Name))));

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training;
@@ -33,14 +34,46 @@ internal sealed class ShortRuns : IDisposable
     public static CaptionedPictures Data(RunConfig config) => ShapesDataSet.Create(DataSets.OptionsOf(config));
 
     // The fixtures have no tokenizer: one with as many pieces as both text towers have rows is trained on the shapes' captions.
-    public string Text(string fixture)
+    public string Text(string fixture, string form = "hf")
     {
-        string folder = Copy(fixture);
+        string folder = Copy(fixture, form);
         Tokens(270).Save(Path.Combine(folder, "tokenizer.json"));
         return folder;
     }
 
-    public string Image(string fixture) => Copy(fixture);
+    public string Image(string fixture, string form = "hf") => Copy(fixture, form);
+
+    /// <summary>A whole CLIP, whose begin and end marks are its last two ids, with a tokenizer of single letters.</summary>
+    public string Clip()
+    {
+        string folder = Copy("clip-model", "hf");
+        const string Letters = " abcdefghijklmnopqrstuvwxyz0123456789áéíóúñçü";
+        JsonObject vocabulary = new() { ["<unk>"] = 0 };
+        foreach (char letter in Letters)
+        {
+            vocabulary[letter == ' ' ? "▁" : letter.ToString()] = vocabulary.Count;
+        }
+
+        JsonObject Special(string name, int id) => new() { ["id"] = name, ["ids"] = new JsonArray(id), ["tokens"] = new JsonArray(name) };
+        JsonObject Mark(string name) => new() { ["SpecialToken"] = new JsonObject { ["id"] = name, ["type_id"] = 0 } };
+        JsonObject Sequence(string name) => new() { ["Sequence"] = new JsonObject { ["id"] = name, ["type_id"] = 0 } };
+        JsonObject Added(string name, int id) => new() { ["id"] = id, ["content"] = name, ["special"] = true };
+        JsonObject json = new()
+        {
+            ["added_tokens"] = new JsonArray(Added("<s>", 118), Added("</s>", 119)),
+            ["pre_tokenizer"] = new JsonObject { ["type"] = "Metaspace", ["replacement"] = "▁", ["prepend_scheme"] = "always", ["split"] = true },
+            ["post_processor"] = new JsonObject
+            {
+                ["type"] = "TemplateProcessing",
+                ["single"] = new JsonArray(Mark("<s>"), Sequence("A"), Mark("</s>")),
+                ["pair"] = new JsonArray(Mark("<s>"), Sequence("A"), Mark("</s>"), Sequence("B"), Mark("</s>")),
+                ["special_tokens"] = new JsonObject { ["<s>"] = Special("<s>", 118), ["</s>"] = Special("</s>", 119) },
+            },
+            ["model"] = new JsonObject { ["type"] = "BPE", ["unk_token"] = "<unk>", ["vocab"] = vocabulary, ["merges"] = new JsonArray() },
+        };
+        File.WriteAllText(Path.Combine(folder, "tokenizer.json"), json.ToJsonString());
+        return folder;
+    }
 
     public static PipelineTokenizer Tokens(int pieces)
     {
@@ -75,11 +108,11 @@ internal sealed class ShortRuns : IDisposable
             File.ReadAllBytes(Path.Combine(PathOf(expected), "checkpoints", f)), File.ReadAllBytes(Path.Combine(PathOf(actual), "checkpoints", f))));
     }
 
-    private string Copy(string fixture)
+    private string Copy(string fixture, string form)
     {
         string folder = _folder.File(fixture);
         Directory.CreateDirectory(folder);
-        foreach (string file in Directory.GetFiles(Fixtures.PathOf(fixture, "hf")))
+        foreach (string file in Directory.GetFiles(Fixtures.PathOf(fixture, form)))
         {
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
         }

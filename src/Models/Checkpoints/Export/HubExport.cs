@@ -25,14 +25,7 @@ public static class HubExport
         if (model.Text is not null)
         {
             WriteTokenizer(model.Text, text, content);
-            new SentenceTransformersSettings
-            {
-                Pooling = model.Options.TextPooling,
-                Normalize = content.Normalize,
-                MaxTokens = model.Text.Packing.MaxTokens,
-                Prompts = content.Prompts,
-                DefaultPromptName = content.DefaultPromptName,
-            }.Write(text, model.Text.Config.Width);
+            (content.Settings with { Pooling = model.Options.TextPooling, MaxTokens = content.Settings.MaxTokens ?? model.Text.Packing.MaxTokens }).Write(text, model.Text.Config.Width);
         }
 
         if (model.Image is not null)
@@ -77,7 +70,7 @@ public static class HubExport
         AddName("mask_token", special.Mask);
         CheckpointFolder.WriteJson(Path.Combine(folder, "special_tokens_map.json"), names.DeepClone());
         names["clean_up_tokenization_spaces"] = false;
-        names["model_max_length"] = tower.Packing.MaxTokens;
+        names["model_max_length"] = Math.Min(tower.Packing.MaxTokens, content.Settings.MaxTokens ?? int.MaxValue);
         names["tokenizer_class"] = "PreTrainedTokenizerFast";
         CheckpointFolder.WriteJson(Path.Combine(folder, "tokenizer_config.json"), names);
 

@@ -24,12 +24,6 @@ public sealed record HubExportContent
     /// <summary>How pictures are prepared for an image tower from scratch; null: the standard of ViT at the tower's size.</summary>
     public ImagePreprocessor? Preprocessor { get; init; }
 
-    /// <summary>Whether vectors are compared as unit rows.</summary>
-    public bool Normalize { get; init; } = true;
-
-    /// <summary>What is put before a text, by the prompt's name; empty for none.</summary>
-    public IReadOnlyDictionary<string, string> Prompts { get; init; } = new SortedDictionary<string, string>(StringComparer.Ordinal);
-
-    /// <summary>The name of the prompt that is used unless another is named; null for none.</summary>
-    public string? DefaultPromptName { get; init; }
+    /// <summary>What the text tower's folder declares beside its pooling, which is the model's: normalisation, prompts, the longest text (the tower's where it is null).</summary>
+    public SentenceTransformersSettings Settings { get; init; } = new() { Normalize = true };
 }

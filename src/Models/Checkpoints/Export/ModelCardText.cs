@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
 using CrossAlign.Models.Encoders;
 
 namespace CrossAlign.Models.Checkpoints.Export;
@@ -7,6 +9,8 @@ namespace CrossAlign.Models.Checkpoints.Export;
 /// <summary>The model card: front matter for the public hub, how to use the towers from Python and from here, data, training, figures.</summary>
 internal static class ModelCardText
 {
+    private static readonly JsonSerializerOptions s_plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     public static string Of(TwoTowerModel model, HubExportContent content)
     {
         ModelCard card = content.Card;
@@ -73,7 +77,9 @@ internal static class ModelCardText
         text.Append("```python\nimport torch\nfrom safetensors.torch import load_file\nfrom transformers import AutoModel, AutoTokenizer\n\n");
         text.Append("tokenizer = AutoTokenizer.from_pretrained(\"text\")\ntower = AutoModel.from_pretrained(\"text\").eval()\n");
         text.Append(CultureInfo.InvariantCulture, $"heads = load_file(\"{ModelFolder.ExportedHeadsName}\")\n\n");
-        text.Append("batch = tokenizer([\"a dog\", \"allqu\"], padding=True, return_tensors=\"pt\")\nwith torch.no_grad():\n    hidden = tower(input_ids=batch[\"input_ids\"], attention_mask=batch[\"attention_mask\"]).last_hidden_state\n");
+        string prompt = content.Settings.DefaultPrompt.Length == 0 ? string.Empty : $"prompt = {JsonSerializer.Serialize(content.Settings.DefaultPrompt, s_plain)}\n";
+        text.Append(CultureInfo.InvariantCulture, $"{prompt}batch = tokenizer([{(prompt.Length == 0 ? "\"a dog\", \"allqu\"" : "prompt + \"a dog\", prompt + \"allqu\"")}], padding=True, return_tensors=\"pt\")\n");
+        text.Append("with torch.no_grad():\n    hidden = tower(input_ids=batch[\"input_ids\"], attention_mask=batch[\"attention_mask\"]).last_hidden_state\n");
         text.Append(model.Options.TextPooling switch
         {
             Kernels.PoolingKind.Mean => "    mask = batch[\"attention_mask\"].unsqueeze(-1).float()\n    vectors = (hidden * mask).sum(1) / mask.sum(1)\n",
@@ -85,7 +91,7 @@ internal static class ModelCardText
             text.Append("    vectors = torch.nn.functional.linear(vectors, heads[\"text_head.weight\"], heads.get(\"text_head.bias\"))\n");
         }
 
-        if (content.Normalize)
+        if (content.Settings.Normalize == true)
         {
             text.Append("    vectors = torch.nn.functional.normalize(vectors, dim=-1)\n");
         }
@@ -94,7 +100,8 @@ internal static class ModelCardText
         if (model.Image is not null)
         {
             text.Append("The image tower is used alike (`AutoModel.from_pretrained(\"image\")`, ");
-            text.Append(model.Options.ImagePooling == Kernels.PoolingKind.Mean ? "mean over all tokens, class token included" : "the class token's row");
+            text.Append(model.Image.Config.IsClip && model.Options.ImagePooling == Kernels.PoolingKind.Cls ? "its `pooler_output`"
+                : model.Options.ImagePooling == Kernels.PoolingKind.Mean ? "mean over all tokens, class token included" : "the class token's row");
             text.Append(", then `image_head`).\n\n");
         }
     }

@@ -14,7 +14,7 @@ public enum HeadStart
     [JsonStringEnumMemberName("identity")]
     Identity,
 
-    /// <summary>The dense layer that the text tower's sentence-transformers folder declares behind its pooling; a linear one of the shared space's width.</summary>
+    /// <summary>The layer that the tower's folder has behind its pooling: CLIP's projection, or the dense layer of a sentence-transformers folder; a linear one of the shared space's width.</summary>
     [JsonStringEnumMemberName("folder")]
     Folder,
 }

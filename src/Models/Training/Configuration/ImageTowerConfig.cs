@@ -53,7 +53,7 @@ public sealed record ImageTowerConfig
     public double? Dropout { get; init; }
 
     /// <summary>How patch vectors become one vector.</summary>
-    [Description("mean (all tokens, the class token included) or cls.")]
+    [Description("mean (all tokens, the class token included) or cls; cls for CLIP's tower where nothing is given.")]
     [Choices("mean", "cls")]
     public string Pooling { get; init; } = "mean";
 

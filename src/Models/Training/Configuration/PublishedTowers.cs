@@ -32,9 +32,55 @@ internal static class PublishedTowers
             config = config with { Tokenizer = config.Tokenizer with { Path = Find("tokenizer.path", path, cache).TextFolder } };
         }
 
-        return config.ImageTower.From is string image && config.Objective == Objective.ImageText
-            ? config with { ImageTower = Image(config.ImageTower, ImageFolder(Find("imageTower.from", image, cache)), given) }
-            : config;
+        if (config.ImageTower.From is string image && config.Objective == Objective.ImageText)
+        {
+            config = config with { ImageTower = Image(config.ImageTower, ImageFolder(Find("imageTower.from", image, cache)), given) };
+        }
+
+        return config with { Projection = Heads(config, given) };
+    }
+
+    // A CLIP's towers are published with the layer behind them: that is where their heads begin, as wide as it is, unless something else is asked for.
+    private static ProjectionConfig Heads(RunConfig config, IReadOnlySet<string> given)
+    {
+        ProjectionConfig heads = config.Projection;
+        bool widthIsOpen = !given.Contains("projection.width");
+        if (config.TextTower is { From: string text, Kind: "clip_text_model", Pooling: "eos" } && !given.Contains("projection.textStart"))
+        {
+            heads = Begin(heads, text, CheckpointFolder.TextProjection, ref widthIsOpen) is int width ? heads with { Width = width, TextStart = HeadStart.Folder } : heads;
+        }
+
+        if (config.Objective == Objective.ImageText
+            && config.ImageTower is { From: string image, Kind: "clip_vision_model", Pooling: "cls" } && !given.Contains("projection.imageStart"))
+        {
+            heads = Begin(heads, image, CheckpointFolder.ImageProjection, ref widthIsOpen) is int width ? heads with { Width = width, ImageStart = HeadStart.Folder } : heads;
+        }
+
+        return heads;
+
+        static int? Begin(ProjectionConfig heads, string folder, string name, ref bool widthIsOpen)
+        {
+            using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+            if (!tensors.TryGetEntry(name, out SafetensorsEntry? entry) || (entry.Shape[0] != heads.Width && !widthIsOpen))
+            {
+                return null;
+            }
+
+            widthIsOpen = false;
+            return (int)entry.Shape[0];
+        }
+    }
+
+    private static string PoolingOf(string folder, TextEncoderConfig tower)
+    {
+        try
+        {
+            return ModelFolder.NameOf(SentenceTransformersSettings.Read(folder).Pooling ?? (tower.IsCausal ? Kernels.PoolingKind.Eos : Kernels.PoolingKind.Mean));
+        }
+        catch (UserErrorException e)
+        {
+            throw new UserErrorException($"'textTower.from': {e.What}", "give textTower.pooling, and the run pools by that", e);
+        }
     }
 
     /// <summary>What people call the model that a tower's folder belongs to.</summary>
@@ -90,6 +136,7 @@ internal static class PublishedTowers
             Layers = found.Layers,
             Heads = found.Heads,
             FeedForward = found.FeedForward,
+            Pooling = given.Contains($"{Name}.pooling") ? tower.Pooling : PoolingOf(folder, found),
         };
     }
 
@@ -112,6 +159,7 @@ internal static class PublishedTowers
             Layers = found.Layers,
             Heads = found.Heads,
             FeedForward = found.FeedForward,
+            Pooling = found.IsClip && !given.Contains($"{Name}.pooling") ? "cls" : tower.Pooling,
         };
     }
 

@@ -18,6 +18,9 @@ internal static class RunConfigRules
         Require(
             c.Projection.TextStart != HeadStart.Identity || c.Projection.Width >= c.TextTower.Width,
             "projection.width", "is below the text tower's width, which an identity at the start needs", "give at least textTower.width, or set projection.textStart=drawn");
+        Require(
+            c.Projection.ImageStart != HeadStart.Identity || c.Objective != Objective.ImageText || c.Projection.Width >= c.ImageTower.Width,
+            "projection.width", "is below the image tower's width, which an identity at the start needs", "give at least imageTower.width, or set projection.imageStart=drawn");
         Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");
         Require(c.Loss.Smoothing == 0 || !LossOptions.IsSigmoid(c.Loss.Variant), "loss.smoothing", "spreads a softmax's target, which a sigmoid loss has not", "give 0, or a softmax variant");
         Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");

@@ -47,7 +47,7 @@ public sealed record TextTowerConfig
     public string Prefix { get; init; } = string.Empty;
 
     /// <summary>How token vectors become one vector.</summary>
-    [Description("mean, cls or eos.")]
+    [Description("mean, cls or eos; for a published tower what its folder declares where nothing is given (eos for CLIP's).")]
     [Choices("mean", "cls", "eos")]
     public string Pooling { get; init; } = "mean";
 

@@ -1,0 +1,80 @@
+using CrossAlign.Kernels;
+using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Tests.Training;
+using CrossAlign.Models.Tokenization;
+using CrossAlign.Runtime;
+
+namespace CrossAlign.Models.Tests.Encoders;
+
+/// <summary>What a folder declares about texts, on their way to the tower.</summary>
+public sealed class TextPipelineTests : IDisposable
+{
+    private readonly PlanDevice _device = new();
+    private readonly ParameterStore _store;
+    private readonly TextTower _tower;
+    private readonly PipelineTokenizer _tokenizer = ShortRuns.Tokens(270);
+
+    public TextPipelineTests()
+    {
+        _store = new ParameterStore(_device);
+        _tower = new TextTower(TextEncoderConfig.Create("bert", 270, 20, 16, 1, 2, 16), _store);
+    }
+
+    public void Dispose()
+    {
+        _store.Dispose();
+        _device.Dispose();
+    }
+
+    // Python's str.lower of each.
+    [Theory]
+    [InlineData("ABC def ÄÖÜ", "abc def äöü")]
+    [InlineData("İstanbul", "i\u0307stanbul")]
+    [InlineData("ΟΔΟΣ", "οδος")]
+    [InlineData("ΟΔΟΣ ΣΑΣ, Σ", "οδος σας, σ")]
+    [InlineData("ΑΣ' Σ. ΑΣ.Α", "ας' σ. ασ.α")]
+    [InlineData("ΑΣ\u0301 \u0301Σ", "ας\u0301 \u0301σ")]
+    [InlineData("ẞ Ǆ ǅ Ⅷ Ⓐ 𐐀 ᲀ Ꭰ", "ß ǆ ǆ ⅷ ⓐ 𐐨 ᲀ ꭰ")]
+    [InlineData("", "")]
+    public void LowerCaseIsThatOfThePublishedLibrary(string text, string expected) => Assert.Equal(expected, TextPipeline.ToLower(text));
+
+    [Fact]
+    public void LowerCaseActsOnThePromptToo()
+    {
+        TextPipeline lower = Pipeline(new SentenceTransformersSettings { LowerCase = true }, new TextEmbedderOptions { Prefix = "QUERY: " });
+        TextPipeline plain = Pipeline(SentenceTransformersSettings.None, new TextEmbedderOptions());
+        Assert.Equal(plain.Encode("query: red circle").Ids, lower.Encode("Red CIRCLE").Ids);
+        Assert.NotEqual(plain.Encode("red circle").Ids, plain.Encode("Red CIRCLE").Ids);
+    }
+
+    [Theory]
+    [InlineData(PoolingKind.Mean, "a ", true)]
+    [InlineData(PoolingKind.Cls, "a ", false)]
+    [InlineData(PoolingKind.Eos, "a ", false)]
+    [InlineData(PoolingKind.Mean, "", false)]
+    public void AMeanWithoutThePromptIsRefused(PoolingKind pooling, string prefix, bool refused)
+    {
+        SentenceTransformersSettings settings = new() { IncludesPrompt = false, Pooling = pooling };
+        TextEmbedderOptions options = new() { Prefix = prefix };
+        if (refused)
+        {
+            Assert.Contains("include_prompt", Assert.Throws<UserErrorException>(() => Pipeline(settings, options)).What, StringComparison.Ordinal);
+        }
+        else
+        {
+            Assert.NotEmpty(Pipeline(settings, options).Encode("circle").Ids);
+        }
+    }
+
+    [Fact]
+    public void TheShortestLimitCounts()
+    {
+        string text = string.Concat(Enumerable.Repeat("red circle ", 20));
+        TokenRow row = Pipeline(new SentenceTransformersSettings { MaxTokens = 9 }, new TextEmbedderOptions()).Encode(text);
+        Assert.Equal((9, true, _tokenizer.SpecialTokens.End), (row.TokenCount, row.Truncated, row.Ids[^1]));
+        Assert.Equal(20, Pipeline(new SentenceTransformersSettings { MaxTokens = 4000 }, new TextEmbedderOptions()).Encode(text).TokenCount);
+    }
+
+    private TextPipeline Pipeline(SentenceTransformersSettings settings, TextEmbedderOptions options) => new(_tower, _tokenizer, settings, options);
+}
