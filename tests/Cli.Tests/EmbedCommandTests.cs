@@ -106,22 +106,47 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
     }
 
     [Fact]
-    public async Task ARunsTextsAreNormalisedAndItsPrefixIsNot()
+    public async Task ARunsOwnTokenizerTakesTextsAndPrefixesNormalisedAsItsExportDoes()
     {
-        // Captions lose capitals and punctuation; a prefix is what the towers were trained with, as it stands.
+        // Captions lose capitals and punctuation, and what is put before them in training does too: the tokenizer has seen nothing else.
         string input = _folder.Write("texts.txt", "Red circle!");
-        float[][] rows = new float[3][];
-        foreach ((string prefix, int i) in new[] { "A: ", "a ", string.Empty }.Select((p, i) => (p, i)))
+        string exported = _folder.File("exported");
+        Assert.Equal(0, (await Invocation.RunAsync("export", run.Folder, "--out", exported)).ExitCode);
+        List<float[]> rows = [];
+        foreach ((string model, string prefix) in new[] { (run.Folder, "A: "), (exported, "A: "), (run.Folder, "a "), (run.Folder, string.Empty) })
         {
-            string output = _folder.File($"v{i}.safetensors");
-            Invocation embed = await Invocation.RunAsync("embed", "--model", run.Folder, "--texts", input, "--prefix", prefix, "--out", output);
+            string output = _folder.File("v.safetensors");
+            Invocation embed = await Invocation.RunAsync("embed", "--model", model, "--texts", input, "--prefix", prefix, "--out", output);
             Assert.True(embed.ExitCode == 0, embed.Error);
             using SafetensorsFile file = SafetensorsFile.Open(output);
-            rows[i] = file.ReadSingles(file.Entries[0].Name);
+            rows.Add(file.ReadSingles(file.Entries[0].Name));
         }
 
-        Assert.NotEqual(rows[0], rows[1]);
-        Assert.NotEqual(rows[1], rows[2]);
+        Assert.Equal(rows[0], rows[1]);
+        Assert.Equal(rows[0], rows[2]);
+        Assert.NotEqual(rows[2], rows[3]);
+    }
+
+    [Theory]
+    [InlineData("modules.json", "[1]", "modules.json': module 0 is no object")]
+    [InlineData("config.json", "{\"model_type\": \"\\ud800\"}", "config.json': model_type is not valid Unicode")]
+    [InlineData("config.json", "{\"model_type\": \"bert\", \"model_type\": \"bert\"}", "config.json' is not JSON: ")]
+    [InlineData("config.json", "{\"model_type\": \"bert\", \"num_hidden_layers\": 4000}", "num_hidden_layers is 4000, but the checkpoint has")]
+    public async Task AFileThatSaysWhatItMustNotIsOneLineThatNamesIt(string name, string content, string message)
+    {
+        string model = _folder.File("model");
+        Directory.CreateDirectory(model);
+        foreach (string file in Directory.GetFiles(Fixtures.PathOf("text-tower-bert", "hf")))
+        {
+            File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        }
+
+        File.WriteAllText(Path.Combine(model, name), content);
+        Invocation embed = await Invocation.RunAsync("a\n"u8.ToArray(), "embed", "--model", model, "--texts", "-", "--out", _folder.File("out.npy"));
+        Assert.Equal(1, embed.ExitCode);
+        string line = Assert.Single(embed.ErrorLines, l => l.StartsWith("error: ", StringComparison.Ordinal));
+        Assert.Contains(message, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("--verbose", line, StringComparison.Ordinal);
     }
 
     [Fact]

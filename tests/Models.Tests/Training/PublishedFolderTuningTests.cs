@@ -79,6 +79,12 @@ public sealed class PublishedFolderTuningTests : IDisposable
         Assert.Equal(("clip_text_model", "eos"), (config.TextTower.Kind, config.TextTower.Pooling));
         Assert.Equal(("clip_vision_model", "cls"), (config.ImageTower.Kind, config.ImageTower.Pooling));
         Assert.Equal((24, HeadStart.Folder, HeadStart.Folder), (config.Projection.Width, config.Projection.TextStart, config.Projection.ImageStart));
+        using (CheckpointTensors tensors = CheckpointTensors.Open(clip))
+        {
+            Assert.Equal(Math.Exp(tensors.ReadSingles("logit_scale")[0]), config.Loss.ScaleInit, 1e-6);
+        }
+
+        Assert.Equal(7, Reader($"textTower.from={clip}", $"imageTower.from={clip}", "loss.scaleInit=7").Resolve().Loss.ScaleInit);
         _runs.Run(config with { Steps = 0, Setup = "none" }, "untrained");
         using CpuDevice device = new(1);
         using TwoTowerModel published = TwoTowerModel.Load(clip, device);

@@ -37,7 +37,23 @@ internal static class PublishedTowers
             config = config with { ImageTower = Image(config.ImageTower, ImageFolder(Find("imageTower.from", image, cache)), given) };
         }
 
-        return config with { Projection = Heads(config, given) };
+        config = config with { Projection = Heads(config, given) };
+        return config with { Loss = Scale(config, given) };
+    }
+
+    // A whole CLIP, heads included, goes on with its own multiplier.
+    private static LossConfig Scale(RunConfig config, IReadOnlySet<string> given)
+    {
+        if (config is not { Projection: { TextStart: HeadStart.Folder, ImageStart: HeadStart.Folder }, TextTower: { From: string folder, Kind: "clip_text_model" } }
+            || folder != config.ImageTower.From || given.Contains("loss.scaleInit") || LossOptions.IsSigmoid(config.Loss.Variant))
+        {
+            return config.Loss;
+        }
+
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        return tensors.TryGetEntry("logit_scale", out SafetensorsEntry? entry) && entry.Count == 1 && Math.Exp(tensors.ReadSingles("logit_scale")[0]) is double scale and > 0 && double.IsFinite(scale)
+            ? config.Loss with { ScaleInit = Math.Min(scale, config.Loss.ScaleMax ?? double.MaxValue) }
+            : config.Loss;
     }
 
     // A CLIP's towers are published with the layer behind them: that is where their heads begin, as wide as it is, unless something else is asked for.
