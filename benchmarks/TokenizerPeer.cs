@@ -12,7 +12,7 @@ namespace CrossAlign.Benchmarks;
 /// <remarks>
 /// Debian's library (0.1.97) compares unrounded sums; later releases, which this project follows, compare them as single-precision
 /// numbers. In texts of many languages a few near-ties differ for that reason; how many is printed.
-/// "Cold" starts with an empty cache of words, "warm" has seen the texts before. All figures are medians of the rounds.
+/// "Cold" starts with an empty cache of words, "warm" has seen the texts before. All figures are medians of the rounds; ratios have their range beside them.
 /// </remarks>
 internal static class TokenizerPeer
 {
@@ -52,7 +52,9 @@ internal static class TokenizerPeer
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-34} {Median(values) / 1e6,7:F2} million tokens/s"));
         }
 
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $".model against the faster C++ form of its round: cold {Median(ratioCold):F2}x, warm {Median(ratioWarm):F2}x"));
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $".model against the faster C++ form of its round: cold {Median(ratioCold):F2}x ({ratioCold.Min():F2} to {ratioCold.Max():F2}), warm {Median(ratioWarm):F2}x ({ratioWarm.Min():F2} to {ratioWarm.Max():F2})"));
 
         (double Cold, double Warm) Time(Dictionary<string, List<double>> into, string file)
         {

@@ -6,10 +6,10 @@ The same random weights and token ids go through both. PyTorch encodes batches o
 fewer captions, since it takes so long). Vectors are compared before anything is timed. The program's time leaves out loading the
 weights and counts everything after it; the peer's counts the forward passes alone, after one that warms up.
 
-Prints one JSON line a round and a last one with the median ratios (above 1: the program is faster).
+Prints one JSON line a round and a last one with the median ratios and their ranges (above 1: the program is faster).
 
     dotnet build src/Cli -c Release
-    python3 benchmarks/torch/encoding_ratio.py --threads 2 --rounds 3 --lengths lengths.txt
+    python3 benchmarks/torch/encoding_ratio.py --threads 2 --rounds 5 --lengths lengths.txt
 
 --lengths: a file with a token count a line (`<s>` and `</s>` included), drawn from in order; without it forty quantiles of the token
 counts of the photo album's captions. Needs PyTorch and NumPy (Debian: python3-torch).
@@ -149,7 +149,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(ROOT / "src/Cli/bin/Release/net10.0/crossalign"))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--captions", type=int, default=512)
     parser.add_argument("--paper-captions", type=int, default=64, help="how many are padded to 128")
     parser.add_argument("--lengths")
@@ -191,7 +191,8 @@ def main():
             rate = (rate + args.captions / ours(args.program, folder, args.threads)[1]) / 2
             rounds.append({key: rate / value for key, value in rates.items()})
             print(json.dumps({"round": number, "ours": rate, "torch": rates, "ratio": rounds[-1], "load": os.getloadavg()[0]}), flush=True)
-        print(json.dumps({"medianRatio": {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}}))
+        print(json.dumps({"medianRatio": {key: statistics.median(r[key] for r in rounds) for key in rounds[0]},
+                          "range": {key: [min(r[key] for r in rounds), max(r[key] for r in rounds)] for key in rounds[0]}}))
 
 
 if __name__ == "__main__":
