@@ -12,8 +12,8 @@
 // Bytes and operations: 16 read, 12 written (14 with a copy) and 14 operations an element. Of a row without gradient and moments: 8 read.
 #include "parameter_table.cuh"
 
-// As CrossAlign.Kernels.AdamWSettings writes them.
-struct __align__(16) Settings
+// As CrossAlign.Kernels.AdamWSettings writes them; a view of the caller's, which need not lie at a multiple of 16 bytes.
+struct Settings
 {
     float rate;
     float corrected_rate; // rate / (1 - beta1^step)

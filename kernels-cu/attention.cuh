@@ -33,6 +33,7 @@ struct Problem
     int heads;
     int size;
     int causal;
+    int wide; // whether the host found rows and addresses whole numbers of 16 bytes
     float scale;
     Dropout dropout;
 };
@@ -87,6 +88,7 @@ struct Head
     int index;
     int count; // of heads
     int size;
+    int wide;
     long long width;  // elements from a token's row of out to the next
     long long stride; // likewise of qkv
     long long begin;  // of the head's columns of the sequence's first token, in out
@@ -104,6 +106,7 @@ __device__ __forceinline__ Head<T> find_head(const T* qkv, const Rows& rows, con
     head.index = (int)blockIdx.y;
     head.count = problem.heads;
     head.size = problem.size;
+    head.wide = problem.wide;
     forget(start);
     forget(head.index);
     forget(head.count);
@@ -143,23 +146,16 @@ __device__ __forceinline__ int chunk_offset(int row, int chunk)
     return row * kPitch<T, D> + (chunk ^ chunk_swizzle<T, D>(row)) * kChunkBytes;
 }
 
-// Whether rows of a head can be moved 16 bytes at a time.
-template <typename T>
-__device__ __forceinline__ bool is_aligned(int size)
-{
-    return size % (kChunkBytes / (int)sizeof(T)) == 0;
-}
-
 // Begins to fill a tile of Count rows with those of a head; behind `count` rows and behind `size` elements with zeros. The caller
-// commits, waits and passes a barrier. `source` is not read where `count` is not positive.
+// commits, waits and passes a barrier. `source` is not read where `count` is not positive. `wide`: whether 16 bytes may be moved at a time.
 template <typename T, int D, int Count, int Threads>
-__device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, long long stride, int count, int size)
+__device__ __forceinline__ void load_tile(unsigned char* tile, const T* source, long long stride, int count, int size, int wide)
 {
     constexpr int R = kChunks<T, D>;
     constexpr int kElements = kChunkBytes / (int)sizeof(T);
     int thread = fresh_thread();
     forget(stride);
-    if (is_aligned<T>(size))
+    if (wide != 0)
     {
         // kGroup threads side by side have the chunks of a row, or the largest power of two that divides them; a thread's further rows
         // are a multiple of eight below (bfloat16), so they are permuted as its first.
@@ -216,8 +212,8 @@ __device__ __forceinline__ void load_keys_and_values(
     unsigned char* keys, unsigned char* values, const T* qkv, const Rows& rows, const Problem& problem, int first, int end)
 {
     Head<T> head = find_head(qkv, rows, problem);
-    load_tile<T, D, Count, Threads>(keys, head.keys + first * head.stride, head.stride, end - first, head.size);
-    load_tile<T, D, Count, Threads>(values, head.values + first * head.stride, head.stride, end - first, head.size);
+    load_tile<T, D, Count, Threads>(keys, head.keys + first * head.stride, head.stride, end - first, head.size, head.wide);
+    load_tile<T, D, Count, Threads>(values, head.values + first * head.stride, head.stride, end - first, head.size, head.wide);
 }
 
 // Likewise with queries and their rows of dout, and behind these the statistics of their rows: log-sum-exps times `factor`, and deltas.
@@ -229,8 +225,8 @@ __device__ __forceinline__ void load_queries(
 {
     Head<T> head = find_head(qkv, rows, problem);
     int left = rows.length - first;
-    load_tile<T, D, Count, Threads>(queries, head.queries + first * head.stride, head.stride, left, head.size);
-    load_tile<T, D, Count, Threads>(douts, dout + (head.begin + first * head.width), head.width, left, head.size);
+    load_tile<T, D, Count, Threads>(queries, head.queries + first * head.stride, head.stride, left, head.size, head.wide);
+    load_tile<T, D, Count, Threads>(douts, dout + (head.begin + first * head.width), head.width, left, head.size, head.wide);
     int row = fresh_thread();
     if (row < Count)
     {
@@ -242,13 +238,13 @@ __device__ __forceinline__ void load_queries(
 
 // Writes the first `count` of a warp's 16 rows out of its own rows of a tile, where its lanes have put them.
 template <typename T, int D>
-__device__ __forceinline__ void store_rows(const unsigned char* tile, T* destination, long long stride, int count, int size)
+__device__ __forceinline__ void store_rows(const unsigned char* tile, T* destination, long long stride, int count, int size, int wide)
 {
     constexpr int R = kChunks<T, D>;
     constexpr int kElements = kChunkBytes / (int)sizeof(T);
     int first = warp_row();
     __syncwarp(); // the other lanes' elements
-    if (is_aligned<T>(size))
+    if (wide != 0)
     {
         constexpr int kGroup = R & -R;
         constexpr int kStep = kWarpSize / kGroup;
@@ -298,7 +294,7 @@ __device__ __forceinline__ unsigned kept_keys(const Dropout& dropout, const Rows
     forget(head);
     forget(start);
     int last = start + rows.length - 1;
-    int2 name = reinterpret_cast<const int2*>(dropout.tokens)[min(start + query, last)];
+    const int* name = dropout.tokens + 2LL * min(start + query, last);
     unsigned drawn = ~0u;
     unsigned bits = 0;
     uint4 words = make_uint4(0, 0, 0, 0);
@@ -311,7 +307,7 @@ __device__ __forceinline__ unsigned kept_keys(const Dropout& dropout, const Rows
             drawn = position >> 2;
             long long step_key = (long long)key_of_step;
             forget(step_key); // or the keys of its ten rounds stay in registers
-            words = philox((unsigned long long)step_key, drawn, (unsigned)name.y, (unsigned)name.x, dropout.site | (unsigned)head);
+            words = philox((unsigned long long)step_key, drawn, (unsigned)name[1], (unsigned)name[0], dropout.site | (unsigned)head);
         }
 
         unsigned low = position & 1 ? words.y : words.x;
@@ -367,7 +363,7 @@ __device__ __forceinline__ void make_delta(
     int first = rows.first + warp_row();
     int count = rows.length - first;
     long long offset = head.begin + first * head.width;
-    if (is_aligned<T>(head.size))
+    if (head.wide != 0)
     {
         row_products<T, kVector<T>>(dout + offset, out + offset, head.width, count, head.size, sums);
     }

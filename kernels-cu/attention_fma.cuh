@@ -240,10 +240,10 @@ __device__ __forceinline__ void forward_fma(
     int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
     Head<float> head = find_head(qkv, rows, problem);
     load_tile<float, D, kRows, kThreads>(
-        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
-    load_tile<float, D, kFmaTokens, kThreads>(k_tile, head.keys, head.stride, keys, head.size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
+    load_tile<float, D, kFmaTokens, kThreads>(k_tile, head.keys, head.stride, keys, head.size, head.wide);
     cp_async_commit();
-    load_tile<float, D, kFmaTokens, kThreads>(v_tile, head.values, head.stride, keys, head.size);
+    load_tile<float, D, kFmaTokens, kThreads>(v_tile, head.values, head.stride, keys, head.size, head.wide);
     cp_async_commit();
 
     int query = rows.first + warp_row();
@@ -275,7 +275,7 @@ __device__ __forceinline__ void forward_fma(
         {
             head = find_head(qkv, rows, problem);
             load_tile<float, D, kFmaTokens, kThreads>(
-                k_tile, head.keys + next * head.stride, head.stride, keys - next, head.size);
+                k_tile, head.keys + next * head.stride, head.stride, keys - next, head.size, head.wide);
         }
 
         cp_async_commit();
@@ -330,7 +330,7 @@ __device__ __forceinline__ void forward_fma(
         {
             head = find_head(qkv, rows, problem);
             load_tile<float, D, kFmaTokens, kThreads>(
-                v_tile, head.values + next * head.stride, head.stride, keys - next, head.size);
+                v_tile, head.values + next * head.stride, head.stride, keys - next, head.size, head.wide);
         }
 
         cp_async_commit();
@@ -358,5 +358,5 @@ __device__ __forceinline__ void forward_fma(
         put_columns<D>(o[i], kept / total, shared, warp_row() + row);
     }
 
-    store_rows<float, D>(shared, out + (head.begin + query * head.width), head.width, rows.length - query, head.size);
+    store_rows<float, D>(shared, out + (head.begin + query * head.width), head.width, rows.length - query, head.size, head.wide);
 }

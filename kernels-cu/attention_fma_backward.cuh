@@ -20,9 +20,9 @@ __device__ __forceinline__ void backward_queries_fma(
     int keys = problem.causal ? min(rows.first + kRows, rows.length) : rows.length;
     Head<float> head = find_head(qkv, rows, problem);
     load_tile<float, D, kRows, kThreads>(
-        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
     load_tile<float, D, kRows, kThreads>(
-        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size);
+        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size, head.wide);
 
     int query = rows.first + warp_row();
     float row_delta[4], row_lse[4];
@@ -79,7 +79,7 @@ __device__ __forceinline__ void backward_queries_fma(
             put_columns<D>(dq[i], problem.scale, shared, warp_row() + (lane_index() >> 3) + 4 * i);
         }
 
-        store_rows<float, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size);
+        store_rows<float, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size, head.wide);
     }
 }
 
@@ -113,9 +113,9 @@ __device__ __forceinline__ void backward_keys_fma(
     unsigned char* exchange = dout_tile + kFmaTokens * P + 2 * kFmaTokens * (int)sizeof(float);
     Head<float> head = find_head(qkv, rows, problem);
     load_tile<float, D, kRows, kThreads>(
-        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
     load_tile<float, D, kRows, kThreads>(
-        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
 
     int key = rows.first + warp_row();
     float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
@@ -194,7 +194,7 @@ __device__ __forceinline__ void backward_keys_fma(
         }
 
         float* destination = dqkv + (head.keys - qkv + key * head.stride);
-        store_rows<float, D>(shared, destination, head.stride, rows.length - key, head.size);
-        store_rows<float, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
+        store_rows<float, D>(shared, destination, head.stride, rows.length - key, head.size, head.wide);
+        store_rows<float, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size, head.wide);
     }
 }

@@ -10,15 +10,15 @@
 #include "attention_mma_backward.cuh"
 
 #define CROSSALIGN_ATTENTION_TAIL                                                                                                    \
-    const int *tokens, int sequences, int heads, int size, int causal, float scale, const int *stored_key, unsigned long long key,   \
-        unsigned site, unsigned threshold, float keep_scale
+    const int *tokens, int sequences, int heads, int size, int causal, int wide, float scale, const int *stored_key,                 \
+        unsigned long long key, unsigned site, unsigned threshold, float keep_scale
 
 #define CROSSALIGN_ATTENTION_BODY(ROWS, RUN)                                                                                         \
     CROSSALIGN_DYNAMIC_SHARED(shared);                                                                                               \
     Rows rows;                                                                                                                       \
     if (find_rows<ROWS>(ends, sequences, rows))                                                                                      \
     {                                                                                                                                \
-        Problem problem = {heads, size, causal, scale, {tokens, stored_key, key, site, threshold, keep_scale}};                      \
+        Problem problem = {heads, size, causal, wide, scale, {tokens, stored_key, key, site, threshold, keep_scale}};                \
         RUN;                                                                                                                         \
     }
 

@@ -221,7 +221,7 @@ __device__ __forceinline__ void forward_mma(
     int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
     Head<bf16> head = find_head(qkv, rows, problem);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
 
     Lanes lanes = make_lanes<D>();
     int query = rows.first + warp_row();
@@ -358,5 +358,5 @@ __device__ __forceinline__ void forward_mma(
 
     float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
     put_rows<D>(o, kept * reciprocal(sum), kept * reciprocal(sum_high), shared);
-    store_rows<bf16, D>(shared, out + (head.begin + query * head.width), head.width, count, head.size);
+    store_rows<bf16, D>(shared, out + (head.begin + query * head.width), head.width, count, head.size, head.wide);
 }

@@ -19,9 +19,9 @@ __device__ __forceinline__ void backward_queries_mma(
     int keys = problem.causal ? min(rows.first + kMmaRows, rows.length) : rows.length;
     Head<bf16> head = find_head(qkv, rows, problem);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        shared, head.queries + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size);
+        dout_tile, dout + (head.begin + rows.first * head.width), head.width, rows.length - rows.first, head.size, head.wide);
 
     Lanes lanes = make_lanes<D>();
     int g = lane_index() >> 2;
@@ -106,7 +106,7 @@ __device__ __forceinline__ void backward_queries_mma(
     {
         head = find_head(qkv, rows, problem);
         put_rows<D>(dq, problem.scale, problem.scale, shared);
-        store_rows<bf16, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size);
+        store_rows<bf16, D>(shared, dqkv + (head.queries - qkv + query * head.stride), head.stride, rows.length - query, head.size, head.wide);
     }
 }
 
@@ -172,9 +172,9 @@ __device__ __forceinline__ void backward_keys_mma(
     unsigned char* stages = v_tile + kMmaRows * kPitch<bf16, D>;
     Head<bf16> head = find_head(qkv, rows, problem);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        shared, head.keys + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
     load_tile<bf16, D, kMmaRows, kMmaThreads>(
-        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size);
+        v_tile, head.values + rows.first * head.stride, head.stride, rows.length - rows.first, head.size, head.wide);
 
     Lanes lanes = make_lanes<D>();
     int key = rows.first + warp_row();
@@ -292,7 +292,7 @@ __device__ __forceinline__ void backward_keys_mma(
         float kept = problem.dropout.tokens != nullptr ? problem.dropout.scale : 1.0f;
         put_rows<D>(dk, problem.scale, problem.scale, shared);
         put_rows<D>(dv, kept, kept, v_tile);
-        store_rows<bf16, D>(shared, destination, head.stride, rows.length - key, head.size);
-        store_rows<bf16, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size);
+        store_rows<bf16, D>(shared, destination, head.stride, rows.length - key, head.size, head.wide);
+        store_rows<bf16, D>(v_tile, destination + head.width, head.stride, rows.length - key, head.size, head.wide);
     }
 }

@@ -2,7 +2,8 @@
 // Source: N. Srivastava et al., "Dropout", 2014, section 4, scaled when training. The counters are laid down by
 // CrossAlign.Kernels.DropoutSite: (channel / 4, position, example, site * 1024 + 1023), word channel % 4.
 //
-// One warp a row. A draw gives the factors of four channels; an access of 16 bytes takes one draw, or two for bfloat16.
+// One warp a row. A draw gives the factors of four channels; an access of 16 bytes, where the host finds rows and addresses whole numbers
+// of them (`wide`), takes one draw, or two for bfloat16.
 #include "philox.cuh"
 
 namespace
@@ -75,7 +76,8 @@ __device__ __forceinline__ void ragged_row(const T* x, T* y, const Mask& mask, i
 
 template <typename T>
 __device__ __forceinline__ void apply(
-    const T* x, T* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const T* x, T* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale,
+    int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, n))
@@ -83,10 +85,10 @@ __device__ __forceinline__ void apply(
         return;
     }
 
-    int2 name = reinterpret_cast<const int2*>(tokens)[row];
-    Mask mask = {dropout_key(stored_key, key), site, threshold, scale, (unsigned)name.x, (unsigned)name.y};
+    const int* name = tokens + 2LL * row;
+    Mask mask = {dropout_key(stored_key, key), site, threshold, scale, (unsigned)name[0], (unsigned)name[1]};
     long long offset = (long long)row * c;
-    if (c % kVector<T> == 0)
+    if (wide != 0)
     {
         aligned_row(x + offset, y + offset, mask, c);
     }
@@ -100,13 +102,15 @@ __device__ __forceinline__ void apply(
 
 // x, y (n, c); tokens (n, 2): example and position. y may be x. `site` is already site * 1024 + 1023.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) dropout_f32(
-    const float* x, float* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const float* x, float* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale,
+    int wide)
 {
-    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale);
+    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) dropout_bf16(
-    const bf16* x, bf16* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale)
+    const bf16* x, bf16* y, const int* tokens, const int* live, int n, int c, const int* stored_key, unsigned long long key, unsigned site, unsigned threshold, float scale,
+    int wide)
 {
-    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale);
+    apply(x, y, tokens, live, n, c, stored_key, key, site, threshold, scale, wide);
 }

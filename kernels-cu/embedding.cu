@@ -1,7 +1,8 @@
 // Embedding of packed tokens: y[n] = word[ids[n]] + position[positions[n]] + type[types[n]], and the gradients of the tables.
 // Source: J. Devlin et al., "BERT", 2019, figure 2.
 //
-// Forward: one warp a token.
+// Forward: one warp a token. Accesses are of 16 bytes (or 8 of bfloat16 beside 16 of float32) where the host finds rows and addresses whole
+// numbers of them (`wide`).
 // Backward, for each table: no atomics, a fixed order. Each token counts the tokens that come before it when they are sorted stably by
 // their numbers; that is its place in the order (n^2 comparisons of 4 bytes, little beside the n c numbers summed). The sorted tokens are cut into chunks of
 // kChunk: a block sums the runs of equal numbers of its chunk, adds those that lie within it to the table, and leaves the sums of the
@@ -46,7 +47,8 @@ __device__ __forceinline__ void gather_row(const TTable* word, const TTable* pos
 
 template <typename TTable, typename T>
 __device__ __forceinline__ void gather(
-    const int* ids, const int* positions, const int* types, const TTable* word, const TTable* position, const TTable* type, T* y, const int* live, int n, int c)
+    const int* ids, const int* positions, const int* types, const TTable* word, const TTable* position, const TTable* type, T* y, const int* live, int n, int c,
+    int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, n))
@@ -60,7 +62,7 @@ __device__ __forceinline__ void gather(
     const TTable* p = position + (long long)positions[row] * c;
     const TTable* t = type == nullptr || types == nullptr ? type : type + (long long)types[row] * c;
     T* out = y + (long long)row * c;
-    if (c % W == 0)
+    if (wide != 0)
     {
         gather_row<TTable, T, W>(w, p, t, out, c);
     }
@@ -100,16 +102,16 @@ __device__ __forceinline__ void put_row(float* table, const int* sorted, const i
 // partials (chunks, 2, c): the sum of the run that reaches into the chunk, and of the one that begins in it and reaches out.
 template <typename T, int W>
 __device__ __forceinline__ void sum_columns(
-    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, int n, int c)
+    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, int chunk, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int start = (int)blockIdx.y * kChunk;
-    if (column >= c || start >= n)
+    if (column >= c)
     {
         return;
     }
 
-    float* p = partials + (long long)blockIdx.y * 2 * c + column;
+    float* p = partials + 2LL * chunk * c + column;
+    int start = chunk * kChunk;
     int end = min(start + kChunk, n);
     bool reaches_in = start > 0 && sorted[start - 1] == sorted[start];
     float sum[W];
@@ -157,25 +159,29 @@ __device__ __forceinline__ void sum_columns(
 
 template <typename T>
 __device__ __forceinline__ void sum_runs(
-    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+    const T* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c,
+    int wide)
 {
     int rows = live_rows(live, n);
-    if (c % kRowVector == 0)
+    for (int chunk = (int)blockIdx.y; chunk * kChunk < rows; chunk += (int)gridDim.y)
     {
-        sum_columns<T, kRowVector>(dy, order, sorted, slots, table, partials, rows, c);
-    }
-    else
-    {
-        sum_columns<T, 1>(dy, order, sorted, slots, table, partials, rows, c);
+        if (wide != 0)
+        {
+            sum_columns<T, kRowVector>(dy, order, sorted, slots, table, partials, chunk, rows, c);
+        }
+        else
+        {
+            sum_columns<T, 1>(dy, order, sorted, slots, table, partials, chunk, rows, c);
+        }
     }
 }
 
 template <int W>
 __device__ __forceinline__ void merge_columns(
-    const float* partials, const int* sorted, const int* slots, float* table, int n, int c)
+    const float* partials, const int* sorted, const int* slots, float* table, int chunk, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int start = (int)blockIdx.y * kChunk;
+    int start = chunk * kChunk;
     int end = start + kChunk;
     if (column >= c || end >= n)
     {
@@ -191,7 +197,7 @@ __device__ __forceinline__ void merge_columns(
     }
 
     float sum[W];
-    const float* p = partials + (long long)blockIdx.y * 2 * c + column;
+    const float* p = partials + 2LL * chunk * c + column;
     load_parameters(p + c, sum);
     int next = end;
     do
@@ -215,27 +221,31 @@ __device__ __forceinline__ void merge_columns(
 
 // word (v, c), position (p, c), type (t, c) or null; types null: row 0 of type everywhere. y (n, c).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_f32_f32(
-    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, float* y, const int* live, int n, int c)
+    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, float* y, const int* live, int n, int c,
+    int wide)
 {
-    gather(ids, positions, types, word, position, type, y, live, n, c);
+    gather(ids, positions, types, word, position, type, y, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_f32_bf16(
-    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, bf16* y, const int* live, int n, int c)
+    const int* ids, const int* positions, const int* types, const float* word, const float* position, const float* type, bf16* y, const int* live, int n, int c,
+    int wide)
 {
-    gather(ids, positions, types, word, position, type, y, live, n, c);
+    gather(ids, positions, types, word, position, type, y, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_bf16_f32(
-    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, float* y, const int* live, int n, int c)
+    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, float* y, const int* live, int n, int c,
+    int wide)
 {
-    gather(ids, positions, types, word, position, type, y, live, n, c);
+    gather(ids, positions, types, word, position, type, y, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_bf16_bf16(
-    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, bf16* y, const int* live, int n, int c)
+    const int* ids, const int* positions, const int* types, const bf16* word, const bf16* position, const bf16* type, bf16* y, const int* live, int n, int c,
+    int wide)
 {
-    gather(ids, positions, types, word, position, type, y, live, n, c);
+    gather(ids, positions, types, word, position, type, y, live, n, c, wide);
 }
 
 // order (n): the tokens in the order of their numbers, equal ones as they come; sorted (n): their numbers. numbers null: all zero.
@@ -355,30 +365,36 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_slots(
     }
 }
 
-// table (v, c) += the sums of the runs of each chunk; slots null for a dense table. One block a strip of columns (x) and a chunk (y).
+// table (v, c) += the sums of the runs of each chunk; slots null for a dense table. One block a strip of columns (x) and every
+// gridDim.y-th chunk (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_sum_f32(
-    const float* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+    const float* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c,
+    int wide)
 {
-    sum_runs(dy, order, sorted, slots, table, partials, live, n, c);
+    sum_runs(dy, order, sorted, slots, table, partials, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_sum_bf16(
-    const bf16* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c)
+    const bf16* dy, const int* order, const int* sorted, const int* slots, float* table, float* partials, const int* live, int n, int c,
+    int wide)
 {
-    sum_runs(dy, order, sorted, slots, table, partials, live, n, c);
+    sum_runs(dy, order, sorted, slots, table, partials, live, n, c, wide);
 }
 
 // The runs that reach over a border of chunks, each by the block of the chunk where it begins.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_bwd_merge(
-    const float* partials, const int* sorted, const int* slots, float* table, const int* live, int n, int c)
+    const float* partials, const int* sorted, const int* slots, float* table, const int* live, int n, int c, int wide)
 {
     int rows = live_rows(live, n);
-    if (c % kRowVector == 0)
+    for (int chunk = (int)blockIdx.y; chunk * kChunk < rows; chunk += (int)gridDim.y)
     {
-        merge_columns<kRowVector>(partials, sorted, slots, table, rows, c);
-    }
-    else
-    {
-        merge_columns<1>(partials, sorted, slots, table, rows, c);
+        if (wide != 0)
+        {
+            merge_columns<kRowVector>(partials, sorted, slots, table, chunk, rows, c);
+        }
+        else
+        {
+            merge_columns<1>(partials, sorted, slots, table, chunk, rows, c);
+        }
     }
 }

@@ -2,10 +2,11 @@
 // Source: D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units", 2016, equations 2 and 3.
 //
 // A thread has W columns and goes down the rows of its chunk, so that it reads its part of the bias once. The bias's gradient is taken
-// in two stages with a fixed order and no atomics: each block sums its chunk of kRowsPerChunk rows, then one thread a column adds the
-// chunks' sums in order. The formulas are those of the CPU's kernel: one exponential an element.
+// in two stages with a fixed order and no atomics: each block sums its chunk of kRowsPerChunk rows and every kMostPartials-th chunk behind
+// it, then one thread a column adds the blocks' sums in order. The formulas are those of the CPU's kernel: one exponential an element.
 //
-// W is four where rows are multiples of four, else one; also for bfloat16, as the float32 bias is read beside it (see layernorm.cu).
+// W is four where the host finds rows and addresses multiples of four elements (`wide`), else one; also for bfloat16, as the float32 bias
+// is read beside it (see layernorm.cu).
 #include "prelude.cuh"
 
 namespace
@@ -13,6 +14,7 @@ namespace
 
 constexpr int kThreadsPerBlock = 128;
 constexpr int kRowsPerChunk = 32;
+constexpr int kMostPartials = 1024;
 constexpr int kRowsPerForwardBlock = 8;
 constexpr int kRowVector = 4;
 
@@ -106,37 +108,41 @@ template <int Kind, typename T, int W>
 __device__ __forceinline__ void forward_columns(const T* x, const float* bias, T* y, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int row = (int)blockIdx.y * kRowsPerForwardBlock;
-    if (column >= c || row >= n)
+    int first = (int)blockIdx.y * kRowsPerForwardBlock;
+    if (column >= c || first >= n)
     {
         return;
     }
 
     float b[W];
     load_bias(bias, column, b);
-    int end = min(row + kRowsPerForwardBlock, n);
-    for (; row < end; row++)
+    for (; first < n; first += (int)gridDim.y * kRowsPerForwardBlock)
     {
-        float v[W];
-        long long offset = (long long)row * c + column;
-        load_floats(x + offset, v);
-#pragma unroll
-        for (int k = 0; k < W; k++)
+        int end = min(first + kRowsPerForwardBlock, n);
+        for (int row = first; row < end; row++)
         {
-            v[k] = value<Kind>(v[k] + b[k]);
-        }
+            float v[W];
+            long long offset = (long long)row * c + column;
+            load_floats(x + offset, v);
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                v[k] = value<Kind>(v[k] + b[k]);
+            }
 
-        store_floats(y + offset, v);
+            store_floats(y + offset, v);
+        }
     }
 }
 
-// partials (chunks, c): the sums of dx over the rows of a chunk, before dx is rounded; may be null.
+// partials (chunks or kMostPartials, c): the sums of dx, before it is rounded, over the rows of a chunk and of the kMostPartials-th ones
+// behind; may be null.
 template <int Kind, typename T, int W>
 __device__ __forceinline__ void backward_columns(const T* dy, const T* x, const float* bias, T* dx, float* partials, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int row = (int)blockIdx.y * kRowsPerChunk;
-    if (column >= c || row >= n)
+    int first = (int)blockIdx.y * kRowsPerChunk;
+    if (column >= c || first >= n)
     {
         return;
     }
@@ -149,21 +155,24 @@ __device__ __forceinline__ void backward_columns(const T* dy, const T* x, const 
         sums[k] = 0.0f;
     }
 
-    int end = min(row + kRowsPerChunk, n);
-    for (; row < end; row++)
+    for (; first < n; first += kMostPartials * kRowsPerChunk)
     {
-        float g[W], v[W];
-        long long offset = (long long)row * c + column;
-        load_floats(dy + offset, g);
-        load_floats(x + offset, v);
-#pragma unroll
-        for (int k = 0; k < W; k++)
+        int end = min(first + kRowsPerChunk, n);
+        for (int row = first; row < end; row++)
         {
-            g[k] *= slope<Kind>(v[k] + b[k]);
-            sums[k] += g[k];
-        }
+            float g[W], v[W];
+            long long offset = (long long)row * c + column;
+            load_floats(dy + offset, g);
+            load_floats(x + offset, v);
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                g[k] *= slope<Kind>(v[k] + b[k]);
+                sums[k] += g[k];
+            }
 
-        store_floats(dx + offset, g);
+            store_floats(dx + offset, g);
+        }
     }
 
     if (partials != nullptr)
@@ -173,9 +182,9 @@ __device__ __forceinline__ void backward_columns(const T* dy, const T* x, const 
 }
 
 template <int Kind, typename T>
-__device__ __forceinline__ void forward_kind(const T* x, const float* bias, T* y, int n, int c)
+__device__ __forceinline__ void forward_kind(const T* x, const float* bias, T* y, int n, int c, int wide)
 {
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         forward_columns<Kind, T, kRowVector>(x, bias, y, n, c);
     }
@@ -186,27 +195,27 @@ __device__ __forceinline__ void forward_kind(const T* x, const float* bias, T* y
 }
 
 template <typename T>
-__device__ __forceinline__ void forward(const T* x, const float* bias, T* y, const int* live, int n, int c, int kind)
+__device__ __forceinline__ void forward(const T* x, const float* bias, T* y, const int* live, int n, int c, int kind, int wide)
 {
     int rows = live_rows(live, n);
     if (kind == kErf)
     {
-        forward_kind<kErf>(x, bias, y, rows, c);
+        forward_kind<kErf>(x, bias, y, rows, c, wide);
     }
     else if (kind == kTanh)
     {
-        forward_kind<kTanh>(x, bias, y, rows, c);
+        forward_kind<kTanh>(x, bias, y, rows, c, wide);
     }
     else
     {
-        forward_kind<kQuick>(x, bias, y, rows, c);
+        forward_kind<kQuick>(x, bias, y, rows, c, wide);
     }
 }
 
 template <int Kind, typename T>
-__device__ __forceinline__ void backward_kind(const T* dy, const T* x, const float* bias, T* dx, float* partials, int n, int c)
+__device__ __forceinline__ void backward_kind(const T* dy, const T* x, const float* bias, T* dx, float* partials, int n, int c, int wide)
 {
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         backward_columns<Kind, T, kRowVector>(dy, x, bias, dx, partials, n, c);
     }
@@ -218,52 +227,55 @@ __device__ __forceinline__ void backward_kind(const T* dy, const T* x, const flo
 
 template <typename T>
 __device__ __forceinline__ void backward(
-    const T* dy, const T* x, const float* bias, T* dx, float* partials, const int* live, int n, int c, int kind)
+    const T* dy, const T* x, const float* bias, T* dx, float* partials, const int* live, int n, int c, int kind, int wide)
 {
     int rows = live_rows(live, n);
     if (kind == kErf)
     {
-        backward_kind<kErf>(dy, x, bias, dx, partials, rows, c);
+        backward_kind<kErf>(dy, x, bias, dx, partials, rows, c, wide);
     }
     else if (kind == kTanh)
     {
-        backward_kind<kTanh>(dy, x, bias, dx, partials, rows, c);
+        backward_kind<kTanh>(dy, x, bias, dx, partials, rows, c, wide);
     }
     else
     {
-        backward_kind<kQuick>(dy, x, bias, dx, partials, rows, c);
+        backward_kind<kQuick>(dy, x, bias, dx, partials, rows, c, wide);
     }
 }
 
 } // namespace
 
-// x, y (n, c); bias (c), may be null; y may be x. One block a strip of columns (x) and kRowsPerForwardBlock rows (y).
+// x, y (n, c); bias (c), may be null; y may be x. One block a strip of columns (x) and kRowsPerForwardBlock rows, and
+// every gridDim.y-th such rows behind them (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_fwd_f32(
-    const float* x, const float* bias, float* y, const int* live, int n, int c, int kind)
+    const float* x, const float* bias, float* y, const int* live, int n, int c, int kind, int wide)
 {
-    forward(x, bias, y, live, n, c, kind);
+    forward(x, bias, y, live, n, c, kind, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_fwd_bf16(
-    const bf16* x, const float* bias, bf16* y, const int* live, int n, int c, int kind)
+    const bf16* x, const float* bias, bf16* y, const int* live, int n, int c, int kind, int wide)
 {
-    forward(x, bias, y, live, n, c, kind);
+    forward(x, bias, y, live, n, c, kind, wide);
 }
 
-// dx = dy slope(x + bias), may be dy; partials (chunks, c), may be null. One block a strip of columns (x) and a chunk of rows (y).
+// dx = dy slope(x + bias), may be dy; partials, may be null. One block a strip of columns (x) and a partial (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_bwd_f32(
-    const float* dy, const float* x, const float* bias, float* dx, float* partials, const int* live, int n, int c, int kind)
+    const float* dy, const float* x, const float* bias, float* dx, float* partials, const int* live, int n, int c, int kind,
+    int wide)
 {
-    backward(dy, x, bias, dx, partials, live, n, c, kind);
+    backward(dy, x, bias, dx, partials, live, n, c, kind, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_bwd_bf16(
-    const bf16* dy, const bf16* x, const float* bias, bf16* dx, float* partials, const int* live, int n, int c, int kind)
+    const bf16* dy, const bf16* x, const float* bias, bf16* dx, float* partials, const int* live, int n, int c, int kind,
+    int wide)
 {
-    backward(dy, x, bias, dx, partials, live, n, c, kind);
+    backward(dy, x, bias, dx, partials, live, n, c, kind, wide);
 }
 
-// db += the sums of the chunks, in the chunks' order. One thread a column.
+// db += the partials, in order. One thread a column.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_bwd_merge(
     const float* partials, float* db, const int* live, int n, int c)
 {
@@ -273,11 +285,11 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) gelu_bwd_merge(
         return;
     }
 
-    int chunks = (live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk;
+    int count = min((live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk, kMostPartials);
     float bias = 0.0f;
-    for (int chunk = 0; chunk < chunks; chunk++)
+    for (int i = 0; i < count; i++)
     {
-        bias += partials[(long long)chunk * c + column];
+        bias += partials[(long long)i * c + column];
     }
 
     db[column] += bias;

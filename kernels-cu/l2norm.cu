@@ -1,7 +1,7 @@
 // Rows of length one: y = x / ||x||, with no epsilon, and the gradient dx = (dy - y (y . dy)) / ||x||. A row of zeros stays zero.
 // Source: A. Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", 2021, figure 3.
 //
-// One warp a row, 16-byte accesses where rows are whole numbers of them. The second sweep over a row comes from the first-level cache.
+// One warp a row, 16-byte accesses where the host finds rows and addresses whole numbers of them (`wide`). The second sweep over a row comes from the first-level cache.
 #include "prelude.cuh"
 
 namespace
@@ -72,7 +72,7 @@ __device__ __forceinline__ void forward_row(const T* x, T* y, float* norm_out, i
 }
 
 template <typename T>
-__device__ __forceinline__ void forward(const T* x, T* y, float* norm, const int* live, int b, int e)
+__device__ __forceinline__ void forward(const T* x, T* y, float* norm, const int* live, int b, int e, int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, b))
@@ -81,7 +81,7 @@ __device__ __forceinline__ void forward(const T* x, T* y, float* norm, const int
     }
 
     long long offset = (long long)row * e;
-    if (e % kVector<T> == 0)
+    if (wide != 0)
     {
         forward_row<T, kVector<T>>(x + offset, y + offset, norm + row, e);
     }
@@ -125,7 +125,7 @@ __device__ __forceinline__ void backward_row(const T* dy, const T* y, float norm
 }
 
 template <typename T>
-__device__ __forceinline__ void backward(const T* dy, const T* y, const float* norm, T* dx, const int* live, int b, int e)
+__device__ __forceinline__ void backward(const T* dy, const T* y, const float* norm, T* dx, const int* live, int b, int e, int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, b))
@@ -134,7 +134,7 @@ __device__ __forceinline__ void backward(const T* dy, const T* y, const float* n
     }
 
     long long offset = (long long)row * e;
-    if (e % kVector<T> == 0)
+    if (wide != 0)
     {
         backward_row<T, kVector<T>>(dy + offset, y + offset, norm[row], dx + offset, e);
     }
@@ -148,26 +148,26 @@ __device__ __forceinline__ void backward(const T* dy, const T* y, const float* n
 
 // x, y (b, e); norm (b). y may be x.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) l2norm_fwd_f32(
-    const float* x, float* y, float* norm, const int* live, int b, int e)
+    const float* x, float* y, float* norm, const int* live, int b, int e, int wide)
 {
-    forward(x, y, norm, live, b, e);
+    forward(x, y, norm, live, b, e, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) l2norm_fwd_bf16(
-    const bf16* x, bf16* y, float* norm, const int* live, int b, int e)
+    const bf16* x, bf16* y, float* norm, const int* live, int b, int e, int wide)
 {
-    forward(x, y, norm, live, b, e);
+    forward(x, y, norm, live, b, e, wide);
 }
 
 // dx may be dy.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) l2norm_bwd_f32(
-    const float* dy, const float* y, const float* norm, float* dx, const int* live, int b, int e)
+    const float* dy, const float* y, const float* norm, float* dx, const int* live, int b, int e, int wide)
 {
-    backward(dy, y, norm, dx, live, b, e);
+    backward(dy, y, norm, dx, live, b, e, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) l2norm_bwd_bf16(
-    const bf16* dy, const bf16* y, const float* norm, bf16* dx, const int* live, int b, int e)
+    const bf16* dy, const bf16* y, const float* norm, bf16* dx, const int* live, int b, int e, int wide)
 {
-    backward(dy, y, norm, dx, live, b, e);
+    backward(dy, y, norm, dx, live, b, e, wide);
 }

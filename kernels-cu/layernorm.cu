@@ -5,10 +5,10 @@
 // first-level cache. With a residual the sum is stored first and read back by the lane that stored it, so that what is normalised has
 // the rounding of what the backward pass reads.
 // Backward: dx by one warp a row; dw and db in two stages with a fixed order and no atomics: each block sums kRowsPerChunk rows of
-// its columns, then one thread a column adds the chunks' sums in order.
+// its columns, and those of every kMostPartials-th chunk behind them, then one thread a column adds the blocks' sums in order.
 //
-// W is the number of elements of one access: four where rows are multiples of four, else one. Four also for bfloat16: with eight the
-// float32 weights beside them would be read in two 16-byte halves, each touching every sector.
+// W is the number of elements of one access: four where the host finds rows and addresses multiples of four elements (`wide`), else one.
+// Four also for bfloat16: with eight the float32 weights beside them would be read in two 16-byte halves, each touching every sector.
 #include "prelude.cuh"
 
 namespace
@@ -17,6 +17,7 @@ namespace
 constexpr int kWarpsPerBlock = 4;
 constexpr int kThreadsPerBlock = kWarpsPerBlock * kWarpSize;
 constexpr int kRowsPerChunk = 32;
+constexpr int kMostPartials = 1024;
 constexpr int kRowVector = 4;
 
 template <typename T, int W>
@@ -90,7 +91,8 @@ __device__ __forceinline__ void forward_row(
 
 template <typename T>
 __device__ __forceinline__ void forward(
-    const T* x, const T* residual, T* sum, const float* w, const float* b, T* y, float* mean, float* rstd, const int* live, int n, int c, float eps)
+    const T* x, const T* residual, T* sum, const float* w, const float* b, T* y, float* mean, float* rstd, const int* live, int n, int c, float eps,
+    int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, n))
@@ -101,7 +103,7 @@ __device__ __forceinline__ void forward(
     long long offset = (long long)row * c;
     const T* r = residual == nullptr ? nullptr : residual + offset;
     T* s = residual == nullptr ? nullptr : sum + offset;
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         forward_row<T, kRowVector>(x + offset, r, s, w, b, y + offset, mean + row, rstd + row, c, eps);
     }
@@ -165,7 +167,7 @@ __device__ __forceinline__ void backward_row(const T* dy, const T* x, const floa
 
 template <typename T>
 __device__ __forceinline__ void backward(
-    const T* dy, const T* x, const float* w, const float* mean, const float* rstd, T* dx, const int* live, int n, int c, int accumulate)
+    const T* dy, const T* x, const float* w, const float* mean, const float* rstd, T* dx, const int* live, int n, int c, int accumulate, int wide)
 {
     int row = (int)blockIdx.x * kWarpsPerBlock + warp_index();
     if (row >= live_rows(live, n))
@@ -174,7 +176,7 @@ __device__ __forceinline__ void backward(
     }
 
     long long offset = (long long)row * c;
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         backward_row<T, kRowVector>(dy + offset, x + offset, w, mean[row], rstd[row], dx + offset, c, accumulate);
     }
@@ -184,14 +186,14 @@ __device__ __forceinline__ void backward(
     }
 }
 
-// partials (chunks, 2, c): the sums of dy xhat and of dy over the rows of a chunk.
+// partials (chunks or kMostPartials, 2, c): the sums of dy xhat and of dy over the rows of a chunk and of the kMostPartials-th ones behind.
 template <typename T, int W>
 __device__ __forceinline__ void partial_columns(
     const T* dy, const T* x, const float* mean, const float* rstd, float* partials, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int row = (int)blockIdx.y * kRowsPerChunk;
-    if (column >= c || row >= n)
+    int first = (int)blockIdx.y * kRowsPerChunk;
+    if (column >= c || first >= n)
     {
         return;
     }
@@ -204,20 +206,23 @@ __device__ __forceinline__ void partial_columns(
         db[k] = 0.0f;
     }
 
-    int end = min(row + kRowsPerChunk, n);
-    for (; row < end; row++)
+    for (; first < n; first += kMostPartials * kRowsPerChunk)
     {
-        float g[W], v[W];
-        long long offset = (long long)row * c + column;
-        load_floats(dy + offset, g);
-        load_floats(x + offset, v);
-        float m = mean[row];
-        float r = rstd[row];
-#pragma unroll
-        for (int k = 0; k < W; k++)
+        int end = min(first + kRowsPerChunk, n);
+        for (int row = first; row < end; row++)
         {
-            dw[k] = fmaf(g[k], (v[k] - m) * r, dw[k]);
-            db[k] += g[k];
+            float g[W], v[W];
+            long long offset = (long long)row * c + column;
+            load_floats(dy + offset, g);
+            load_floats(x + offset, v);
+            float m = mean[row];
+            float r = rstd[row];
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                dw[k] = fmaf(g[k], (v[k] - m) * r, dw[k]);
+                db[k] += g[k];
+            }
         }
     }
 
@@ -228,10 +233,10 @@ __device__ __forceinline__ void partial_columns(
 
 template <typename T>
 __device__ __forceinline__ void partial(
-    const T* dy, const T* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c)
+    const T* dy, const T* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c, int wide)
 {
     int rows = live_rows(live, n);
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         partial_columns<T, kRowVector>(dy, x, mean, rstd, partials, rows, c);
     }
@@ -245,43 +250,47 @@ __device__ __forceinline__ void partial(
 
 // x, residual, sum, y (n, c); w, b (c); mean, rstd (n). residual and sum may be null; sum may be x or residual, y may be x.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_fwd_f32(
-    const float* x, const float* residual, float* sum, const float* w, const float* b, float* y, float* mean, float* rstd, const int* live, int n, int c, float eps)
+    const float* x, const float* residual, float* sum, const float* w, const float* b, float* y, float* mean, float* rstd, const int* live, int n, int c, float eps,
+    int wide)
 {
-    forward(x, residual, sum, w, b, y, mean, rstd, live, n, c, eps);
+    forward(x, residual, sum, w, b, y, mean, rstd, live, n, c, eps, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_fwd_bf16(
-    const bf16* x, const bf16* residual, bf16* sum, const float* w, const float* b, bf16* y, float* mean, float* rstd, const int* live, int n, int c, float eps)
+    const bf16* x, const bf16* residual, bf16* sum, const float* w, const float* b, bf16* y, float* mean, float* rstd, const int* live, int n, int c, float eps,
+    int wide)
 {
-    forward(x, residual, sum, w, b, y, mean, rstd, live, n, c, eps);
+    forward(x, residual, sum, w, b, y, mean, rstd, live, n, c, eps, wide);
 }
 
 // dx = (or += with accumulate); dx may be dy where it is overwritten, and then the weights' gradient must be taken first.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_f32(
-    const float* dy, const float* x, const float* w, const float* mean, const float* rstd, float* dx, const int* live, int n, int c, int accumulate)
+    const float* dy, const float* x, const float* w, const float* mean, const float* rstd, float* dx, const int* live, int n, int c, int accumulate,
+    int wide)
 {
-    backward(dy, x, w, mean, rstd, dx, live, n, c, accumulate);
+    backward(dy, x, w, mean, rstd, dx, live, n, c, accumulate, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_bf16(
-    const bf16* dy, const bf16* x, const float* w, const float* mean, const float* rstd, bf16* dx, const int* live, int n, int c, int accumulate)
+    const bf16* dy, const bf16* x, const float* w, const float* mean, const float* rstd, bf16* dx, const int* live, int n, int c, int accumulate,
+    int wide)
 {
-    backward(dy, x, w, mean, rstd, dx, live, n, c, accumulate);
+    backward(dy, x, w, mean, rstd, dx, live, n, c, accumulate, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_partial_f32(
-    const float* dy, const float* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c)
+    const float* dy, const float* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c, int wide)
 {
-    partial(dy, x, mean, rstd, partials, live, n, c);
+    partial(dy, x, mean, rstd, partials, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_partial_bf16(
-    const bf16* dy, const bf16* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c)
+    const bf16* dy, const bf16* x, const float* mean, const float* rstd, float* partials, const int* live, int n, int c, int wide)
 {
-    partial(dy, x, mean, rstd, partials, live, n, c);
+    partial(dy, x, mean, rstd, partials, live, n, c, wide);
 }
 
-// dw += and db += the sums of the chunks, in the chunks' order. One thread a column.
+// dw += and db += the partials, in order. One thread a column.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_merge(
     const float* partials, float* dw, float* db, const int* live, int n, int c)
 {
@@ -291,12 +300,12 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) layernorm_bwd_mer
         return;
     }
 
-    int chunks = (live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk;
+    int count = min((live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk, kMostPartials);
     float weight = 0.0f;
     float bias = 0.0f;
-    for (int chunk = 0; chunk < chunks; chunk++)
+    for (int i = 0; i < count; i++)
     {
-        const float* p = partials + (long long)chunk * 2 * c + column;
+        const float* p = partials + (long long)i * 2 * c + column;
         weight += p[0];
         bias += p[c];
     }

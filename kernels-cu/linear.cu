@@ -1,9 +1,10 @@
 // The bias's gradient of a linear layer: db += the sums of the columns of dy, in two stages of a fixed order without atomics. The
 // layer's products are matmul.cu's.
 //
-// Stage one: a thread sums W columns over the kRowsPerChunk rows of a chunk; stage two: one thread a column adds the chunks' sums in
-// order. W is four where rows are multiples of four, else one.
-// Bytes: dy once, 4 c / kRowsPerChunk a row written and read again, db twice. Operations: n c.
+// Stage one: a thread sums W columns over the kRowsPerChunk rows of a chunk, and of every kMostPartials-th chunk behind it; stage two: one
+// thread a column adds these sums in order. W is four where the host finds rows and addresses multiples of four elements (`wide`), else
+// one.
+// Bytes: dy once, at most 4 c / kRowsPerChunk a row written and read again, db twice. Operations: n c.
 #include "prelude.cuh"
 
 namespace
@@ -11,14 +12,15 @@ namespace
 
 constexpr int kThreadsPerBlock = 128;
 constexpr int kRowsPerChunk = 32;
+constexpr int kMostPartials = 1024;
 constexpr int kRowVector = 4;
 
 template <typename T, int W>
 __device__ __forceinline__ void partial_columns(const T* dy, float* partials, int n, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int row = (int)blockIdx.y * kRowsPerChunk;
-    if (column >= c || row >= n)
+    int first = (int)blockIdx.y * kRowsPerChunk;
+    if (column >= c || first >= n)
     {
         return;
     }
@@ -30,15 +32,18 @@ __device__ __forceinline__ void partial_columns(const T* dy, float* partials, in
         sum[k] = 0.0f;
     }
 
-    int end = min(row + kRowsPerChunk, n);
-    for (; row < end; row++)
+    for (; first < n; first += kMostPartials * kRowsPerChunk)
     {
-        float v[W];
-        load_floats(dy + (long long)row * c + column, v);
-#pragma unroll
-        for (int k = 0; k < W; k++)
+        int end = min(first + kRowsPerChunk, n);
+        for (int row = first; row < end; row++)
         {
-            sum[k] += v[k];
+            float v[W];
+            load_floats(dy + (long long)row * c + column, v);
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                sum[k] += v[k];
+            }
         }
     }
 
@@ -46,10 +51,10 @@ __device__ __forceinline__ void partial_columns(const T* dy, float* partials, in
 }
 
 template <typename T>
-__device__ __forceinline__ void partial(const T* dy, float* partials, const int* live, int n, int c)
+__device__ __forceinline__ void partial(const T* dy, float* partials, const int* live, int n, int c, int wide)
 {
     int rows = live_rows(live, n);
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         partial_columns<T, kRowVector>(dy, partials, rows, c);
     }
@@ -61,20 +66,20 @@ __device__ __forceinline__ void partial(const T* dy, float* partials, const int*
 
 } // namespace
 
-// dy (n, c); partials (chunks, c). One block a strip of columns (x) and a chunk of rows (y).
+// dy (n, c); partials (chunks or kMostPartials, c). One block a strip of columns (x) and a partial (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) linear_bwd_bias_partial_f32(
-    const float* dy, float* partials, const int* live, int n, int c)
+    const float* dy, float* partials, const int* live, int n, int c, int wide)
 {
-    partial(dy, partials, live, n, c);
+    partial(dy, partials, live, n, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) linear_bwd_bias_partial_bf16(
-    const bf16* dy, float* partials, const int* live, int n, int c)
+    const bf16* dy, float* partials, const int* live, int n, int c, int wide)
 {
-    partial(dy, partials, live, n, c);
+    partial(dy, partials, live, n, c, wide);
 }
 
-// db += the sums of the chunks, in the chunks' order. One thread a column.
+// db += the partials, in order. One thread a column.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) linear_bwd_bias_merge(
     const float* partials, float* db, const int* live, int n, int c)
 {
@@ -84,11 +89,11 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) linear_bwd_bias_m
         return;
     }
 
-    int chunks = (live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk;
+    int count = min((live_rows(live, n) + kRowsPerChunk - 1) / kRowsPerChunk, kMostPartials);
     float bias = 0.0f;
-    for (int chunk = 0; chunk < chunks; chunk++)
+    for (int i = 0; i < count; i++)
     {
-        bias += partials[(long long)chunk * c + column];
+        bias += partials[(long long)i * c + column];
     }
 
     db[column] += bias;

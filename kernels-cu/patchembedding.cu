@@ -3,7 +3,8 @@
 // Source: A. Dosovitskiy et al., "An Image is Worth 16x16 Words", 2021, equation 1.
 //
 // Bytes: the gather reads 4 and writes 4 (2 as bfloat16) a pixel; the writer reads 4 and writes 4 (2) a result, and the positions; the
-// sums read each gradient once. All sums run over the pictures in order: no atomics.
+// sums read each gradient once. All sums run over the pictures in order: no atomics. Four channels are taken at a time where the host
+// finds rows and addresses multiples of four elements (`wide`), else one.
 #include "prelude.cuh"
 
 namespace
@@ -69,9 +70,9 @@ __device__ __forceinline__ void write_row(
 }
 
 template <typename T>
-__device__ __forceinline__ void write(const float* projected, const float* class_token, const float* position, T* y, int patches, int c)
+__device__ __forceinline__ void write(const float* projected, const float* class_token, const float* position, T* y, int patches, int c, int wide)
 {
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         write_row<T, kRowVector>(projected, class_token, position, y, patches, c);
     }
@@ -144,9 +145,9 @@ __device__ __forceinline__ void sum_row(const T* dy, float* sums, float* d_posit
 
 template <typename T>
 __device__ __forceinline__ void sum_rows(
-    const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+    const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
 {
-    if (c % kRowVector == 0)
+    if (wide != 0)
     {
         sum_row<T, kRowVector>(dy, sums, d_position, d_class_token, pictures, patches, c);
     }
@@ -172,29 +173,29 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_ga
 
 // y (pictures (1 + patches), c) = the class token, then projected (pictures patches, c), each with its position.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_f32(
-    const float* projected, const float* class_token, const float* position, float* y, int patches, int c)
+    const float* projected, const float* class_token, const float* position, float* y, int patches, int c, int wide)
 {
-    write(projected, class_token, position, y, patches, c);
+    write(projected, class_token, position, y, patches, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_bf16(
-    const float* projected, const float* class_token, const float* position, bf16* y, int patches, int c)
+    const float* projected, const float* class_token, const float* position, bf16* y, int patches, int c, int wide)
 {
-    write(projected, class_token, position, y, patches, c);
+    write(projected, class_token, position, y, patches, c, wide);
 }
 
 // The sums of dy (pictures (1 + patches), c) over the pictures: to sums (1 + patches, c) where that is wanted, added to d_position
 // (1 + patches, c) and, of the first row, to d_class_token (c) where they are. One block a strip of columns (x) of a row (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_f32(
-    const float* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+    const float* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
 {
-    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c);
+    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_bf16(
-    const bf16* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
+    const bf16* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
 {
-    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c);
+    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c, wide);
 }
 
 // db (c) += the sums of all patches, in order. One thread a column.

@@ -3,7 +3,7 @@
 //
 // A thread has W columns of one sequence and goes down its tokens, so a sequence's vector does not depend on its batch mates. The mean
 // is taken over sums of kBlockRows tokens, which are added with what the additions round away. The number of live rows is that of
-// sequences; their ends bound the tokens.
+// sequences; their ends bound the tokens. Accesses are of 16 bytes where the host finds rows and addresses whole numbers of them (`wide`).
 #include "prelude.cuh"
 
 namespace
@@ -96,14 +96,14 @@ __device__ __forceinline__ void forward_columns(const T* x, const int* ends, T* 
 }
 
 template <typename T>
-__device__ __forceinline__ void forward(const T* x, const int* ends, T* y, const int* live, int s, int c, int kind)
+__device__ __forceinline__ void forward(const T* x, const int* ends, T* y, const int* live, int s, int c, int kind, int wide)
 {
     if ((int)blockIdx.x >= live_rows(live, s))
     {
         return;
     }
 
-    if (c % kVector<T> == 0)
+    if (wide != 0)
     {
         forward_columns<T, kVector<T>>(x, ends, y, c, kind);
     }
@@ -154,14 +154,14 @@ __device__ __forceinline__ void backward_columns(const T* dy, const int* ends, T
 }
 
 template <typename T>
-__device__ __forceinline__ void backward(const T* dy, const int* ends, T* dx, const int* live, int s, int c, int kind)
+__device__ __forceinline__ void backward(const T* dy, const int* ends, T* dx, const int* live, int s, int c, int kind, int wide)
 {
     if ((int)blockIdx.x >= live_rows(live, s))
     {
         return;
     }
 
-    if (c % kVector<T> == 0)
+    if (wide != 0)
     {
         backward_columns<T, kVector<T>>(dy, ends, dx, c, kind);
     }
@@ -175,26 +175,26 @@ __device__ __forceinline__ void backward(const T* dy, const int* ends, T* dx, co
 
 // x (n, c), ends (s + 1), y (s, c). One block a sequence (x) and a strip of columns (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_fwd_f32(
-    const float* x, const int* ends, float* y, const int* live, int s, int c, int kind)
+    const float* x, const int* ends, float* y, const int* live, int s, int c, int kind, int wide)
 {
-    forward(x, ends, y, live, s, c, kind);
+    forward(x, ends, y, live, s, c, kind, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_fwd_bf16(
-    const bf16* x, const int* ends, bf16* y, const int* live, int s, int c, int kind)
+    const bf16* x, const int* ends, bf16* y, const int* live, int s, int c, int kind, int wide)
 {
-    forward(x, ends, y, live, s, c, kind);
+    forward(x, ends, y, live, s, c, kind, wide);
 }
 
 // dx (n, c) = the share of each token; zero for those that were not pooled.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_f32(
-    const float* dy, const int* ends, float* dx, const int* live, int s, int c, int kind)
+    const float* dy, const int* ends, float* dx, const int* live, int s, int c, int kind, int wide)
 {
-    backward(dy, ends, dx, live, s, c, kind);
+    backward(dy, ends, dx, live, s, c, kind, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_bf16(
-    const bf16* dy, const int* ends, bf16* dx, const int* live, int s, int c, int kind)
+    const bf16* dy, const int* ends, bf16* dx, const int* live, int s, int c, int kind, int wide)
 {
-    backward(dy, ends, dx, live, s, c, kind);
+    backward(dy, ends, dx, live, s, c, kind, wide);
 }

@@ -5,7 +5,7 @@
 #include "compiler.cuh"
 
 // Dynamic shared memory: one name and one type in every kernel, or two kernels of one file clash.
-#define CROSSALIGN_DYNAMIC_SHARED(NAME) extern __shared__ __align__(16) unsigned char NAME[]
+#define CROSSALIGN_DYNAMIC_SHARED(NAME) extern __shared__ __align__(128) unsigned char NAME[]
 
 constexpr int kWarpSize = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;

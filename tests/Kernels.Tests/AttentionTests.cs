@@ -63,6 +63,17 @@ public abstract class AttentionTests(Backend backend)
     }
 
     [Theory]
+    [InlineData(DType.Float32, 16)]
+    [InlineData(DType.BFloat16, 16)]
+    [InlineData(DType.Float32, 80)]
+    [InlineData(DType.BFloat16, 96)]
+    public void AViewThatLiesAskewIsAttendedAsOneThatDoesNot(DType dtype, int size) => backend.WithEachTensorAskew(() =>
+    {
+        ForwardIsWithinTheErrorBudget(dtype, 1, size, true, [5, 12]);
+        AssertDropoutFollowsTheCounters(new Inputs(dtype, 3, size, false, [3, 7], rate: 0.3f), false);
+    });
+
+    [Theory]
     [InlineData(100f)]
     [InlineData(-100f)]
     public void LogitsOfAHundredDoNotOverflow(float logit)
@@ -109,9 +120,12 @@ public abstract class AttentionTests(Backend backend)
     [InlineData(DType.Float32, true, 16)]
     [InlineData(DType.BFloat16, true, 80)]
     [InlineData(DType.Float32, false, 80)]
-    public void DropoutFollowsTheCountersOfExamplePositionsAndHead(DType dtype, bool causal, int size)
+    public void DropoutFollowsTheCountersOfExamplePositionsAndHead(DType dtype, bool causal, int size) =>
+        AssertDropoutFollowsTheCounters(new Inputs(dtype, 3, size, causal, [5, 0, 30, 17, 70], rate: 0.3f), causal);
+
+    private void AssertDropoutFollowsTheCounters(Inputs x, bool causal)
     {
-        Inputs x = new(dtype, 3, size, causal, [5, 0, 30, 17, 70], rate: 0.3f);
+        DType dtype = x.DType;
         (Tensor output, _) = RunForward(backend, x);
         float[] dQkv = backend.Download(RunBackward(backend, x));
         (double[] expected, _) = AttentionReference.Forward(TestData.ToDouble(x.Qkv), x.Ends, x.C, 3, causal, x.Factor);

@@ -26,6 +26,12 @@ public abstract class CastTests(Backend backend)
         backend.CheckGuards();
     }
 
+    [Theory]
+    [InlineData(16)]
+    [InlineData(1031)]
+    public void AViewThatLiesAskewIsCastAsOneThatDoesNot(int count) =>
+        backend.WithEachTensorAskew(() => ToBFloat16RoundsToNearestEvenAndBackIsExact(count));
+
     [Fact]
     public void SpecialValuesKeepTheirMeaning()
     {

@@ -14,7 +14,7 @@ public abstract class DropoutTests(Backend backend)
         TheoryData<DType, int, int, float> data = [];
         foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
         {
-            foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (200, 96)])
+            foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (2, 301), (200, 96), (3, 520)])
             {
                 data.Add(dtype, n, c, 0.1f);
                 data.Add(dtype, n, c, 0.5f);
@@ -43,6 +43,12 @@ public abstract class DropoutTests(Backend backend)
         Assert.Equal(backend.Download(output), backend.Download(tensor));
         backend.CheckGuards();
     }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsDroppedAsOneThatDoesNot(DType dtype) =>
+        backend.WithEachTensorAskew(() => ItFollowsTheCountersOfExamplePositionAndChannel(dtype, 3, 296, 0.5f));
 
     [Fact]
     public void TheMaskNamesTheTokenAndNotItsPlace()

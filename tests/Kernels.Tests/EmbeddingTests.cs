@@ -15,7 +15,7 @@ public abstract class EmbeddingTests(Backend backend)
         {
             // Few rows make long runs of equal ids (several pieces a run); 5000 rows need a second digit of the sort.
             foreach ((int n, int c, int v) in ((int, int, int)[])[
-                (0, 8, 5), (1, 1, 1), (2, 7, 3), (31, 16, 4), (32, 33, 1), (33, 32, 2), (65, 31, 1), (100, 96, 5000), (517, 100, 11), (700, 5, 2100)])
+                (0, 8, 5), (1, 1, 1), (2, 7, 3), (31, 16, 4), (32, 33, 1), (33, 32, 2), (65, 31, 1), (100, 96, 5000), (517, 100, 11), (700, 5, 2100), (70, 301, 3), (70, 1100, 3)])
             {
                 data.Add(dtype, n, c, v);
             }
@@ -89,6 +89,16 @@ public abstract class EmbeddingTests(Backend backend)
         Assert.Equal(dense, scattered);
         backend.CheckGuards();
     }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsReadAsOneThatDoesNot(DType dtype) => backend.WithEachTensorAskew(() =>
+    {
+        ForwardIsWithinTheErrorBudget(dtype, 5, 296, 3);
+        BackwardIsWithinTheErrorBudget(dtype, 40, 40, 3);
+        TheSparseGradientHasTheBitsOfTheDenseOne(dtype, 40, 40, 3);
+    });
 
     [Fact]
     public void WithoutTypeIdsRowZeroIsAddedEverywhere()
@@ -268,5 +278,7 @@ public sealed class EmulatedCudaForwardEmbeddingTests(EmulatedCudaForward backen
 public sealed class EmulatedCudaReverseEmbeddingTests(EmulatedCudaReverse backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaReverse>;
 
 public sealed class EmulatedCudaRandomEmbeddingTests(EmulatedCudaRandom backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaRandom>;
+
+public sealed class EmulatedCudaShortGridEmbeddingTests(EmulatedCudaShortGrid backend) : EmbeddingTests(backend), IClassFixture<EmulatedCudaShortGrid>;
 
 public sealed class CudaEmbeddingTests(CudaBackend backend) : EmbeddingTests(backend), IClassFixture<CudaBackend>;

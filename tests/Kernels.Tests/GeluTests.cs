@@ -13,7 +13,7 @@ public abstract class GeluTests(Backend backend)
         {
             foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
             {
-                foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (65, 96), (300, 100)])
+                foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (65, 96), (300, 100), (3, 301), (3, 1100)])
                 {
                     data.Add(kind, dtype, n, c);
                 }
@@ -51,6 +51,24 @@ public abstract class GeluTests(Backend backend)
         ErrorBudget.AssertBackward(dBias, twinBias, backend.Download(actualBias), DType.Float32, "dBias");
         backend.CheckGuards();
     }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void RowsBeyondTheFirstRoundOfBlocksAreWithinTheErrorBudget(DType dtype)
+    {
+        ForwardIsWithinTheErrorBudget(GeluKind.Quick, dtype, 66_001, 1);
+        BackwardIsWithinTheErrorBudget(GeluKind.Quick, dtype, 33_001, 1);
+    }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsMappedAsOneThatDoesNot(DType dtype) => backend.WithEachTensorAskew(() =>
+    {
+        ForwardIsWithinTheErrorBudget(GeluKind.Tanh, dtype, 3, 136);
+        BackwardIsWithinTheErrorBudget(GeluKind.Tanh, dtype, 3, 136);
+    });
 
     [Theory]
     [InlineData(GeluKind.Erf, GeluKind.Tanh)]

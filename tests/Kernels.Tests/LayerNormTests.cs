@@ -13,7 +13,7 @@ public abstract class LayerNormTests(Backend backend)
         TheoryData<DType, int, int> data = [];
         foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
         {
-            foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (64, 96), (131, 100), (7, 769)])
+            foreach ((int n, int c) in ((int, int)[])[(0, 8), (1, 1), (2, 7), (3, 16), (17, 31), (33, 32), (5, 33), (64, 96), (131, 100), (7, 769), (40, 1100), (33_001, 3)])
             {
                 data.Add(dtype, n, c);
             }
@@ -72,6 +72,16 @@ public abstract class LayerNormTests(Backend backend)
         backend.CheckGuards();
     }
 
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsNormalisedAsOneThatDoesNot(DType dtype) => backend.WithEachTensorAskew(() =>
+    {
+        ForwardIsWithinTheErrorBudget(dtype, 3, 136);
+        BackwardIsWithinTheErrorBudget(dtype, 3, 136);
+        TheResidualFormIsWithinTheErrorBudget(dtype, 3, 136);
+    });
+
     [Fact]
     public void TheResidualFormNormalisesTheSum()
     {
@@ -98,6 +108,37 @@ public abstract class LayerNormTests(Backend backend)
 
         Assert.Equal(both, backend.Download(sum));
         Assert.Equal(backend.Download(expected), backend.Download(output));
+    }
+
+    [Theory]
+    [InlineData(DType.Float32, 5, 37)]
+    [InlineData(DType.Float32, 5, 264)]
+    [InlineData(DType.BFloat16, 5, 37)]
+    [InlineData(DType.BFloat16, 5, 264)]
+    public void TheResidualFormIsWithinTheErrorBudget(DType dtype, int n, int c)
+    {
+        Case x = new(dtype, n, c);
+        float[] residual = TestData.Normal(dtype, (long)n * c, 6);
+        float[] both = [.. x.Input.Zip(residual, (a, b) => dtype == DType.BFloat16 ? BFloat16.FromSingle(a + b).ToSingle() : a + b)];
+        (double[] output, _, _) = LayerNormReference.Forward(
+            TestData.ToDouble(both), TestData.ToDouble(x.Weight), TestData.ToDouble(x.Bias), n, c, (double)Epsilon);
+        (float[] twin, _, _) = LayerNormReference.Forward(both, x.Weight, x.Bias, n, c, Epsilon);
+        Shape shape = new(n, c);
+        Tensor sum = backend.Poisoned(dtype, shape);
+        Tensor actual = backend.Poisoned(dtype, shape);
+        LayerNorm.Forward(
+            backend.Upload(dtype, shape, x.Input),
+            backend.Upload(dtype, shape, residual),
+            sum,
+            backend.Upload(DType.Float32, new Shape(c), x.Weight),
+            backend.Upload(DType.Float32, new Shape(c), x.Bias),
+            actual,
+            backend.Poisoned(DType.Float32, new Shape(n)),
+            backend.Poisoned(DType.Float32, new Shape(n)),
+            Epsilon);
+        Assert.Equal(both, backend.Download(sum));
+        ErrorBudget.AssertForward(output, twin, backend.Download(actual), dtype, "output");
+        backend.CheckGuards();
     }
 
     [Fact]

@@ -11,7 +11,7 @@ public abstract class LinearTests(Backend backend)
         TheoryData<DType, int, int, int> data = [];
         foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
         {
-            foreach ((int n, int i, int o) in ((int, int, int)[])[(0, 8, 8), (1, 1, 1), (2, 7, 5), (31, 33, 32), (67, 48, 33), (200, 96, 64), (131, 400, 17)])
+            foreach ((int n, int i, int o) in ((int, int, int)[])[(0, 8, 8), (1, 1, 1), (2, 7, 5), (31, 33, 32), (67, 48, 33), (200, 96, 64), (131, 400, 17), (3, 5, 301), (35, 8, 1100)])
             {
                 data.Add(dtype, n, i, o);
             }
@@ -77,6 +77,35 @@ public abstract class LinearTests(Backend backend)
         Assert.Equal(backend.Download(actualBias), backend.Download(onlyBias));
         backend.CheckGuards();
     }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void RowsBeyondTheFirstRoundOfBlocksAreSummed(DType dtype)
+    {
+        // Whole numbers: the sums are exact.
+        const int N = 33_001, Outputs = 3;
+        float[] dOutput = TestData.Whole(N * Outputs, 1);
+        float[] expected = new float[Outputs];
+        for (int i = 0; i < dOutput.Length; i++)
+        {
+            expected[i % Outputs] += dOutput[i];
+        }
+
+        Tensor dBias = backend.Upload(DType.Float32, new Shape(Outputs), new float[Outputs]);
+        Tensor weight = backend.Upload(DType.Float32, new Shape(Outputs, 1), new float[Outputs]);
+        Linear.Backward(backend.Upload(dtype, new Shape(N, Outputs), dOutput), default, weight, default, default, dBias);
+        Assert.Equal(expected, backend.Download(dBias));
+    }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsMultipliedAsOneThatDoesNot(DType dtype) => backend.WithEachTensorAskew(() =>
+    {
+        ForwardIsWithinTheErrorBudget(dtype, 9, 16, 24);
+        BackwardIsWithinTheErrorBudget(dtype, 9, 16, 24);
+    });
 
     [Fact]
     public void TheReferencesGradientsAreTheDerivatives()

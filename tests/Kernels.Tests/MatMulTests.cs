@@ -84,6 +84,17 @@ public abstract class MatMulTests(Backend backend)
     }
 
     [Theory]
+    [InlineData(MatMulLayout.NN)]
+    [InlineData(MatMulLayout.NT)]
+    [InlineData(MatMulLayout.TN)]
+    public void AViewThatLiesAskewIsMultipliedAsOneThatDoesNot(MatMulLayout layout) => Backend.WithEachTensorAskew(() =>
+    {
+        IsWithinTheErrorBudget(layout, 40, 24, 72);
+        AccumulatesAlphaTimesTheProduct(layout, 40, 24, 72);
+        BFloat16OperandsAndResultsAccumulateInFloat32(layout, 40, 24, 72);
+    });
+
+    [Theory]
     [InlineData(DType.Float32, DType.BFloat16, DType.Float32)]
     [InlineData(DType.BFloat16, DType.Float32, DType.Float32)]
     [InlineData(DType.Float32, DType.Float32, DType.BFloat16)]

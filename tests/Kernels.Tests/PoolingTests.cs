@@ -16,7 +16,7 @@ public abstract class PoolingTests(Backend backend)
         {
             foreach (DType dtype in (DType[])[DType.Float32, DType.BFloat16])
             {
-                foreach (int c in (int[])[1, 2, 15, 16, 31, 32, 33, 96, 100])
+                foreach (int c in (int[])[1, 2, 15, 16, 31, 32, 33, 96, 100, 301, 2064])
                 {
                     data.Add(kind, dtype, c);
                 }
@@ -48,6 +48,14 @@ public abstract class PoolingTests(Backend backend)
             expectedGradient, PoolingReference.Backward(name, dOutput, ends, c), backend.Download(dInput), dtype, "dInput");
         backend.CheckGuards();
     }
+
+    [Theory]
+    [InlineData(PoolingKind.Mean, DType.Float32)]
+    [InlineData(PoolingKind.Mean, DType.BFloat16)]
+    [InlineData(PoolingKind.Cls, DType.Float32)]
+    [InlineData(PoolingKind.Eos, DType.BFloat16)]
+    public void AViewThatLiesAskewIsPooledAsOneThatDoesNot(PoolingKind kind, DType dtype) =>
+        backend.WithEachTensorAskew(() => BothDirectionsAreWithinTheErrorBudget(kind, dtype, 160));
 
     [Theory]
     [InlineData(PoolingKind.Mean)]

@@ -34,6 +34,11 @@ public abstract class ResidualTests(Backend backend)
         backend.CheckGuards();
     }
 
+    [Theory]
+    [InlineData(2, 16)]
+    [InlineData(3, 700)]
+    public void AViewThatLiesAskewIsAddedAsOneThatDoesNot(int n, int c) => backend.WithEachTensorAskew(() => SumsOfWholeNumbersAreExact(n, c));
+
     [Fact]
     public void WrongShapesAreRefusedByName()
     {

@@ -61,6 +61,21 @@ public abstract class RetrievalRanksTests(Backend backend)
     }
 
     [Theory]
+    [InlineData(DType.Float32, 1, 27_900)]
+    [InlineData(DType.BFloat16, 1, 27_900)]
+    [InlineData(DType.Float32, 27_649, 259)]
+    public void MoreTilesOfThePoolThanBlocksAreCounted(DType dtype, int q, int k) => RanksAreExactAndTiesCountAgainstTheQuery(dtype, q, k, 3);
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AViewThatLiesAskewIsRankedAsOneThatDoesNot(DType dtype) => backend.WithEachTensorAskew(() =>
+    {
+        RanksAreExactAndTiesCountAgainstTheQuery(dtype, 7, 20, 16);
+        TheBestRowsComeInOrder(dtype, 7, 20, 16);
+    });
+
+    [Theory]
     [InlineData(DType.Float32)]
     [InlineData(DType.BFloat16)]
     public void ARowThatIsTheTargetOnceMoreIsATieWhereverItLies(DType dtype)

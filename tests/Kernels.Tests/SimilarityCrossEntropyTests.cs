@@ -45,6 +45,13 @@ public abstract class SimilarityCrossEntropyTests(Backend backend)
     }
 
     [Theory]
+    [InlineData(DType.Float32, true)]
+    [InlineData(DType.BFloat16, true)]
+    [InlineData(DType.BFloat16, false)]
+    public void AViewThatLiesAskewIsCompared(DType dtype, bool normalize) => backend.WithEachTensorAskew(() =>
+        Check(SimilarityCrossEntropyCase.Seeded(new() { Normalize = normalize }, 20, 20, 16, 3, dtype: dtype)));
+
+    [Theory]
     [MemberData(nameof(Variants))]
     public void EveryVariantIsWithinTheErrorBudgetAcrossTiles(string variant)
     {

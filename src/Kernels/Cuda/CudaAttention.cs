@@ -40,7 +40,7 @@ internal static class CudaAttention
         arguments.Add(cuSeqlens);
         arguments.Add(output);
         arguments.Add(lse);
-        AddTail(ref arguments, sequences, heads, size, causal, dropout);
+        AddTail(ref arguments, sequences, heads, size, causal, IsWide(size, qkv, output, default, default), dropout);
         Variant variant = VariantFor(size);
         bool single = qkv.DType == DType.Float32;
         Launch(qkv, variant, single ? variant.ForwardF32 : variant.ForwardBf16, sequences, heads, Shared(variant.Size, single, Pass.Forward), ref arguments);
@@ -68,6 +68,7 @@ internal static class CudaAttention
         int n = qkv.Shape[0];
         Variant variant = VariantFor(size);
         bool single = qkv.DType == DType.Float32;
+        bool wide = IsWide(size, dOutput, qkv, output, dQkv);
         nint delta = device.Scratch((long)heads * n * sizeof(float));
 
         // The pass over the queries leaves the row sums that the pass over the keys reads.
@@ -80,7 +81,7 @@ internal static class CudaAttention
         queries.AddAddress(delta);
         queries.Add(dQkv);
         queries.Add(n);
-        AddTail(ref queries, sequences, heads, size, causal, dropout);
+        AddTail(ref queries, sequences, heads, size, causal, wide, dropout);
         Launch(qkv, variant, single ? variant.QueriesF32 : variant.QueriesBf16, sequences, heads, Shared(variant.Size, single, Pass.Queries), ref queries);
 
         KernelArguments keys = default;
@@ -91,7 +92,7 @@ internal static class CudaAttention
         keys.AddAddress(delta);
         keys.Add(dQkv);
         keys.Add(n);
-        AddTail(ref keys, sequences, heads, size, causal, dropout);
+        AddTail(ref keys, sequences, heads, size, causal, wide, dropout);
         Launch(qkv, variant, single ? variant.KeysF32 : variant.KeysBf16, sequences, heads, Shared(variant.Size, single, Pass.Keys), ref keys);
     }
 
@@ -102,6 +103,10 @@ internal static class CudaAttention
             ? size
             : throw new NotSupportedException($"A head has {size} columns; the CUDA kernels take up to {MaxHeadSize}. Use --device cpu.");
     }
+
+    // Whether a head's rows can be moved 16 bytes at a time.
+    private static bool IsWide(int size, in Tensor x, in Tensor y, in Tensor z, in Tensor w) =>
+        CudaKernels.IsWide(size, ChunkBytes / x.DType.ByteSize(), x, y, z, w);
 
     private static Variant VariantFor(int size)
     {
@@ -134,13 +139,14 @@ internal static class CudaAttention
     }
 
     private static void AddTail(
-        ref KernelArguments arguments, int sequences, int heads, int size, bool causal, in DropoutSite dropout)
+        ref KernelArguments arguments, int sequences, int heads, int size, bool causal, bool wide, in DropoutSite dropout)
     {
         arguments.Add(dropout.IsActive ? dropout.TokenKeys : default);
         arguments.Add(sequences);
         arguments.Add(heads);
         arguments.Add(size);
         arguments.Add(causal);
+        arguments.Add(wide);
         arguments.Add((float)(1 / Math.Sqrt(size)));
         CudaDropout.AddKey(ref arguments, dropout);
         arguments.Add(dropout.Site << 10);

@@ -9,6 +9,7 @@ internal static class CudaDropout
     // As in dropout.cu.
     private const int WarpsPerBlock = 4;
     private const int ThreadsPerBlock = 128;
+    private const int AccessBytes = 16;
 
     public static void Run(in Tensor input, in Tensor output, in DropoutSite site)
     {
@@ -37,6 +38,7 @@ internal static class CudaDropout
         // k 2^-24 >= rate for whole k just if k >= ceil(rate 2^24); the product is exact in double.
         arguments.Add((uint)Math.Ceiling(site.Rate * (double)(1 << 24)));
         arguments.Add((float)(1 / (1 - (double)site.Rate)));
+        arguments.Add(CudaKernels.IsWide(input.Shape[1], AccessBytes / input.DType.ByteSize(), input, output));
         device.Launch(
             CudaKernels.Get(device, "dropout", input.DType == DType.Float32 ? "dropout_f32" : "dropout_bf16"),
             CudaKernels.Blocks(n, WarpsPerBlock),

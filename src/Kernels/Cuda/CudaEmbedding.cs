@@ -14,6 +14,7 @@ internal static class CudaEmbedding
     private const int ThreadsPerBlock = 128;
     private const int Chunk = 32;
     private const int RowVector = 4;
+    private const int AccessBytes = 16;
 
     public static void Forward(
         in Tensor ids, in Tensor positions, in Tensor typeIds, in Tensor word, in Tensor position, in Tensor type, in Tensor output)
@@ -31,6 +32,8 @@ internal static class CudaEmbedding
         arguments.AddLiveRows(ids, output);
         arguments.Add(n);
         arguments.Add(output.Shape[1]);
+        int elements = word.DType == output.DType ? AccessBytes / output.DType.ByteSize() : RowVector;
+        arguments.Add(CudaKernels.IsWide(output.Shape[1], elements, word, position, type, output));
         string name = (word.DType, output.DType) switch
         {
             (DType.Float32, DType.Float32) => "embedding_fwd_f32_f32",
@@ -97,7 +100,8 @@ internal static class CudaEmbedding
             device.Launch(CudaKernels.Get(device, "embedding", "embedding_slots"), Math.Max(tokenBlocks, 1), ThreadsPerBlock, ref number);
         }
 
-        Dim3 grid = new((uint)CudaKernels.Blocks(c, ThreadsPerBlock * (c % RowVector == 0 ? RowVector : 1)), (uint)chunks);
+        bool wide = CudaKernels.IsWide(c, RowVector, dOutput, table);
+        Dim3 grid = new((uint)CudaKernels.Blocks(c, ThreadsPerBlock * (wide ? RowVector : 1)), (uint)Math.Min(chunks, device.MaxGridRows));
         KernelArguments sum = default;
         sum.Add(dOutput);
         sum.AddAddress(order);
@@ -108,6 +112,7 @@ internal static class CudaEmbedding
         sum.AddLiveRows(dOutput);
         sum.Add(n);
         sum.Add(c);
+        sum.Add(wide);
         device.Launch(
             CudaKernels.Get(device, "embedding", dOutput.DType == DType.Float32 ? "embedding_bwd_sum_f32" : "embedding_bwd_sum_bf16"),
             grid,
@@ -122,6 +127,7 @@ internal static class CudaEmbedding
         merge.AddLiveRows(dOutput);
         merge.Add(n);
         merge.Add(c);
+        merge.Add(wide);
         device.Launch(CudaKernels.Get(device, "embedding", "embedding_bwd_merge"), grid, ThreadsPerBlock, ref merge);
     }
 }

@@ -6,9 +6,10 @@ namespace CrossAlign.Kernels.Cuda;
 /// <summary>Linear layers on a CUDA device: three matrix products, and <c>linear.cu</c> for the sums of columns.</summary>
 internal static class CudaLinear
 {
-    // As in linear.cu. 65535 chunks are 2 million rows, more than a batch has tokens.
+    // As in linear.cu. From 32768 rows on a block takes several chunks.
     private const int ThreadsPerBlock = 128;
     private const int RowsPerChunk = 32;
+    private const int MostPartials = 1024;
     private const int RowVector = 4;
 
     public static void Forward(in Tensor input, in Tensor weight, in Tensor bias, in Tensor output) =>
@@ -38,17 +39,19 @@ internal static class CudaLinear
         CudaDevice device = (CudaDevice)dOutput.Device;
         int n = dOutput.Shape[0];
         int c = dOutput.Shape[1];
-        int chunks = CudaKernels.Blocks(n, RowsPerChunk);
-        nint partials = device.Scratch((long)chunks * c * sizeof(float));
+        int partialCount = Math.Min(CudaKernels.Blocks(n, RowsPerChunk), MostPartials);
+        nint partials = device.Scratch((long)partialCount * c * sizeof(float));
+        bool wide = CudaKernels.IsWide(c, RowVector, dOutput);
         KernelArguments partial = default;
         partial.Add(dOutput);
         partial.AddAddress(partials);
         partial.AddLiveRows(dOutput);
         partial.Add(n);
         partial.Add(c);
+        partial.Add(wide);
         device.Launch(
             CudaKernels.Get(device, "linear", dOutput.DType == DType.Float32 ? "linear_bwd_bias_partial_f32" : "linear_bwd_bias_partial_bf16"),
-            new Dim3((uint)CudaKernels.Blocks(c, ThreadsPerBlock * (c % RowVector == 0 ? RowVector : 1)), (uint)chunks),
+            new Dim3((uint)CudaKernels.Blocks(c, ThreadsPerBlock * (wide ? RowVector : 1)), (uint)partialCount),
             ThreadsPerBlock,
             ref partial);
 

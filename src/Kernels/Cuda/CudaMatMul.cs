@@ -226,7 +226,7 @@ internal static class CudaMatMul
         arguments.Add(stride);
         device.Launch(
             CudaKernels.Get(device, "matmul", type == DType.BFloat16 ? "matmul_clear_bf16" : "matmul_clear_f32"),
-            new Dim3((uint)CudaKernels.Blocks(extents.Columns, ThreadsPerBlock), (uint)Math.Min(extents.Rows, MaxStrips)),
+            new Dim3((uint)CudaKernels.Blocks(extents.Columns, ThreadsPerBlock), (uint)Math.Min(extents.Rows, Math.Min(MaxStrips, device.MaxGridRows))),
             ThreadsPerBlock,
             ref arguments);
     }
@@ -246,10 +246,9 @@ internal static class CudaMatMul
         int size = from.ByteSize();
 
         // Rows go along y, which ends at 65535.
-        const int MaxRows = 65535;
-        for (int row = 0; row < extents.Rows; row += MaxRows)
+        for (int row = 0, rows; row < extents.Rows; row += rows)
         {
-            int rows = Math.Min(MaxRows, extents.Rows - row);
+            rows = Math.Min(device.MaxGridRows, extents.Rows - row);
             nint at = source + (nint)((long)row * sourceStride * size);
             KernelArguments arguments = default;
             arguments.AddAddress(at);

@@ -22,6 +22,7 @@ internal static class CudaPatchEmbedding
     {
         CudaDevice device = (CudaDevice)pixels.Device;
         Pictures x = new(device, pixels, output, patchSize, leading: 0);
+        bool wide = CudaKernels.IsWide(x.C, RowVector, classToken, position, output);
         CudaProduct product = new()
         {
             Layout = MatMulLayout.NT,
@@ -53,9 +54,10 @@ internal static class CudaPatchEmbedding
             arguments.Add(output.Rows(picture * (1 + x.Patches), pictures * (1 + x.Patches)));
             arguments.Add(x.Patches);
             arguments.Add(x.C);
+            arguments.Add(wide);
             device.Launch(
                 CudaKernels.Get(device, "patchembedding", output.DType == DType.Float32 ? "patchembedding_fwd_f32" : "patchembedding_fwd_bf16"),
-                new Dim3((uint)x.ColumnBlocks, (uint)(pictures * (1 + x.Patches))),
+                new Dim3(x.ColumnBlocks(wide), (uint)(pictures * (1 + x.Patches))),
                 ThreadsPerBlock,
                 ref arguments);
         }
@@ -78,6 +80,7 @@ internal static class CudaPatchEmbedding
             return;
         }
 
+        bool wide = CudaKernels.IsWide(x.C, RowVector, dOutput, dPosition, dClassToken);
         nint sums = dBias.IsPresent ? device.Scratch((long)(1 + x.Patches) * x.C * sizeof(float)) : 0;
         KernelArguments arguments = default;
         arguments.Add(dOutput);
@@ -87,9 +90,10 @@ internal static class CudaPatchEmbedding
         arguments.Add(x.Count);
         arguments.Add(x.Patches);
         arguments.Add(x.C);
+        arguments.Add(wide);
         device.Launch(
             CudaKernels.Get(device, "patchembedding", dOutput.DType == DType.Float32 ? "patchembedding_bwd_f32" : "patchembedding_bwd_bf16"),
-            new Dim3((uint)x.ColumnBlocks, (uint)(1 + x.Patches)),
+            new Dim3(x.ColumnBlocks(wide), (uint)(1 + x.Patches)),
             ThreadsPerBlock,
             ref arguments);
         if (dBias.IsPresent)
@@ -171,7 +175,6 @@ internal static class CudaPatchEmbedding
             PatchPixels = 3 * patchSize * patchSize;
             RowType = device.MatMulPrecision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
             Stride = (PatchPixels + 7) / 8 * 8;
-            ColumnBlocks = CudaKernels.Blocks(C, ThreadsPerBlock * (C % RowVector == 0 ? RowVector : 1));
             long pictureBytes = (1 + Patches) * (((long)Stride * RowType.ByteSize()) + (leading == 0 ? C * sizeof(float) : 0));
             long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), MaxRows / (1 + Patches));
             ChunkPictures = (int)Math.Clamp(most, 1, Math.Max(1, Count));
@@ -199,9 +202,9 @@ internal static class CudaPatchEmbedding
 
         public int Stride { get; }
 
-        public int ColumnBlocks { get; }
-
         public int ChunkPictures { get; }
+
+        public uint ColumnBlocks(bool wide) => (uint)CudaKernels.Blocks(C, ThreadsPerBlock * (wide ? RowVector : 1));
 
         public long RowsByteCount => Aligned((long)ChunkPictures * (Leading + Patches) * Stride * RowType.ByteSize());
     }

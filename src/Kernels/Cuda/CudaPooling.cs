@@ -15,7 +15,7 @@ internal static class CudaPooling
         arguments.Add(input);
         arguments.Add(cuSeqlens);
         arguments.Add(output);
-        Launch(kind, output, output.DType == DType.Float32 ? "pooling_fwd_f32" : "pooling_fwd_bf16", ref arguments);
+        Launch(kind, output, input, output.DType == DType.Float32 ? "pooling_fwd_f32" : "pooling_fwd_bf16", ref arguments);
     }
 
     public static void Backward(PoolingKind kind, in Tensor dOutput, in Tensor cuSeqlens, in Tensor dInput)
@@ -24,22 +24,24 @@ internal static class CudaPooling
         arguments.Add(dOutput);
         arguments.Add(cuSeqlens);
         arguments.Add(dInput);
-        Launch(kind, dOutput, dOutput.DType == DType.Float32 ? "pooling_bwd_f32" : "pooling_bwd_bf16", ref arguments);
+        Launch(kind, dOutput, dInput, dOutput.DType == DType.Float32 ? "pooling_bwd_f32" : "pooling_bwd_bf16", ref arguments);
     }
 
-    private static void Launch(PoolingKind kind, in Tensor pooled, string name, ref KernelArguments arguments)
+    private static void Launch(PoolingKind kind, in Tensor pooled, in Tensor tokens, string name, ref KernelArguments arguments)
     {
         CudaDevice device = (CudaDevice)pooled.Device;
         int s = pooled.Shape[0];
         int c = pooled.Shape[1];
         int vector = AccessBytes / pooled.DType.ByteSize();
+        bool wide = CudaKernels.IsWide(c, vector, pooled, tokens);
         arguments.AddLiveRows(pooled);
         arguments.Add(s);
         arguments.Add(c);
         arguments.Add((int)kind);
+        arguments.Add(wide);
         device.Launch(
             CudaKernels.Get(device, "pooling", name),
-            new Dim3((uint)s, (uint)CudaKernels.Blocks(c, ThreadsPerBlock * (c % vector == 0 ? vector : 1))),
+            new Dim3((uint)s, (uint)CudaKernels.Blocks(c, ThreadsPerBlock * (wide ? vector : 1))),
             ThreadsPerBlock,
             ref arguments);
     }

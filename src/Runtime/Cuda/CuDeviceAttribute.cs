@@ -3,6 +3,9 @@ namespace CrossAlign.Runtime.Cuda;
 /// <summary>The attributes of a device that the runtime asks for, with the driver's numbers.</summary>
 public enum CuDeviceAttribute
 {
+    /// <summary>Blocks of a grid along y.</summary>
+    MaxGridDimY = 6,
+
     /// <summary>Shared memory a block without asking for more, in bytes.</summary>
     MaxSharedMemoryPerBlock = 8,
 

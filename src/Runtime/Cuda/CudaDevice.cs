@@ -58,6 +58,7 @@ public sealed unsafe partial class CudaDevice : Device
 
         MultiprocessorCount = Attribute(CuDeviceAttribute.MultiprocessorCount);
         MaxSharedByteCount = Attribute(CuDeviceAttribute.MaxSharedMemoryPerBlockOptin);
+        MaxGridRows = Attribute(CuDeviceAttribute.MaxGridDimY);
         CudaException.ThrowIfFailed(driver.DevicePrimaryCtxRetain(out _context, device), driver);
         Pool = new CudaMemoryPool(this, poolsMemory);
         IsOpen = true;
@@ -121,6 +122,9 @@ public sealed unsafe partial class CudaDevice : Device
 
     /// <summary>The most shared memory that a block may ask for, in bytes.</summary>
     public int MaxSharedByteCount { get; }
+
+    /// <summary>The most blocks that a grid may have along y: 65535 on the GPUs there are.</summary>
+    public int MaxGridRows { get; }
 
     /// <summary>The device's memory in bytes.</summary>
     public long MemoryByteCount { get; }

@@ -30,7 +30,7 @@ EXPORT int cuDeviceGetAttribute(int *value, int attribute, int device)
 {
     const char *major = getenv("FAILING_MAJOR");
     (void)device;
-    *value = attribute == 75 ? (major != NULL ? atoi(major) : 8) : attribute == 76 ? 0 : attribute == 97 ? 163 * 1024 : 108;
+    *value = attribute == 75 ? (major != NULL ? atoi(major) : 8) : attribute == 76 ? 0 : attribute == 97 ? 163 * 1024 : attribute == 6 ? 65535 : 108;
     return 0;
 }
 

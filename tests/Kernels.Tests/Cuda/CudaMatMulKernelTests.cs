@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using CrossAlign.Kernels.Cuda;
 using CrossAlign.Kernels.Tests.Harness;
 using CrossAlign.Reference;
 using CrossAlign.Runtime;
@@ -165,6 +166,86 @@ public sealed class CudaMatMulKernelTests
         Assert.Throws<ArgumentException>(() => MatMul.Run(bound, free, free, MatMulLayout.TN));
     }
 
+    [Theory]
+    [InlineData(DType.Float32, DType.BFloat16)]
+    [InlineData(DType.BFloat16, DType.Float32)]
+    [InlineData(DType.BFloat16, DType.BFloat16)]
+    public void RowsArePackedInSlicesAndDeadOnesAreLeft(DType from, DType to)
+    {
+        // A grid of 16 rows: 40 rows are packed in three launches, and the live ones may end in each of them.
+        const int Rows = 40, Columns = 5, SourceStride = 6, Stride = 8;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { MaxGridRows = 16 });
+        Tensor live = device.NewTensor(DType.Int32, new Shape(1));
+        float[] values = TestData.Whole(Rows * SourceStride, 1, 50);
+        foreach (int count in (int[])[0, 1, 15, 16, 17, 33, 40, -1])
+        {
+            int packed = count < 0 ? Rows : count;
+            live.CopyFrom<int>([Math.Max(count, 0)]);
+            Tensor source = device.NewTensor(from, new Shape(Rows, SourceStride));
+            Tensor destination = device.NewTensor(to, new Shape(Rows, Stride));
+            Write(source, values);
+            Write(destination, [.. Enumerable.Repeat(77f, Rows * Stride)]);
+            if (packed < Rows)
+            {
+                // Nobody may read behind the live rows.
+                device.Synchronize();
+                device.Emulation!.MarkUninitialised(source.Rows(packed, Rows - packed).Address, source.Rows(packed, Rows - packed).ByteCount);
+            }
+
+            CudaMatMul.Pack(device, from, to, source.Address, destination.Address, count < 0 ? 0 : live.Address, (Rows, Columns), SourceStride, Stride);
+            float[] actual = Read(destination);
+            for (int i = 0; i < actual.Length; i++)
+            {
+                (int row, int column) = Math.DivRem(i, Stride);
+                Assert.Equal(row >= packed ? 77 : column < Columns ? values[(row * SourceStride) + column] : 0, actual[i]);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(DType.Float32)]
+    [InlineData(DType.BFloat16)]
+    public void AllDeadRowsAreClearedForAProductThatTakesItsSizesFromTheHost(DType dtype)
+    {
+        // More dead rows than the launch has strips (16 here), each with numbers that would spoil a sum.
+        const int Capacity = 70, Inputs = 12, Outputs = 20;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { MaxGridRows = 16 });
+        device.MatMulEngine = MatMulEngine.Cublas;
+        Tensor count = device.NewTensor(DType.Int32, new Shape(1));
+        LiveRows live = new(Capacity, count);
+        Tensor a = device.NewTensor(dtype, new Shape(Capacity, Outputs));
+        Tensor b = device.NewTensor(dtype, new Shape(Capacity, Inputs));
+        Tensor output = device.NewTensor(DType.Float32, new Shape(Outputs, Inputs));
+        float[] left = TestData.Whole(Capacity * Outputs, 1);
+        float[] right = TestData.Whole(Capacity * Inputs, 2);
+        foreach (int rows in (int[])[0, 3, 54, 69, 70])
+        {
+            count.CopyFrom<int>([rows]);
+            float[] spoiltLeft = [.. left[..(rows * Outputs)], .. Enumerable.Repeat(float.NaN, (Capacity - rows) * Outputs)];
+            float[] spoiltRight = [.. right[..(rows * Inputs)], .. Enumerable.Repeat(float.PositiveInfinity, (Capacity - rows) * Inputs)];
+            Write(a, spoiltLeft);
+            Write(b, spoiltRight);
+            MatMul.Run(a.WithLiveRows(live), b.WithLiveRows(live), output, MatMulLayout.TN);
+            float[] expected = MatMulReference.Run(left[..(rows * Outputs)], right[..(rows * Inputs)], [], Outputs, Inputs, rows, true, false, 1f);
+            Assert.Equal(expected, output.ToArray<float>());
+        }
+    }
+
+    private static void Write(in Tensor tensor, float[] values)
+    {
+        if (tensor.DType == DType.Float32)
+        {
+            tensor.CopyFrom<float>(values);
+        }
+        else
+        {
+            tensor.CopyFrom<BFloat16>(Array.ConvertAll(values, BFloat16.FromSingle));
+        }
+    }
+
+    private static float[] Read(in Tensor tensor) =>
+        tensor.DType == DType.Float32 ? tensor.ToArray<float>() : Array.ConvertAll(tensor.ToArray<BFloat16>(), v => v.ToSingle());
+
     private static byte[] Bytes(in Tensor tensor)
     {
         byte[] bytes = new byte[tensor.ByteCount];
@@ -224,15 +305,7 @@ public sealed class CudaMatMulKernelTests
 
         private static void Fill(in Tensor tensor, uint seed)
         {
-            float[] values = TestData.Normal(tensor.DType, tensor.Count, seed);
-            if (tensor.DType == DType.Float32)
-            {
-                tensor.CopyFrom<float>(values);
-            }
-            else
-            {
-                tensor.CopyFrom<BFloat16>(Array.ConvertAll(values, BFloat16.FromSingle));
-            }
+            Write(tensor, TestData.Normal(tensor.DType, tensor.Count, seed));
         }
     }
 }

@@ -5,7 +5,8 @@ namespace CrossAlign.Kernels.Tests.Harness;
 /// <summary>A device that the cases of an operation run on; one subclass a backend, used as a class fixture.</summary>
 public abstract class Backend : IDisposable
 {
-    private readonly List<DeviceMemory> _memories = [];
+    private readonly List<Tensor> _tensors = [];
+    private int _askewIn = -1;
 
     public abstract Device Device { get; }
 
@@ -52,6 +53,26 @@ public abstract class Backend : IDisposable
     {
     }
 
+    /// <summary>
+    /// Runs a case once for each of its tensors, that one lying an element off the boundary of 16 bytes that the others begin at, as a
+    /// view into a packed buffer may.
+    /// </summary>
+    public void WithEachTensorAskew(Action run)
+    {
+        for (int i = 0; ; i++)
+        {
+            _askewIn = i;
+            run();
+            if (_askewIn >= 0)
+            {
+                // The case has made fewer tensors than that.
+                Assert.NotEqual(0, i);
+                _askewIn = -1;
+                return;
+            }
+        }
+    }
+
     /// <summary>The values of a tensor as floats.</summary>
     public float[] Download(in Tensor tensor)
     {
@@ -65,10 +86,11 @@ public abstract class Backend : IDisposable
     public void CheckGuards()
     {
         Device.Synchronize();
-        foreach (DeviceMemory memory in _memories)
+        foreach (Tensor tensor in _tensors)
         {
-            Tensor before = new(memory, 0, DType.UInt8, new Shape(GuardBytes));
-            Tensor after = new(memory, memory.ByteCount - GuardBytes, DType.UInt8, new Shape(GuardBytes));
+            long end = tensor.ByteOffset + tensor.ByteCount;
+            Tensor before = new(tensor.Memory, 0, DType.UInt8, new Shape((int)tensor.ByteOffset));
+            Tensor after = new(tensor.Memory, end, DType.UInt8, new Shape((int)(tensor.Memory.ByteCount - end)));
             Assert.Equal(-1, before.ToArray<byte>().AsSpan().IndexOfAnyExcept((byte)0xFF));
             Assert.Equal(-1, after.ToArray<byte>().AsSpan().IndexOfAnyExcept((byte)0xFF));
         }
@@ -76,9 +98,9 @@ public abstract class Backend : IDisposable
 
     public virtual void Dispose()
     {
-        foreach (DeviceMemory memory in _memories)
+        foreach (Tensor tensor in _tensors)
         {
-            memory.Dispose();
+            tensor.Memory.Dispose();
         }
 
         Device.Dispose();
@@ -89,15 +111,18 @@ public abstract class Backend : IDisposable
 
     private Tensor Guarded(DType dtype, Shape shape)
     {
-        // The tensor ends flush with the rear guard, so that a tail written too far is seen at once.
-        long byteCount = shape.Count * dtype.ByteSize();
+        // The rear guard begins with the byte behind the tensor, so that a tail written too far is seen at once.
+        int askew = _askewIn == 0 ? dtype.ByteSize() : 0;
+        _askewIn = Math.Max(_askewIn - 1, -1);
+        long byteCount = askew + (shape.Count * dtype.ByteSize());
         long padded = (byteCount + 63) / 64 * 64;
         DeviceMemory memory = Device.Allocate(padded + (2 * GuardBytes));
-        _memories.Add(memory);
         byte[] poison = new byte[memory.ByteCount];
         Array.Fill(poison, (byte)0xFF);
         new Tensor(memory, 0, DType.UInt8, new Shape(poison.Length)).CopyFrom<byte>(poison);
-        return new Tensor(memory, GuardBytes, dtype, shape);
+        Tensor tensor = new(memory, GuardBytes + askew, dtype, shape);
+        _tensors.Add(tensor);
+        return tensor;
     }
 }
 

@@ -8,9 +8,14 @@ namespace CrossAlign.Kernels.Tests.Harness;
 /// The emulated device with one of the standard variations: an order of blocks and warps, and a way to use the freedom of approximate
 /// and tensor-core instructions. Every operation runs on three of them.
 /// </summary>
-public abstract class EmulatedCudaBackend(ulong seed) : Backend
+public abstract class EmulatedCudaBackend(EmulationOptions options) : Backend
 {
-    private readonly CudaDevice _device = CudaDevice.Emulate(EmulationOptions.ForSeed(seed));
+    private readonly CudaDevice _device = CudaDevice.Emulate(options);
+
+    protected EmulatedCudaBackend(ulong seed)
+        : this(EmulationOptions.ForSeed(seed))
+    {
+    }
 
     public override Device Device => _device;
 
@@ -33,6 +38,9 @@ public sealed class EmulatedCudaReverse() : EmulatedCudaBackend(1);
 
 /// <summary>Any order, approximate instructions low, tensor cores truncating by 8.</summary>
 public sealed class EmulatedCudaRandom() : EmulatedCudaBackend(2);
+
+/// <summary>A device whose grids have 16 rows of blocks at most, where a real one has 65535: what a launch does beyond the limit shows at small shapes.</summary>
+public sealed class EmulatedCudaShortGrid() : EmulatedCudaBackend(new EmulationOptions { MaxGridRows = 16 });
 
 /// <summary>The emulated device whose matrix products go through its cuBLAS, as those of a GPU with that library do.</summary>
 public sealed class EmulatedCudaCublas : EmulatedCudaBackend

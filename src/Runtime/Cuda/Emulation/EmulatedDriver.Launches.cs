@@ -22,7 +22,8 @@ public sealed unsafe partial class EmulatedDriver
             }
 
             PtxKernel kernel = f.Kernel;
-            if (gridX == 0 || gridY == 0 || gridZ == 0 || blockX == 0 || blockY == 0 || blockZ == 0 || gridX > int.MaxValue || gridY > 65535 || gridZ > 65535)
+            uint maxRows = (uint)Options.MaxGridRows;
+            if (gridX == 0 || gridY == 0 || gridZ == 0 || blockX == 0 || blockY == 0 || blockZ == 0 || gridX > int.MaxValue || gridY > maxRows || gridZ > maxRows)
             {
                 return Fail(CuResult.InvalidValue, string.Create(
                     CultureInfo.InvariantCulture, $"{kernel.Name}: grid ({gridX}, {gridY}, {gridZ}) of blocks ({blockX}, {blockY}, {blockZ})"));

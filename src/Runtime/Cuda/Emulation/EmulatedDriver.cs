@@ -156,6 +156,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
     {
         value = attribute switch
         {
+            CuDeviceAttribute.MaxGridDimY => Options.MaxGridRows,
             CuDeviceAttribute.MaxSharedMemoryPerBlock => Personality.DefaultSharedPerBlock,
             CuDeviceAttribute.ClockRate => 1_000_000,
             CuDeviceAttribute.MultiprocessorCount => Personality.MultiprocessorCount,

@@ -50,6 +50,9 @@ public sealed record EmulationOptions
     /// <summary>The device's memory in bytes; what it really holds is taken from the host as it is allocated.</summary>
     public long MemoryByteCount { get; init; } = 4L << 30;
 
+    /// <summary>The most blocks that a grid may have along y, and along z; a device with few shows what a launch does beyond the limit.</summary>
+    public int MaxGridRows { get; init; } = 65535;
+
     /// <summary>Threads of the host that execute blocks; 0 for one a processor.</summary>
     public int WorkerCount { get; init; }
 
