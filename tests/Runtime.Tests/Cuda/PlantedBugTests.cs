@@ -49,8 +49,11 @@ public sealed class PlantedBugTests
             "mov.u32 %r10, tile; add.u32 %r10, %r10, %r3; st.shared.u32 [%r10], 0; ld.shared.u32 %r11, [%r10]; st.global.u32 [%rd4], %r11;", FaultKind.Uninitialised, "never written");
         data.Add("a plain add for an atomic one", "ld.global.u32 %r10, [%rd2]; add.u32 %r10, %r10, 1; st.global.u32 [%rd2], %r10;",
             "atom.global.add.u32 %r10, [%rd2], 1;", FaultKind.Race, "global");
+        data.Add("two threads that write the same number to one word", "st.global.u32 [%rd2], 7;", "st.global.u32 [%rd4], 7;", FaultKind.Race, "global");
+        data.Add("two warps that write the same number to one shared word", "mov.u32 %r10, tile; st.shared.u32 [%r10], 7; bar.sync 0; ld.shared.u32 %r11, [%r10]; st.global.u32 [%rd4], %r11;",
+            "mov.u32 %r10, tile; setp.ne.u32 %p1, %r1, 0; @%p1 bra SKIP; st.shared.u32 [%r10], 7; SKIP: bar.sync 0; ld.shared.u32 %r11, [%r10]; st.global.u32 [%rd4], %r11;", FaultKind.Race, "shared");
         data.Add("a shared address used as a global one", "mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6; ld.global.u32 %r10, [%rd7]; st.global.u32 [%rd4], %r10;",
-            "mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6; st.u32 [%rd7], 1; st.global.u32 [%rd4], %r1;", FaultKind.OutOfBounds, "shared memory used for global");
+            "mov.u64 %rd6, tile; cvta.shared.u64 %rd7, %rd6; mul.wide.u32 %rd8, %r1, 4; add.s64 %rd7, %rd7, %rd8; st.u32 [%rd7], 1; st.global.u32 [%rd4], %r1;", FaultKind.OutOfBounds, "shared memory used for global");
         return data;
     }
 

@@ -21,7 +21,7 @@ internal static unsafe class BarrierObjectOps
             ulong address = warp.Addresses[lane];
             uint count = ((uint*)(warp.R + op.B))[lane];
             int shift = block.Kernel.SharedCellShift;
-            RaceCheck.Write(warp, op, lane, block.SharedWriters, block.SharedReaders, (long)(address >> shift), Size >> shift, shared: true, isSameValue: false);
+            RaceCheck.Write(warp, op, lane, block.SharedWriters, block.SharedReaders, (long)(address >> shift), Size >> shift, shared: true);
             new Span<byte>(block.SharedInitialised + address, Size).Fill(1);
             *(ulong*)(block.Shared + address) = ((ulong)(ushort)count << 16) | (ushort)count;
         }

@@ -64,14 +64,13 @@ internal static unsafe partial class MemoryOps
                 byte* p = allocation.Data + offset;
                 if (isWrite)
                 {
-                    bool same = Store(warp, op, lane, p, compareOnly: true);
-                    RaceCheck.Write(warp, op, lane, allocation.Writers, allocation.Readers, offset >> shift, cells, shared: false, same);
+                    RaceCheck.Write(warp, op, lane, allocation.Writers, allocation.Readers, offset >> shift, cells, shared: false);
                     if (!allocation.IsAllInitialised)
                     {
                         MarkWritten(allocation.Initialised, offset, size);
                     }
 
-                    Store(warp, op, lane, p, compareOnly: false);
+                    Store(warp, op, lane, p);
                 }
                 else
                 {
@@ -106,10 +105,9 @@ internal static unsafe partial class MemoryOps
             byte* p = block.Shared + address;
             if (isWrite)
             {
-                bool same = Store(warp, op, lane, p, compareOnly: true);
-                RaceCheck.Write(warp, op, lane, block.SharedWriters, block.SharedReaders, (long)(address >> shift), cells, shared: true, same);
+                RaceCheck.Write(warp, op, lane, block.SharedWriters, block.SharedReaders, (long)(address >> shift), cells, shared: true);
                 new Span<byte>(block.SharedInitialised + address, size).Fill(1);
-                Store(warp, op, lane, p, compareOnly: false);
+                Store(warp, op, lane, p);
             }
             else
             {
@@ -171,57 +169,26 @@ internal static unsafe partial class MemoryOps
     private static uint Signed(int value, PtxOp op) => op.P == 16 ? (ushort)value : (uint)value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool Store(Warp warp, PtxOp op, int lane, byte* p, bool compareOnly)
+    private static void Store(Warp warp, PtxOp op, int lane, byte* p)
     {
-        bool same = true;
         for (int k = 0; k < op.Count; k++)
         {
             byte* r = warp.R + op.Vector[k];
             switch (op.Size)
             {
                 case 4:
-                    uint word = ((uint*)r)[lane];
-                    if (compareOnly)
-                    {
-                        same &= ((uint*)p)[k] == word;
-                        break;
-                    }
-
-                    ((uint*)p)[k] = word;
+                    ((uint*)p)[k] = ((uint*)r)[lane];
                     break;
                 case 8:
-                    ulong wide = ((ulong*)r)[lane];
-                    if (compareOnly)
-                    {
-                        same &= ((ulong*)p)[k] == wide;
-                        break;
-                    }
-
-                    ((ulong*)p)[k] = wide;
+                    ((ulong*)p)[k] = ((ulong*)r)[lane];
                     break;
                 case 2:
-                    ushort half = (ushort)((uint*)r)[lane];
-                    if (compareOnly)
-                    {
-                        same &= ((ushort*)p)[k] == half;
-                        break;
-                    }
-
-                    ((ushort*)p)[k] = half;
+                    ((ushort*)p)[k] = (ushort)((uint*)r)[lane];
                     break;
                 default:
-                    byte b = (byte)((uint*)r)[lane];
-                    if (compareOnly)
-                    {
-                        same &= p[k] == b;
-                        break;
-                    }
-
-                    p[k] = b;
+                    p[k] = (byte)((uint*)r)[lane];
                     break;
             }
         }
-
-        return same;
     }
 }

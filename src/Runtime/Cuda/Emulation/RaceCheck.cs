@@ -30,15 +30,15 @@ internal static unsafe class RaceCheck
         }
     }
 
-    /// <summary>A plain write of cells. Where the memory holds the written bits already (isSameValue), two writers are no race.</summary>
+    /// <summary>A plain write of cells. Two writers without an order are a race also where both write the same bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Write(Warp warp, PtxOp op, int lane, ulong* writers, ulong* readers, long cell, long count, bool shared, bool isSameValue)
+    public static void Write(Warp warp, PtxOp op, int lane, ulong* writers, ulong* readers, long cell, long count, bool shared)
     {
         ulong me = warp.Tag + (uint)lane;
         for (long i = cell; i < cell + count; i++)
         {
             ulong writer = writers[i];
-            if (!RaceTag.IsStale(writer, me) && ((writer ^ me) & WhoMask) != 0 && (!isSameValue || (writer & RaceTag.ThreadMask) == RaceTag.InFlight))
+            if (!RaceTag.IsStale(writer, me) && ((writer ^ me) & WhoMask) != 0)
             {
                 Conflict(warp, op, lane, writer, me, shared, "writes what", "has written");
             }
@@ -78,7 +78,7 @@ internal static unsafe class RaceCheck
     /// <summary>Marks cells as the destination of an asynchronous copy that was issued and not waited for.</summary>
     public static void MarkInFlight(Warp warp, PtxOp op, int lane, ulong* writers, ulong* readers, long cell, long count)
     {
-        Write(warp, op, lane, writers, readers, cell, count, shared: true, isSameValue: false);
+        Write(warp, op, lane, writers, readers, cell, count, shared: true);
         for (long i = cell; i < cell + count; i++)
         {
             writers[i] |= RaceTag.ThreadMask;
