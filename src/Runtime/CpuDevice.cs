@@ -43,7 +43,8 @@ public sealed unsafe class CpuDevice : Device
     public override DeviceMemory Allocate(long byteCount)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(byteCount);
-        void* address = NativeMemory.AlignedAlloc((nuint)Math.Max(byteCount, 1), AlignmentBytes);
+        void* address = NativeMemory.AlignedAlloc((nuint)Math.Max(byteCount, 1), HugePages.Alignment(byteCount));
+        HugePages.Ask(address, byteCount);
         NativeMemory.Clear(address, (nuint)byteCount);
         long held = Interlocked.Add(ref _allocatedByteCount, byteCount);
         long peak;
