@@ -5,13 +5,16 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Kernels.Tests;
 
 /// <summary>
-/// The error budget of the fused loss: each output against the double reference, with the naive float32 form as the twin. At a
-/// handful of rows one naive run is right by luck as often as not, so the twin runs with its coordinates in several orders, which
-/// changes nothing but rounding, and each element counts with its worst error.
+/// The error budget of the fused loss: each output against the double reference, with the naive float32 form as the twin. Tensors of many
+/// rows have the house's budget of one twin. A scalar is one draw of the twin's rounding, and so, nearly, is a tensor of a handful of rows: right by luck as
+/// often as not. There the twin runs with its coordinates in several orders, which changes nothing but rounding, and the worst error counts.
 /// </summary>
 public static class SimilarityCrossEntropyBudget
 {
     private const int Orders = 8;
+
+    // From here on the largest of a tensor's errors is that of many draws.
+    private const int ManyRows = 32;
 
     // A row's loss is the logarithm of a sum that is at least 1, so no float32 softmax promises more than half a unit in the last
     // place of 1, which is four units in the last place of this.
@@ -49,6 +52,11 @@ public static class SimilarityCrossEntropyBudget
             worst.Loss = Worse(expected.Loss, worst.Loss, twin.Loss);
             worst.DScale = Worse(expected.DScale, worst.DScale, twin.DScale);
             worst.DBias = Worse(expected.DBias, worst.DBias, twin.DBias);
+            if (Math.Min(x.B, x.K) >= ManyRows)
+            {
+                continue;
+            }
+
             Worse(expected.RowLoss, worst.RowLoss, twin.RowLoss);
             Worse(expected.ColumnLoss, worst.ColumnLoss, twin.ColumnLoss);
             Worse(expected.DCaptions, worst.DCaptions, Rotate(twin.DCaptions, x.E, ends, -order));

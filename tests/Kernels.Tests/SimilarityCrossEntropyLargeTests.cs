@@ -14,19 +14,34 @@ public sealed class SimilarityCrossEntropyLargeTests
     [InlineData(2063)]
     [InlineData(2065)]
     [InlineData(5000)]
-    public void WithinTheErrorBudgetAtFullTiles(int b)
+    public void WithinTheErrorBudgetAtFullTiles(int b) => Check(SimilarityCrossEntropyCase.Seeded(new(), b, b, 3, 8));
+
+    [Theory]
+    [InlineData(1000, 5, SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric)]
+    [InlineData(1000, 5, SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.ImageToCaption)]
+    [InlineData(1000, 5, SimilarityCrossEntropyObjective.Sigmoid, SimilarityCrossEntropyDirection.Symmetric)]
+    [InlineData(2065, 40, SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric)]
+    [InlineData(5000, 3, SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric)]
+    public void ExtremeLogitsAreWithinTheErrorBudget(int b, int e, SimilarityCrossEntropyObjective objective, SimilarityCrossEntropyDirection direction)
     {
-        using CpuBackend backend = new();
-        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), b, b, 3, 8);
-        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
-        string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
-        Assert.True(wrong is null, wrong);
+        // Cosines over few coordinates reach 1 and -1, so logits reach 100 and -100, and lines' maxima lie far apart. A small budget keeps no similarities.
+        SimilarityCrossEntropyOptions options = new() { Objective = objective, Direction = direction, Scale = SimilarityCrossEntropyScale.Multiplier };
+        options = b > 1000 ? options : options with { MemoryBudgetBytes = 18 << 20 };
+        Check(SimilarityCrossEntropyCase.Seeded(options, b, b, e, 12) with { Scale = 100 });
     }
 
     [Theory]
     [InlineData(20_000, SimilarityCrossEntropyObjective.Softmax)]
     [InlineData(9_000, SimilarityCrossEntropyObjective.Sigmoid)]
     public void MemoryStaysWithinTheBound(int b, SimilarityCrossEntropyObjective objective) => MeasureMemory(b, 8, objective);
+
+    private static void Check(SimilarityCrossEntropyCase x)
+    {
+        using CpuBackend backend = new();
+        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
+        string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
+        Assert.True(wrong is null, wrong);
+    }
 
     private static void MeasureMemory(int b, int e, SimilarityCrossEntropyObjective objective)
     {

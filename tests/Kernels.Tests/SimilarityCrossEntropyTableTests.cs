@@ -33,6 +33,8 @@ public sealed class SimilarityCrossEntropyTableTests
         new("images locked", x => x with { LockImages = true }),
         new("raw products", x => x with { Options = x.Options with { Normalize = false } }),
         new("similarities kept", x => x with { Options = x.Options with { MemoryBudgetBytes = 64 << 20 } }),
+        new("more images", WithMoreImages),
+        new("clamped scale", x => x with { Options = x.Options with { MaxScale = 2 } }),
     ];
 
     [Fact]
@@ -92,7 +94,7 @@ public sealed class SimilarityCrossEntropyTableTests
             // Planned for more rows than there are, so that the small budget does not keep the similarities.
             using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, 600, 600, E, x.X);
             x.Run(backend, workspace, out _);
-            double products = workspace.OperationCount / (2.0 * B * (B + x.X) * E);
+            double products = workspace.OperationCount / (2.0 * x.B * (x.K + x.X) * E);
             return products.ToString("0.##", CultureInfo.InvariantCulture);
         }
         catch (ArgumentException e)
@@ -112,6 +114,14 @@ public sealed class SimilarityCrossEntropyTableTests
         int[] ids = [.. Enumerable.Range(0, B).Select(i => i / 3)];
         return x with { Options = x.Options with { Groups = groups }, CaptionGroups = ids, ImageGroups = ids };
     }
+
+    // K = B + 5: the added images are nobody's positives but those of the last group.
+    private static SimilarityCrossEntropyCase WithMoreImages(SimilarityCrossEntropyCase x) => x with
+    {
+        K = B + 5,
+        Images = [.. x.Images, .. TestData.Normal(DType.Float32, 5 * E, 10)],
+        ImageGroups = x.ImageGroups is null ? null : [.. x.ImageGroups, .. Enumerable.Repeat(x.ImageGroups[^1], 5)],
+    };
 
     private static string Letter(int index) => ((char)('a' + index)).ToString();
 

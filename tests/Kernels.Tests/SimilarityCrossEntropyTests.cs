@@ -7,7 +7,7 @@ namespace CrossAlign.Kernels.Tests;
 public abstract class SimilarityCrossEntropyTests(Backend backend)
 {
     // A budget that leaves room for super-tiles of some 96 to 192 lines: their edges show at small sizes.
-    private const long SmallBudgetBytes = (16L << 20) + (300 << 10);
+    private protected const long SmallBudgetBytes = (16L << 20) + (300 << 10);
 
     public static TheoryData<string, int> VariantsAndSizes()
     {
@@ -143,6 +143,51 @@ public abstract class SimilarityCrossEntropyTests(Backend backend)
         }
     }
 
+    [Fact]
+    public void ARowOfWeightZeroHasNoLossOfItsOwn()
+    {
+        float[] weights = [1, 0, 2, 1, 0, 1, 1, 1, 1, 1];
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), 10, 10, 8, 4) with { RowWeights = weights };
+        SimilarityCrossEntropyResult<float> result = Check(x);
+        for (int i = 0; i < 10; i++)
+        {
+            // The column of such a row has no other positive, so no weight either.
+            Assert.Equal(weights[i] == 0, result.RowLoss[i] == 0);
+            Assert.Equal(weights[i] == 0, result.ColumnLoss[i] == 0);
+        }
+
+        // It remains a negative of the columns.
+        Assert.NotEqual(0, result.DCaptions[8]);
+    }
+
+    [Fact]
+    public void ASigmoidRowWhoseGroupHasNoImageIsARowOfNegatives()
+    {
+        SimilarityCrossEntropyOptions options = new() { Objective = SimilarityCrossEntropyObjective.Sigmoid, Groups = SimilarityCrossEntropyGroups.Shared };
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(options, 3, 3, 8, 6) with { CaptionGroups = [0, 9, 2], ImageGroups = [0, 1, 2], Bias = -1 };
+        SimilarityCrossEntropyResult<float> result = Check(x);
+
+        // By hand: softplus of each of the row's logits; the mean is over all three rows.
+        double expected = 0;
+        for (int j = 0; j < 3; j++)
+        {
+            double dot = 0;
+            double caption = 0;
+            double image = 0;
+            for (int e = 0; e < 8; e++)
+            {
+                dot += (double)x.Captions[8 + e] * x.Images[(8 * j) + e];
+                caption += (double)x.Captions[8 + e] * x.Captions[8 + e];
+                image += (double)x.Images[(8 * j) + e] * x.Images[(8 * j) + e];
+            }
+
+            expected += Math.Log(1 + Math.Exp((14 * dot / Math.Sqrt(caption * image)) - 1));
+        }
+
+        Assert.Equal(expected, result.RowLoss[1], 1e-4);
+        Assert.Equal(result.RowLoss.Average(), result.Loss, 1e-5);
+    }
+
     [Theory]
     [MemberData(nameof(Variants))]
     public void ForwardAloneGivesTheSameLoss(string variant)
@@ -246,7 +291,7 @@ public abstract class SimilarityCrossEntropyTests(Backend backend)
         Assert.Contains(message, e.Message, StringComparison.Ordinal);
     }
 
-    private SimilarityCrossEntropyResult<float> Check(SimilarityCrossEntropyCase x)
+    private protected SimilarityCrossEntropyResult<float> Check(SimilarityCrossEntropyCase x)
     {
         SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
         string? wrong = SimilarityCrossEntropyBudget.Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
@@ -263,6 +308,66 @@ public sealed class CpuSimilarityCrossEntropyTests(CpuBackend backend) : Similar
     {
         SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 150);
         Repeatability.AssertSameBitsForAnyThreadCount(b => Parts(x.Run(b, out _)));
+    }
+
+    [Fact]
+    public void ColumnsFarBelowAStripsMaximumKeepTheirOwn()
+    {
+        // Raw rows of all lengths: in one strip columns' maxima lie up to 200 apart, below and above what one exponential can serve.
+        const int B = 300;
+        const int E = 4;
+        SimilarityCrossEntropyOptions options = new() { Normalize = false, Scale = SimilarityCrossEntropyScale.Multiplier };
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(options, B, B, E, 21) with { Scale = 1 };
+        for (int i = 0; i < B * E; i++)
+        {
+            x.Images[i] = MathF.Abs(x.Images[i]) * (i / E % 60);
+            x.Captions[i] = -MathF.Abs(x.Captions[i]);
+        }
+
+        Check(x);
+    }
+
+    [Theory]
+    [InlineData(203, 3)]
+    [InlineData(150, 20)]
+    public void ExtremeLogitsOfTilesThatAreNotKeptAreExact(int b, int e)
+    {
+        SimilarityCrossEntropyOptions options = new() { Scale = SimilarityCrossEntropyScale.Multiplier, MemoryBudgetBytes = SmallBudgetBytes };
+        Check(SimilarityCrossEntropyCase.Seeded(options, b, b, e, 31) with { Scale = 100 });
+    }
+
+    [Theory]
+    [InlineData(1e25f, 1e25f)]
+    [InlineData(1e36f, 1e-10f)]
+    [InlineData(3e37f, 1e10f)]
+    public void LongRowsAreNormalisedAsAnyOthers(float ofCaptions, float ofImages)
+    {
+        // Their dot products lie beyond float32's range, or their squares do.
+        foreach (string variant in (string[])["symmetric", "false negatives", "extra negatives", "prefixes", "sigmoid", "locked images"])
+        {
+            SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, 50);
+            float[] captions = [.. x.Captions.Select(v => v * ofCaptions)];
+            float[] images = [.. x.Images.Select(v => v * ofImages)];
+            float[] extra = [.. x.Extra.Select(v => v * ofImages)];
+            x = x with { Captions = captions, Images = images, Extra = extra };
+            SimilarityCrossEntropyResult<float> actual = x.Run(backend, out double discrepancy);
+            SimilarityCrossEntropyResult<double> expected = SimilarityCrossEntropyReference.Run(x.ToDouble());
+            Assert.Equal(expected.Loss, actual.Loss, 1e-5);
+            Assert.Equal(expected.DScale, actual.DScale, 1e-4 * Math.Max(1, Math.Abs(expected.DScale)));
+            Near(expected.DCaptions, actual.DCaptions);
+            Near(x.LockImages ? new double[actual.DImages.Length] : expected.DImages, actual.DImages);
+            Near(expected.DExtra, actual.DExtra);
+            Assert.True(x.LockImages ? double.IsNaN(discrepancy) : discrepancy < 3e-6, $"{variant}: {discrepancy}");
+        }
+
+        static void Near(double[] expected, float[] actual)
+        {
+            double largest = expected.Select(Math.Abs).DefaultIfEmpty().Max();
+            for (int i = 0; i < expected.Length; i++)
+            {
+                Assert.True(Math.Abs(expected[i] - actual[i]) <= (1e-4 * largest) + float.Epsilon, $"{i}: {actual[i]}, expected {expected[i]}");
+            }
+        }
     }
 
     [Fact]

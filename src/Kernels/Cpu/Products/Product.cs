@@ -5,6 +5,13 @@ namespace CrossAlign.Kernels.Cpu.Products;
 /// <summary>The arguments of one matrix product, <c>output = alpha * left right [+ output] [+ bias]</c>.</summary>
 internal unsafe struct Product
 {
+    /// <summary>A product to be filled in.</summary>
+    public Product()
+    {
+        LeftScale = 1;
+        RightScale = 1;
+    }
+
     /// <summary>Element (row, k) lies at <c>Left[row * LeftStride + k]</c>, or at <c>Left[k * LeftStride + row]</c> if <see cref="LeftTransposed"/>.</summary>
     public void* Left;
     public DType LeftType;
@@ -26,6 +33,10 @@ internal unsafe struct Product
     public int Columns;
     public int Depth;
     public float Alpha;
+
+    /// <summary>Multiply the operands' elements as they are read: powers of two that keep sums of them in range, 1 by default.</summary>
+    public float LeftScale;
+    public float RightScale;
     public bool Accumulate;
 
     /// <summary>Whether float32 operands are rounded to bfloat16.</summary>

@@ -103,9 +103,9 @@ internal static unsafe class SplitDepthProduct
             {
                 int depth = Math.Min(s->BlockDepth, last - k);
                 Panels<TVector>.PackLeftPart(
-                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, 1, left, depth, p.Round);
+                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, p.LeftScale, left, depth, p.Round);
                 Panels<TVector>.PackRightPart(
-                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, 1, right, depth, p.Round);
+                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, p.RightScale, right, depth, p.Round);
                 if (s->Pairs)
                 {
                     PairAll<TVector>(left, Panels<TVector>.LeftWidth, p.Rows, depth);

@@ -14,4 +14,8 @@ internal unsafe struct CpuSimilarityBlock
     public int ColumnCount;
     public int ColumnOffset;
     public float* DImages;
+
+    /// <summary>Whether the gradients' content is to be overwritten and not added to: the block is the first that has a part of them, and they have the products' width.</summary>
+    public bool OverwritesDCaptions;
+    public bool OverwritesDImages;
 }

@@ -24,7 +24,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
 
         CpuSimilarityBlock* blocks = stackalloc CpuSimilarityBlock[2];
         int blockCount = Cut(state, inputs, gradients, blocks);
-        if (backward)
+        if (backward && workspace.Prefixes[0].Width < state.E)
         {
             Zero(gradients.DCaptions);
             Zero(gradients.DImages);
@@ -41,7 +41,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
         {
             state.Width = workspace.Prefixes[p].Width;
             state.PrefixWeight = workspace.Prefixes[p].Weight;
-            CpuSimilarityPreparation.Measure(&state, blocks, blockCount, workers);
+            CpuSimilarityPreparation.Measure(&state, blocks, blockCount, isFirst: p == 0, workers);
             CpuSimilarityMerge.Reset(&state);
             if (backward && p > 0)
             {
@@ -62,6 +62,8 @@ internal static unsafe class CpuSimilarityCrossEntropy
             {
                 for (int b = 0; b < blockCount; b++)
                 {
+                    blocks[b].OverwritesDCaptions = p == 0 && b == 0 && state.Width == state.E;
+                    blocks[b].OverwritesDImages = p == 0 && state.Width == state.E;
                     Gradients(&state, workspace.Plan, blocks[b], device);
                 }
             }
@@ -145,6 +147,8 @@ internal static unsafe class CpuSimilarityCrossEntropy
         state.DType = inputs.Captions.DType;
         state.Round = workspace.Device.MatMulPrecision == MatMulPrecision.BFloat16;
         state.E = workspace.Width;
+        state.CaptionFactor = 1;
+        state.ImageFactor = 1;
         state.ImageCount = inputs.Images.Shape[0];
         state.Rows.Count = inputs.Captions.Shape[0];
         state.Columns.Count = state.ImageCount + (inputs.ExtraNegatives.IsPresent ? inputs.ExtraNegatives.Shape[0] : 0);
@@ -207,6 +211,8 @@ internal static unsafe class CpuSimilarityCrossEntropy
         s->Images = (byte*)block.Images + (elementBytes * column * s->E);
         s->DCaptions = block.DCaptions == null ? null : block.DCaptions + ((long)row * s->E);
         s->DImages = block.DImages == null ? null : block.DImages + ((long)column * s->E);
+        s->OverwritesDCaptions = block.OverwritesDCaptions && j == 0;
+        s->OverwritesDImages = block.OverwritesDImages && i == 0;
         s->TileHoldsLogits = s->Kept != null && !s->Sigmoid;
         if (s->Kept != null)
         {
@@ -243,7 +249,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
                 float* rstd = s->Normalize ? s->Rows.Rstd + block.RowOffset : null;
                 double* inner = isFurther ? s->Rows.Inner + block.RowOffset : null;
                 dScale.HasRows = true;
-                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, rstd, inner, isLast, workers, out double magnitude);
+                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, s->CaptionFactor, rstd, inner, isLast, workers, out double magnitude);
                 dScale.Magnitude += magnitude;
             }
 
@@ -251,7 +257,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
             {
                 float* rstd = s->Normalize ? s->Columns.Rstd + block.ColumnOffset : null;
                 double* inner = isFurther ? s->Columns.Inner + block.ColumnOffset : null;
-                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, rstd, inner, isLast, workers, out _);
+                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, s->ImageFactor, rstd, inner, isLast, workers, out _);
             }
             else
             {

@@ -74,6 +74,26 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         }
     }
 
+    /// <summary>Logits where they are wanted (a constant of the caller's), <see cref="BothByOne"/> and <see cref="Normalize"/>, operation by operation the same.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void InOneSweep(
+        bool makesLogits, in CpuSimilarityLine line, float factor, float ofRow, float rowRstd, float* columnRstd, float* ofColumns, float* row, int start, int end)
+    {
+        TVector factors = TVector.Broadcast(factor);
+        TVector max = TVector.Broadcast(line.Max);
+        TVector a = TVector.Broadcast(line.Coefficient);
+        TVector h = TVector.Broadcast(ofRow);
+        TVector norm = TVector.Broadcast(rowRstd);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector rstd = TVector.Load(columnRstd + j);
+            TVector x = TVector.Load(row + j);
+            x = makesLogits ? x * factors * rstd : x;
+            TVector g = SimdMath.ExpNonPositive(x - max) * TVector.MultiplyAdd(h, TVector.Load(ofColumns + j), a);
+            TVector.Store(g * norm * rstd, row + j);
+        }
+    }
+
     /// <summary><c>d_j = b_j exp(highest - max_j)</c>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void ColumnFactors(float* b, float* max, float highest, float* factors, int start, int end)

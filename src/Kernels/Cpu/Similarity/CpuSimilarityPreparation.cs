@@ -11,6 +11,12 @@ internal static unsafe class CpuSimilarityPreparation
     private const double NormEpsilon = 1e-12;
     private const int MinRowsPerPartition = 32;
 
+    // Of a side's longest row, in powers of two: dot products are below 2^120 then, and float32 ends at 2^128.
+    private const int MaxExponent = 59;
+
+    // The factor itself and its product with a norm stay normal numbers.
+    private const int MaxFactorExponent = 126;
+
     /// <summary>Refuses targets out of range and weights that are negative or not finite.</summary>
     /// <exception cref="ArgumentException">The message names the row.</exception>
     public static void CheckRows(in CpuSimilarityState s)
@@ -62,15 +68,22 @@ internal static unsafe class CpuSimilarityPreparation
         }
     }
 
-    /// <summary>The norms of both sides over the prefix, and the thresholds of the false-negative mask.</summary>
-    public static void Measure(CpuSimilarityState* s, CpuSimilarityBlock* blocks, int blockCount, WorkerPool workers)
+    /// <summary>The norms of both sides over the prefix, and the thresholds of the false-negative mask. For the first prefix also the factors that keep dot
+    /// products in range.</summary>
+    public static void Measure(CpuSimilarityState* s, CpuSimilarityBlock* blocks, int blockCount, bool isFirst, WorkerPool workers)
     {
         if (s->Normalize)
         {
-            Norms(s, blocks[0].Captions, blocks[0].RowCount, s->Rows.Rstd + blocks[0].RowOffset, workers);
+            Norms(s, blocks[0].Captions, blocks[0].RowCount, s->Rows.Rstd + blocks[0].RowOffset, s->CaptionFactor, workers);
             for (int b = 0; b < blockCount; b++)
             {
-                Norms(s, blocks[b].Images, blocks[b].ColumnCount, s->Columns.Rstd + blocks[b].ColumnOffset, workers);
+                Norms(s, blocks[b].Images, blocks[b].ColumnCount, s->Columns.Rstd + blocks[b].ColumnOffset, s->ImageFactor, workers);
+            }
+
+            if (isFirst && KeepInRange(s))
+            {
+                Measure(s, blocks, blockCount, isFirst: false, workers);
+                return;
             }
         }
 
@@ -80,9 +93,34 @@ internal static unsafe class CpuSimilarityPreparation
         }
     }
 
-    private static void Norms(CpuSimilarityState* s, void* source, int count, float* rstd, WorkerPool workers)
+    /// <summary>Finds the factors of sides with so long rows that products with them, or with their norms' reciprocals, could leave float32's range. They hold
+    /// for all prefixes.</summary>
+    /// <returns>Whether there are any, and the norms are to be taken again.</returns>
+    private static bool KeepInRange(CpuSimilarityState* s)
     {
-        NormState state = new() { Partition = new RowPartition(count, MinRowsPerPartition), Source = source, E = s->E, Width = s->Width, Rstd = rstd };
+        s->CaptionFactor = FactorOf(LongestExponent(s->Rows.Rstd, s->Rows.Count));
+        s->ImageFactor = FactorOf(LongestExponent(s->Columns.Rstd, s->Columns.Count));
+        return s->CaptionFactor != 1 || s->ImageFactor != 1;
+
+        static float FactorOf(int exponent) => exponent <= MaxExponent ? 1 : MathF.ScaleB(1, -Math.Min(exponent, MaxFactorExponent));
+    }
+
+    /// <summary>The binary exponent of the longest finite row.</summary>
+    private static int LongestExponent(float* rstd, int count)
+    {
+        float lowest = float.PositiveInfinity;
+        for (int i = 0; i < count; i++)
+        {
+            // A row that is not finite stays what it is.
+            lowest = rstd[i] > 0 && rstd[i] < lowest ? rstd[i] : lowest;
+        }
+
+        return float.IsFinite(lowest) ? -MathF.ILogB(lowest) : 0;
+    }
+
+    private static void Norms(CpuSimilarityState* s, void* source, int count, float* rstd, float factor, WorkerPool workers)
+    {
+        NormState state = new() { Factor = factor, Partition = new RowPartition(count, MinRowsPerPartition), Source = source, E = s->E, Width = s->Width, Rstd = rstd };
         workers.Run(state.Partition.Count, SimdKernel.For<NormKernel>(s->DType, s->Round), &state);
     }
 
@@ -207,6 +245,7 @@ internal static unsafe class CpuSimilarityPreparation
         public int E;
         public int Width;
         public float* Rstd;
+        public float Factor;
     }
 
     private struct DotState
@@ -226,7 +265,7 @@ internal static unsafe class CpuSimilarityPreparation
             for (int row = s->Partition.Start(task); row < s->Partition.Start(task + 1); row++)
             {
                 double squares = CpuSimilarityLines.Dot<TElement, TElement>(s->Source, (long)row * s->E, s->Source, (long)row * s->E, s->Width);
-                s->Rstd[row] = (float)(1 / Math.Max(Math.Sqrt(squares), NormEpsilon));
+                s->Rstd[row] = (float)(1 / (Math.Max(Math.Sqrt(squares), NormEpsilon) * s->Factor));
             }
         }
     }
@@ -251,7 +290,7 @@ internal static unsafe class CpuSimilarityPreparation
                 {
                     double similarity = CpuSimilarityLines.Dot<TElement, TElement>(
                         d->Block.Captions, (long)row * s->E, d->Block.Images, (long)(target - d->Block.ColumnOffset) * s->E, s->Width);
-                    similarity *= s->Rows.Rstd == null ? 1 : (double)s->Rows.Rstd[globalRow] * s->Columns.Rstd[target];
+                    similarity *= s->Rows.Rstd == null ? 1 : (double)s->CaptionFactor * s->Rows.Rstd[globalRow] * s->ImageFactor * s->Columns.Rstd[target];
                     double slack = Slack * (s->Rows.Rstd == null ? Math.Abs(similarity) : 1);
                     s->Rows.Threshold[globalRow] = (float)(((similarity + s->Margin) * s->Scale) + (slack * Math.Abs(s->Scale)));
                 }

@@ -20,9 +20,11 @@ internal static unsafe class CpuSimilarityProducts
             Left = s->Captions,
             LeftType = s->DType,
             LeftStride = s->E,
+            LeftScale = s->CaptionFactor,
             Right = s->Images,
             RightType = s->DType,
             RightStride = s->E,
+            RightScale = s->ImageFactor,
             Output = s->Tile,
             OutputType = DType.Float32,
             OutputStride = s->TileColumns,
@@ -46,6 +48,7 @@ internal static unsafe class CpuSimilarityProducts
             Right = s->Images,
             RightType = s->DType,
             RightStride = s->E,
+            RightScale = s->ImageFactor,
             RightTransposed = true,
             Output = s->DCaptions,
             OutputType = DType.Float32,
@@ -55,7 +58,7 @@ internal static unsafe class CpuSimilarityProducts
             Depth = s->TileColumns,
             Alpha = 1,
             Round = s->Round,
-            Accumulate = true,
+            Accumulate = !s->OverwritesDCaptions,
         };
         if (s->DCaptions != null)
         {
@@ -65,7 +68,9 @@ internal static unsafe class CpuSimilarityProducts
         if (s->DImages != null)
         {
             product.LeftTransposed = true;
+            product.Accumulate = !s->OverwritesDImages;
             product.Right = s->Captions;
+            product.RightScale = s->CaptionFactor;
             product.Output = s->DImages;
             product.Rows = s->TileColumns;
             product.Depth = s->TileRows;

@@ -34,6 +34,11 @@ internal unsafe struct CpuSimilarityState
     public bool HasMargin;
     public bool WantsGradients;
 
+    // Powers of two that multiply the embeddings as products read them, where their dot products would leave float32's range; norms, and gradients until
+    // the end, are those of the multiplied rows.
+    public float CaptionFactor;
+    public float ImageFactor;
+
     // Scalars.
     public float Scale;
     public float Bias;
@@ -50,6 +55,8 @@ internal unsafe struct CpuSimilarityState
     public void* Images;
     public float* DCaptions;
     public float* DImages;
+    public bool OverwritesDCaptions;
+    public bool OverwritesDImages;
 
     // Working memory of a super-tile.
     public float* StripMax;

@@ -12,6 +12,11 @@ internal static unsafe class CpuSimilarityStats
 {
     private const int MergeColumns = 256;
 
+    // The columns that are looked at together for sums below e^-25: what underflows beside such a sum, below e^-87, is less than e^-62 of it, and 32 rows
+    // have no more than that. The second pass counts on it, too (CpuSimilarityTileGradients.MaxDistance).
+    private const int CheckedColumns = 64;
+    private const float LowestColumnSum = 1.4e-11f;
+
     /// <summary>Adds the super-tile to the statistics.</summary>
     public static void Run(CpuSimilarityState* s, Runtime.WorkerPool workers)
     {
@@ -76,19 +81,38 @@ internal static unsafe class CpuSimilarityStats
             int columns = s->TileColumns;
             int whole = columns - (columns % TVector.Count);
             float* strip = s->Tile + ((nint)first * columns);
+            // A column with one participant has a loss of exactly 0, but only by a maximum of its own.
+            bool byOne = s->RowsAndColumnsAgree && s->Groups != SimilarityCrossEntropyGroups.Masked && s->TileRows >= CpuSimilarityState.StripRows;
+            bool asDots = byOne && s->Normalize && s->Groups == SimilarityCrossEntropyGroups.None && s->Kept == null;
+            float* rowMax = stackalloc float[CpuSimilarityState.StripRows];
             for (int i = 0; i < rows; i++)
             {
                 float* row = strip + ((nint)i * columns);
                 int globalRow = s->FirstRow + first + i;
+                if (asDots)
+                {
+                    rowMax[i] = MaxOfDots<TVector>(s, row, globalRow, whole);
+                    continue;
+                }
+
                 MakeLogits<TVector>(*s, row, globalRow, whole);
                 AddPositives<TVector>(s, row, globalRow, whole);
-                if (s->Rows.Active)
+                if (byOne)
+                {
+                    rowMax[i] = MathF.Max(CpuSimilaritySweeps<TVector>.Max(row, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, whole, columns));
+                }
+                else if (s->Rows.Active)
                 {
                     AddRow<TVector>(s, row, globalRow, whole);
                 }
             }
 
-            if (s->Columns.Active)
+            if (byOne)
+            {
+                AddColumnGroups<TVector>(s, strip, s->FirstRow + first, rows, (nint)task * s->TileCapacity, whole);
+                BothByOne<TVector>(s, strip, asDots, rowMax, s->FirstRow + first, rows, (nint)task * s->TileCapacity, whole);
+            }
+            else if (s->Columns.Active)
             {
                 Columns<TVector>(s, strip, s->FirstRow + first, rows, (nint)task * s->TileCapacity, whole);
             }
@@ -156,6 +180,92 @@ internal static unsafe class CpuSimilarityStats
             }
         }
 
+        // What MakeLogits and AddPositives do, without writing logits that nobody reads again: memory is what a sweep waits for.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static float MaxOfDots<TVector>(CpuSimilarityState* s, float* row, int globalRow, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            float factor = s->Scale * s->Rows.Rstd[globalRow];
+            float* columnRstd = s->Columns.Rstd + s->FirstColumn;
+            int target = TargetInTile(*s, globalRow);
+            if (target >= 0)
+            {
+                s->Rows.Positive[globalRow] = row[target] * factor * columnRstd[target];
+            }
+
+            return MathF.Max(
+                CpuSimilaritySweeps<TVector>.MaxOfDots(row, factor, columnRstd, 0, whole),
+                CpuSimilaritySweeps<FloatScalar>.MaxOfDots(row, factor, columnRstd, whole, s->TileColumns));
+        }
+
+        // One exponential serves a row and, times the row's exp(max - highest), the columns: with the strip's highest maximum as every column's.
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void BothByOne<TVector>(CpuSimilarityState* s, float* strip, bool asDots, float* rowMax, int firstRow, int rows, nint at, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            int columns = s->TileColumns;
+            float* max = s->StripMax + at;
+            float* sum = s->StripSum + at;
+            float highest = rowMax[0];
+            for (int i = 1; i < rows; i++)
+            {
+                highest = MathF.Max(highest, rowMax[i]);
+            }
+
+            float* columnRstd = s->Columns.Rstd + s->FirstColumn;
+            new Span<float>(sum, columns).Clear();
+            for (int i = 0; i < rows; i++)
+            {
+                float* row = strip + ((nint)i * columns);
+                float ofColumns = MathF.Exp(rowMax[i] - highest);
+                float factor = asDots ? s->Scale * s->Rows.Rstd[firstRow + i] : 1;
+                double total = asDots
+                    ? CpuSimilaritySweeps<TVector>.SumExpBoth(row, rowMax[i], ofColumns, sum, factor, columnRstd, 0, whole)
+                        + CpuSimilaritySweeps<FloatScalar>.SumExpBoth(row, rowMax[i], ofColumns, sum, factor, columnRstd, whole, columns)
+                    : CpuSimilaritySweeps<TVector>.SumExpBoth(row, rowMax[i], ofColumns, sum, factor, null, 0, whole)
+                        + CpuSimilaritySweeps<FloatScalar>.SumExpBoth(row, rowMax[i], ofColumns, sum, factor, null, whole, columns);
+                Merge(ref s->Rows.Max[firstRow + i], ref s->Rows.Sum[firstRow + i], rowMax[i], total);
+            }
+
+            // A column whose sum is so small lies far below the strip's maximum: it gets its own.
+            new Span<float>(max, columns).Fill(highest);
+            for (int start = 0; start < whole; start += CheckedColumns)
+            {
+                int end = Math.Min(start + CheckedColumns, whole);
+                if (CpuSimilaritySweeps<TVector>.Min(sum, start, end) < LowestColumnSum)
+                {
+                    OwnMaxima<TVector>(s, strip, asDots, firstRow, rows, max, sum, start, end);
+                }
+            }
+
+            if (CpuSimilaritySweeps<FloatScalar>.Min(sum, whole, columns) < LowestColumnSum)
+            {
+                OwnMaxima<FloatScalar>(s, strip, asDots, firstRow, rows, max, sum, whole, columns);
+            }
+        }
+
+        private static void AddColumnGroups<TVector>(CpuSimilarityState* s, float* strip, int firstRow, int rows, nint at, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            if (s->Groups == SimilarityCrossEntropyGroups.Shared)
+            {
+                float* rowGroups = s->Rows.Group + firstRow;
+                CpuSimilaritySweeps<TVector>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, 0, whole);
+                CpuSimilaritySweeps<FloatScalar>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, whole, s->TileColumns);
+            }
+        }
+
+        private static void OwnMaxima<TVector>(CpuSimilarityState* s, float* strip, bool asDots, int firstRow, int rows, float* max, float* sum, int start, int end)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            for (int i = 0; asDots && i < rows; i++)
+            {
+                CpuSimilaritySweeps<TVector>.Logits(*s, strip + ((nint)i * s->TileColumns), s->Scale * s->Rows.Rstd[firstRow + i], start, end);
+            }
+
+            CpuSimilaritySweeps<TVector>.ColumnPairs(*s, false, strip, rows, max, sum, start, end);
+        }
+
         private static void Columns<TVector>(CpuSimilarityState* s, float* strip, int firstRow, int rows, nint at, int whole)
             where TVector : unmanaged, ISimdFloat<TVector>
         {
@@ -179,12 +289,7 @@ internal static unsafe class CpuSimilarityStats
                 CpuSimilaritySweeps<FloatScalar>.ColumnParticipants(*s, strip, rows, s->StripLogitSum + at, s->StripParticipants + at, whole, columns);
             }
 
-            if (s->Groups == SimilarityCrossEntropyGroups.Shared)
-            {
-                float* rowGroups = s->Rows.Group + firstRow;
-                CpuSimilaritySweeps<TVector>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, 0, whole);
-                CpuSimilaritySweeps<FloatScalar>.ColumnGroupSums(*s, strip, rowGroups, rows, s->StripPositive + at, whole, columns);
-            }
+            AddColumnGroups<TVector>(s, strip, firstRow, rows, at, whole);
 
             if (s->HasMargin)
             {

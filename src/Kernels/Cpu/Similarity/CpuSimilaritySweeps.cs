@@ -100,6 +100,42 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         return TVector.Sum(sum);
     }
 
+    /// <summary>The largest logit of a row of dot products of normalised rows, which stay what they are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float MaxOfDots(float* row, float factor, float* columnRstd, int start, int end)
+    {
+        TVector factors = TVector.Broadcast(factor);
+        TVector max = TVector.Broadcast(float.MinValue);
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector x = TVector.Load(row + j) * factors * TVector.Load(columnRstd + j);
+            max = TVector.SelectLess(max, x, x, max);
+        }
+
+        return TVector.MaxLane(max);
+    }
+
+    /// <summary>The sum of exp(x - max) over the row, which times <paramref name="ofColumns"/> is also added to each column's sum.
+    /// With <paramref name="columnRstd"/> (null or not is a constant of the caller's) the row holds dot products, as in <see cref="MaxOfDots"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static double SumExpBoth(float* row, float max, float ofColumns, float* columnSums, float factor, float* columnRstd, int start, int end)
+    {
+        TVector logitFactors = TVector.Broadcast(factor);
+        TVector maxima = TVector.Broadcast(max);
+        TVector factors = TVector.Broadcast(ofColumns);
+        TVector sum = TVector.Zero;
+        for (int j = start; j < end; j += TVector.Count)
+        {
+            TVector x = TVector.Load(row + j);
+            x = columnRstd != null ? x * logitFactors * TVector.Load(columnRstd + j) : x;
+            TVector e = SimdMath.ExpNonPositive(x - maxima);
+            sum += e;
+            TVector.Store(TVector.MultiplyAdd(e, factors, TVector.Load(columnSums + j)), columnSums + j);
+        }
+
+        return TVector.Sum(sum);
+    }
+
     /// <summary>The largest of the values, at least the smallest float.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Max(float* values, int start, int end)

@@ -9,13 +9,14 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 /// <para>
 /// Where rows and columns agree on what takes part, one exponential serves both directions: with C the columns' highest maximum,
 /// a exp(z - m) + b_j exp(z - m_j) = (a + h d_j) exp(z - m), where h = exp(m - C) is the row's and d_j = b_j exp(C - m_j) the column's. What
-/// underflows in exp(z - m) is below e^-87 of the row, and below e^-42 of a column whose maximum is no more than 45 below m.
+/// underflows in exp(z - m) is below e^-87 of the row, and below e^-42 of a column whose maximum is no more than 20 below m: a column's maximum
+/// may be that of a strip, which lies so high that its sum is no less than e^-25 (<see cref="CpuSimilarityStats"/>).
 /// </para>
 /// </summary>
 internal static unsafe class CpuSimilarityTileGradients
 {
     // How far below a row's maximum, and below the highest column's, a column's maximum may lie.
-    private const float MaxDistance = 45;
+    private const float MaxDistance = 20;
 
     /// <summary>Overwrites the super-tile.</summary>
     public static void Run(CpuSimilarityState* s, Runtime.WorkerPool workers)
@@ -65,10 +66,17 @@ internal static unsafe class CpuSimilarityTileGradients
             int rows = Math.Min(CpuSimilarityState.StripRows, s->TileRows - first);
             int columns = s->TileColumns;
             int whole = columns - (columns % TVector.Count);
+            bool inOneSweep = s->SharesExponentials && s->Normalize && s->Groups == SimilarityCrossEntropyGroups.None;
             for (int i = 0; i < rows; i++)
             {
                 float* row = s->Tile + ((nint)(first + i) * columns);
                 int globalRow = s->FirstRow + first + i;
+                if (inOneSweep && s->Rows.Max[globalRow] - s->LowestColumn <= MaxDistance)
+                {
+                    InOneSweep<TVector>(s, row, globalRow, whole);
+                    continue;
+                }
+
                 if (!s->TileHoldsLogits)
                 {
                     CpuSimilarityStats.MakeLogits<TVector>(*s, row, globalRow, whole);
@@ -89,6 +97,43 @@ internal static unsafe class CpuSimilarityTileGradients
                     CpuSimilarityGradientSweeps<TVector>.Normalize(*s, row, factor, 0, whole);
                     CpuSimilarityGradientSweeps<FloatScalar>.Normalize(*s, row, factor, whole, columns);
                 }
+            }
+        }
+
+        /// <summary>What <see cref="CpuSimilarityStats.MakeLogits"/>, <see cref="Softmax"/> and the norms do one after the other, for the plain symmetric loss of normalised rows.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private static void InOneSweep<TVector>(CpuSimilarityState* s, float* row, int globalRow, int whole)
+            where TVector : unmanaged, ISimdFloat<TVector>
+        {
+            int columns = s->TileColumns;
+            float rstd = s->Rows.Rstd[globalRow];
+            float factor = s->Scale * rstd;
+            CpuSimilarityLine line = new() { Max = s->Rows.Max[globalRow], Coefficient = s->Rows.Sum[globalRow] };
+            float ofRow = MathF.Exp(line.Max - s->HighestColumn);
+            int target = CpuSimilarityStats.TargetInTile(*s, globalRow);
+            float* columnRstd = s->Columns.Rstd + s->FirstColumn;
+            float positive = 0;
+            if (target >= 0)
+            {
+                positive = s->TileHoldsLogits ? row[target] : row[target] * factor * columnRstd[target];
+                CpuSimilarityGradientSweeps<FloatScalar>.BothByOne(line, ofRow, s->StripMax + target, &positive, 0, 1);
+                positive -= s->Rows.Positive[globalRow] + s->Columns.Positive[s->FirstColumn + target];
+            }
+
+            if (s->TileHoldsLogits)
+            {
+                CpuSimilarityGradientSweeps<TVector>.InOneSweep(false, line, factor, ofRow, rstd, columnRstd, s->StripMax, row, 0, whole);
+                CpuSimilarityGradientSweeps<FloatScalar>.InOneSweep(false, line, factor, ofRow, rstd, columnRstd, s->StripMax, row, whole, columns);
+            }
+            else
+            {
+                CpuSimilarityGradientSweeps<TVector>.InOneSweep(true, line, factor, ofRow, rstd, columnRstd, s->StripMax, row, 0, whole);
+                CpuSimilarityGradientSweeps<FloatScalar>.InOneSweep(true, line, factor, ofRow, rstd, columnRstd, s->StripMax, row, whole, columns);
+            }
+
+            if (target >= 0)
+            {
+                row[target] = positive * rstd * columnRstd[target];
             }
         }
 
