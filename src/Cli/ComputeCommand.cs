@@ -37,7 +37,7 @@ internal static class ComputeCommand
     private static Command CreateLoss()
     {
         Files files = new();
-        Command command = new("loss", "The contrastive loss: captions, images, scale -> loss and gradients. --set variant, groups, smoothing, falseNegativeMargin, divideByRowCount.");
+        Command command = new("loss", "The contrastive loss: captions, images, scale or logScale -> loss and gradients. --set variant, groups, smoothing, falseNegativeMargin, divideByRowCount, prefixes (as in 128:0.5,512), maxScale (of logScale), locked (captions, images), memoryBudgetMiB.");
         files.AddTo(command);
         command.SetAction((parsed, _) => Task.Run(
             () =>

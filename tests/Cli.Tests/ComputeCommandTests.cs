@@ -69,6 +69,79 @@ public sealed class ComputeCommandTests : IDisposable
         }
     }
 
+    [Fact]
+    public async Task TheLossTakesPrefixesALogarithmABoundALockedTowerAndABudget()
+    {
+        const int B = 9;
+        const int E = 6;
+        float[] captions = [.. Enumerable.Range(0, B * E).Select(i => MathF.Sin((i * 1.7f) + 1))];
+        float[] images = [.. Enumerable.Range(0, B * E).Select(i => MathF.Cos(i * 0.9f))];
+
+        // Each prefix by itself is the loss of cut rows.
+        float[] whole = await LossOf(captions, images, E, 10, []);
+        float[] half = await LossOf(Cut(captions), Cut(images), E / 2, 10, []);
+        float[] both = await LossOf(captions, images, E, 10, ["prefixes=6:0.5,3"]);
+        float[] bounded = await LossOf(captions, images, E, 4, []);
+        Assert.Equal((0.5 * whole[0]) + half[0], both[0], 1e-5);
+
+        // A logarithm below its bound is the multiplier; above it, the bound, and its gradient is zero.
+        SafetensorsWriter writer = Write(captions, images, E);
+        writer.Add("logScale", [1], new[] { MathF.Log(10) });
+        writer.Save(_folder.File("log.safetensors"));
+        using (SafetensorsFile output = await Compute("log.safetensors", ["locked=images", "memoryBudgetMiB=20"]))
+        {
+            Assert.Equal(whole[0], output.ReadSingles("loss")[0], 1e-5);
+            Assert.True(output.Contains("dCaptions"));
+            Assert.False(output.Contains("dImages"));
+            Assert.False(output.Contains("dScale"));
+            Assert.NotEqual(0, output.ReadSingles("dLogScale")[0]);
+        }
+
+        using (SafetensorsFile output = await Compute("log.safetensors", ["maxScale=4"]))
+        {
+            Assert.Equal(bounded[0], output.ReadSingles("loss")[0], 1e-5);
+            Assert.Equal(0, output.ReadSingles("dLogScale")[0]);
+        }
+
+        // Nothing of it is passed over.
+        Assert.Contains("give MiB", (await Invoke("log.safetensors", ["memoryBudgetMiB=-1"])).Error, StringComparison.Ordinal);
+        Assert.Contains("MemoryBudgetBytes", (await Invoke("log.safetensors", ["memoryBudgetMiB=1"])).Error, StringComparison.Ordinal);
+        Assert.Contains("wider than the embeddings", (await Invoke("log.safetensors", ["prefixes=7"])).Error, StringComparison.Ordinal);
+        Assert.Contains("logScale", (await Invoke("in.safetensors", ["maxScale=4"])).Error, StringComparison.Ordinal);
+        writer.Add("scale", [1], new[] { 10f });
+        writer.Save(_folder.File("two.safetensors"));
+        Assert.Contains("both", (await Invoke("two.safetensors", [])).Error, StringComparison.Ordinal);
+
+        static float[] Cut(float[] rows) => [.. rows.Where((_, i) => i % E < E / 2)];
+
+        static SafetensorsWriter Write(float[] captions, float[] images, int width)
+        {
+            SafetensorsWriter writer = new();
+            writer.Add("captions", [B, width], captions);
+            writer.Add("images", [B, width], images);
+            return writer;
+        }
+
+        async Task<float[]> LossOf(float[] captions, float[] images, int width, float scale, string[] settings)
+        {
+            SafetensorsWriter writer = Write(captions, images, width);
+            writer.Add("scale", [1], new[] { scale });
+            writer.Save(_folder.File("in.safetensors"));
+            using SafetensorsFile output = await Compute("in.safetensors", settings);
+            return output.ReadSingles("loss");
+        }
+
+        async Task<SafetensorsFile> Compute(string input, string[] settings)
+        {
+            Invocation run = await Invoke(input, settings);
+            Assert.True(run.ExitCode == 0, run.Error);
+            return SafetensorsFile.Open(_folder.File("out.safetensors"));
+        }
+
+        Task<Invocation> Invoke(string input, string[] settings) => Invocation.RunAsync(
+            ["compute", "loss", "--in", _folder.File(input), "--out", _folder.File("out.safetensors"), .. settings.SelectMany(s => (string[])["--set", s])]);
+    }
+
     [Theory]
     [InlineData("text-tower-xlm-roberta", "input_ids attention_mask", "pooling=mean", "pooled")]
     [InlineData("text-tower-bert", "input_ids attention_mask", "normalize=true", "normalized")]
@@ -209,6 +282,11 @@ public sealed class ComputeCommandTests : IDisposable
     [InlineData("loss --in IN --out x.safetensors --set smoothing", 2, "key=value")]
     [InlineData("loss --in IN --out x.safetensors --set smoothing=a", 2, "no number")]
     [InlineData("loss --in IN --out x.safetensors --set variant=sigmoid --set smoothing=0.1", 2, "LabelSmoothing")]
+    [InlineData("loss --in IN --out x.safetensors --set prefixes=8:a", 2, "WIDTH:WEIGHT")]
+    [InlineData("loss --in IN --out x.safetensors --set prefixes=0:1", 2, "prefix of width 0")]
+    [InlineData("loss --in IN --out x.safetensors --set locked=both", 2, "captions, images")]
+    [InlineData("loss --in IN --out x.safetensors --set memoryBudgetMiB=0", 2, "memoryBudgetMiB")]
+    [InlineData("loss --in IN --out x.safetensors --set maxScale=-1", 2, "MaxScale")]
     [InlineData("loss --in IN --out x.safetensors", 1, "'captions'")]
     [InlineData("tower --in IN --out x.safetensors", 2, "--model")]
     [InlineData("tower --model no-such --in IN --out x.safetensors", 2, "no-such")]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Runtime;
@@ -6,8 +7,8 @@ namespace CrossAlign.Models.Operations;
 
 /// <summary>
 /// The contrastive loss on tensors from a file, forward and backward: <c>captions</c> (B, E), <c>images</c> (K, E), <c>scale</c> (the
-/// multiplier) and, as wanted, <c>bias</c>, <c>targets</c>, <c>groups</c> and <c>imageGroups</c>, <c>rowWeights</c>, <c>extraNegatives</c>.
-/// Gives <c>loss</c>, <c>rowLoss</c>, <c>columnLoss</c>, <c>dCaptions</c>, <c>dImages</c>, <c>dScale</c>, <c>dLogScale</c>, <c>dBias</c>, <c>dExtraNegatives</c>.
+/// multiplier) or <c>logScale</c> (its logarithm, with an upper bound of the multiplier) and, as wanted, <c>bias</c>, <c>targets</c>, <c>groups</c> and <c>imageGroups</c>, <c>rowWeights</c>, <c>extraNegatives</c>.
+/// Gives <c>loss</c>, <c>rowLoss</c>, <c>columnLoss</c>, <c>dCaptions</c>, <c>dImages</c>, <c>dScale</c> (of <c>scale</c>), <c>dLogScale</c>, <c>dBias</c>, <c>dExtraNegatives</c>.
 /// </summary>
 public sealed class LossOperation
 {
@@ -23,14 +24,28 @@ public sealed class LossOperation
         ("sigmoidNormalized", (SimilarityCrossEntropyObjective.Sigmoid, SimilarityCrossEntropyDirection.Symmetric, true)),
     ];
 
-    private readonly SimilarityCrossEntropyOptions _options;
+    private const int MaxBudgetMiB = 1 << 24;
 
-    /// <summary>Reads the settings: <c>variant</c> as in a run's configuration, <c>groups</c>, <c>smoothing</c>, <c>falseNegativeMargin</c>, <c>divideByRowCount</c>.</summary>
+    private readonly SimilarityCrossEntropyOptions _options;
+    private readonly Tower _locked;
+    private readonly bool _hasMaxScale;
+
+    /// <summary>Reads the settings: <c>variant</c> as in a run's configuration, <c>groups</c>, <c>smoothing</c>, <c>falseNegativeMargin</c>, <c>divideByRowCount</c>,
+    /// <c>prefixes</c> (<c>WIDTH:WEIGHT,...</c>), <c>maxScale</c> (of <c>logScale</c>), <c>locked</c> (none, captions, images), <c>memoryBudgetMiB</c>.</summary>
     /// <param name="settings">The settings.</param>
     /// <exception cref="UserErrorException">A setting is unknown, out of range, or goes with no other.</exception>
     public LossOperation(OperationSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);
+        float? maxScale = settings.Number("maxScale");
+        float budgetMiB = settings.Number("memoryBudgetMiB") ?? SimilarityCrossEntropyOptions.DefaultMemoryBudgetBytes >> 20;
+        if (!(budgetMiB > 0 && budgetMiB <= MaxBudgetMiB))
+        {
+            throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"--set memoryBudgetMiB={budgetMiB}: no such budget"), $"give MiB above 0, at most {MaxBudgetMiB}");
+        }
+
+        _hasMaxScale = maxScale is not null;
+        _locked = settings.Choice("locked", Tower.None, ("none", Tower.None), ("captions", Tower.Captions), ("images", Tower.Images));
         (SimilarityCrossEntropyObjective objective, SimilarityCrossEntropyDirection direction, bool normalize) = settings.Choice(
             "variant", (SimilarityCrossEntropyObjective.Softmax, SimilarityCrossEntropyDirection.Symmetric, true), s_variants);
         _options = new SimilarityCrossEntropyOptions
@@ -48,6 +63,9 @@ public sealed class LossOperation
             LabelSmoothing = settings.Number("smoothing") ?? 0,
             FalseNegativeMargin = settings.Number("falseNegativeMargin"),
             DivideByRowCount = settings.Flag("divideByRowCount", false),
+            Prefixes = PrefixesOf(settings.Text("prefixes")),
+            MaxScale = maxScale ?? 100,
+            MemoryBudgetBytes = (long)((double)budgetMiB * (1 << 20)),
         };
         settings.RefuseOthers();
         if (_options.Refusal() is string refusal)
@@ -71,7 +89,19 @@ public sealed class LossOperation
         Tensor extra = inputs.Has("extraNegatives") ? inputs.Matrix("extraNegatives") : default;
         Tensor bias = inputs.Has("bias") ? inputs.Scalar("bias") : default;
         Tensor groups = inputs.Has("groups") ? inputs.Int32s("groups") : default;
-        Tensor scale = inputs.Scalar("scale");
+        bool isLogarithm = inputs.Has("logScale");
+        if (isLogarithm && inputs.Has("scale"))
+        {
+            throw new UserErrorException($"'{file.Path}' has both 'scale' and 'logScale'", "give the multiplier or its logarithm");
+        }
+
+        if (_hasMaxScale && !isLogarithm)
+        {
+            throw new UserErrorException($"--set maxScale bounds the exponential of 'logScale', which '{file.Path}' has not", "give logScale in place of scale, or leave maxScale out");
+        }
+
+        Tensor scale = inputs.Scalar(isLogarithm ? "logScale" : "scale");
+        SimilarityCrossEntropyOptions options = _options with { Scale = isLogarithm ? SimilarityCrossEntropyScale.Logarithm : SimilarityCrossEntropyScale.Multiplier };
         SimilarityCrossEntropyInputs given = new()
         {
             Captions = captions,
@@ -92,8 +122,8 @@ public sealed class LossOperation
         };
         SimilarityCrossEntropyGradients gradients = new()
         {
-            DCaptions = inputs.Zeros(captions.Shape),
-            DImages = inputs.Zeros(images.Shape),
+            DCaptions = _locked == Tower.Captions ? default : inputs.Zeros(captions.Shape),
+            DImages = _locked == Tower.Images ? default : inputs.Zeros(images.Shape),
             DExtraNegatives = extra.IsPresent ? inputs.Zeros(extra.Shape) : default,
             DScale = inputs.Zeros(new Shape(1)),
             DBias = bias.IsPresent ? inputs.Zeros(new Shape(1)) : default,
@@ -101,7 +131,7 @@ public sealed class LossOperation
         try
         {
             using SimilarityCrossEntropyWorkspace workspace = new(
-                device, _options, captions.Shape[0], images.Shape[0], captions.Shape[1], extra.IsPresent ? extra.Shape[0] : 0);
+                device, options, captions.Shape[0], images.Shape[0], captions.Shape[1], extra.IsPresent ? extra.Shape[0] : 0);
             SimilarityCrossEntropy.ForwardBackward(workspace, given, outputs, gradients);
         }
         catch (ArgumentException e)
@@ -109,16 +139,31 @@ public sealed class LossOperation
             throw new UserErrorException($"'{file.Path}': {e.Message.ReplaceLineEndings(" ")}", "correct the tensors or --set", e);
         }
 
-        // The chain rule of scale = exp(logScale).
-        float dScale = gradients.DScale.ToArray<float>()[0];
         SafetensorsWriter writer = new();
         Put(writer, "loss", outputs.Loss);
         Put(writer, "rowLoss", outputs.RowLoss);
         Put(writer, "columnLoss", outputs.ColumnLoss);
-        Put(writer, "dCaptions", gradients.DCaptions);
-        Put(writer, "dImages", gradients.DImages);
-        Put(writer, "dScale", gradients.DScale);
-        writer.Add("dLogScale", [1], new[] { dScale * scale.ToArray<float>()[0] });
+        if (_locked != Tower.Captions)
+        {
+            Put(writer, "dCaptions", gradients.DCaptions);
+        }
+
+        if (_locked != Tower.Images)
+        {
+            Put(writer, "dImages", gradients.DImages);
+        }
+
+        if (isLogarithm)
+        {
+            Put(writer, "dLogScale", gradients.DScale);
+        }
+        else
+        {
+            // The chain rule of scale = exp(logScale).
+            Put(writer, "dScale", gradients.DScale);
+            writer.Add("dLogScale", [1], new[] { gradients.DScale.ToArray<float>()[0] * scale.ToArray<float>()[0] });
+        }
+
         if (bias.IsPresent)
         {
             Put(writer, "dBias", gradients.DBias);
@@ -132,6 +177,32 @@ public sealed class LossOperation
         return writer;
     }
 
+    private static SimilarityCrossEntropyPrefix[] PrefixesOf(string? text)
+    {
+        if (text is null)
+        {
+            return [];
+        }
+
+        return [.. text.Split(',').Select(term =>
+        {
+            string[] parts = term.Split(':');
+            float weight = 1;
+            return parts.Length <= 2
+                && int.TryParse(parts[0], NumberStyles.None, CultureInfo.InvariantCulture, out int width)
+                && (parts.Length == 1 || float.TryParse(parts[1], NumberStyles.Float, CultureInfo.InvariantCulture, out weight))
+                ? new SimilarityCrossEntropyPrefix(width, weight)
+                : throw new UserErrorException($"--set prefixes={text}: '{term}' is no prefix", "write WIDTH or WIDTH:WEIGHT, as in prefixes=128:0.5,512");
+        })];
+    }
+
     // Copied: the tensors are given back before the file is written.
     private static void Put(SafetensorsWriter writer, string name, in Tensor tensor) => writer.Add(name, InputTensors.ShapeOf(tensor), tensor.ToArray<float>());
+
+    private enum Tower
+    {
+        None,
+        Captions,
+        Images,
+    }
 }

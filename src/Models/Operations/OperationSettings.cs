@@ -75,6 +75,15 @@ public sealed class OperationSettings
             : throw new UserErrorException($"--set {key}={text}: '{text}' is no number", "give a number such as 0.1");
     }
 
+    /// <summary>A text as it stands.</summary>
+    /// <param name="key">The key.</param>
+    /// <returns>The value, or null without it.</returns>
+    public string? Text(string key)
+    {
+        _known.Add(key);
+        return _values.GetValueOrDefault(key);
+    }
+
     /// <summary>Refuses keys that were not asked for; call it when all are.</summary>
     /// <exception cref="UserErrorException">There is such a key.</exception>
     public void RefuseOthers()
