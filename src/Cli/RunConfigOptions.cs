@@ -24,6 +24,15 @@ internal sealed class RunConfigOptions
 
     private readonly Option<string?> _languages = new("--languages") { Description = "Languages trained on, as in en,es,sw." };
 
+    private readonly Option<string?> _precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16." };
+
+    private readonly Option<string?> _accumulate = new("--accumulate")
+    {
+        Description = "none; exact: micro-batches, with the loss over the whole batch; plain: a loss for each micro-batch, which is another loss.",
+    };
+
+    private readonly Option<int?> _microBatch = new("--micro-batch") { Description = "Pictures a micro-batch, for --accumulate exact or plain." };
+
     private readonly Option<FileInfo?> _config = new("--config") { Description = "A JSON file with any part of the configuration." };
 
     private readonly Option<string[]> _set = new("--set")
@@ -43,7 +52,7 @@ internal sealed class RunConfigOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_recipe, _setup, _data, _languages, _config, _set])
+        foreach (Option option in (Option[])[_recipe, _setup, _data, _languages, _precision, _accumulate, _microBatch, _config, _set])
         {
             command.Options.Add(option);
         }
@@ -51,7 +60,7 @@ internal sealed class RunConfigOptions
 
     /// <summary>The first of these options that was given, or null: resuming takes none.</summary>
     public string? FirstGiven(ParseResult parsed) =>
-        ((Option[])[_recipe, _setup, _data, _languages, _config, _set, GlobalOptions.Seed])
+        ((Option[])[_recipe, _setup, _data, _languages, _precision, _accumulate, _microBatch, _config, _set, GlobalOptions.Seed])
             .FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false })?.Name;
 
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
@@ -81,6 +90,21 @@ internal sealed class RunConfigOptions
         if (parsed.GetValue(_languages) is { } languages)
         {
             reader.Set("languages", SplitList(languages));
+        }
+
+        if (parsed.GetValue(_precision) is { } precision)
+        {
+            reader.Set("precision", precision);
+        }
+
+        if (parsed.GetValue(_accumulate) is { } accumulate)
+        {
+            reader.Set("accumulate", accumulate);
+        }
+
+        if (parsed.GetValue(_microBatch) is { } microBatch)
+        {
+            reader.Set("microBatchSize", microBatch);
         }
 
         if (parsed.GetValue(GlobalOptions.Seed) is { } seed)

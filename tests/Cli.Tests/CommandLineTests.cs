@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace CrossAlign.Cli.Tests;
 
 public sealed class CommandLineTests
@@ -31,6 +33,25 @@ public sealed class CommandLineTests
         Invocation run = await Invocation.RunAsync("train", "--set", "stepz=3", "--verbose");
         Assert.Equal(2, run.ExitCode);
         Assert.Contains("   at CrossAlign", run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task PrecisionAndAccumulationHaveOptionsOfTheirOwn()
+    {
+        Invocation run = await Invocation.RunAsync(
+            "train", "--print-config", "--data", "shapes", "--set", "precision=tf32", "--precision", "bf16", "--accumulate", "exact", "--micro-batch", "32");
+        Assert.True(run.ExitCode == 0, run.Error);
+        JsonElement config = JsonDocument.Parse(run.Output).RootElement;
+        Assert.Equal("bf16", config.GetProperty("precision").GetString());
+        Assert.Equal("exact", config.GetProperty("accumulate").GetString());
+        Assert.Equal(32, config.GetProperty("microBatchSize").GetInt32());
+
+        Invocation unknown = await Invocation.RunAsync("train", "--print-config", "--data", "shapes", "--accumulate", "some");
+        Assert.Equal(2, unknown.ExitCode);
+        Assert.Contains("accumulate", unknown.Error, StringComparison.Ordinal);
+        Invocation incomplete = await Invocation.RunAsync("train", "--print-config", "--data", "shapes", "--accumulate", "exact");
+        Assert.Equal(2, incomplete.ExitCode);
+        Assert.Contains("microBatchSize", incomplete.Error, StringComparison.Ordinal);
     }
 
     [Fact]
