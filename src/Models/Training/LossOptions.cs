@@ -31,6 +31,8 @@ internal static class LossOptions
                 _ => SimilarityCrossEntropyGroups.None,
             },
             LabelSmoothing = (float)loss.Smoothing,
+            FalseNegativeMargin = (float?)loss.FalseNegativeMargin,
+            Prefixes = [.. loss.PrefixWidths.Select(w => new SimilarityCrossEntropyPrefix(w, 1f / loss.PrefixWidths.Count))],
         };
     }
 

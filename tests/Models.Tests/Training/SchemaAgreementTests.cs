@@ -23,6 +23,7 @@ public sealed class SchemaAgreementTests
         "imageTower.kind=\"resnet\"", "imageTower.imageSize=0", "imageTower.patchSize=0", "imageTower.pooling=\"eos\"", "imageTower.freeze=\"lowest\"",
         "projection.width=0", "projection.bias=1", "projection.textStart=\"zero\"",
         "loss.variant=\"clip\"", "loss.scaleInit=0", "loss.scaleMax=0", "loss.scaleLearned=\"yes\"", "loss.scaleParameter=\"exp\"", "loss.biasInit=null", "loss.smoothing=1", "loss.groups=\"all\"",
+        "loss.falseNegativeMargin=-0.1", "loss.prefixWidths=[0]", "loss.prefixWidths=[8,8]", "loss.prefixWidths=null", "loss.prefixWidths=8", "loss.prefixWidths=[1.5]",
         "optimizer.kind=\"sgd\"", "optimizer.learningRate=0", "optimizer.beta1=1", "optimizer.beta2=-0.1", "optimizer.eps=0", "optimizer.weightDecay=-1", "optimizer.clip=0", "optimizer.textLearningRate=-1e-3", "optimizer=null",
         "schedule.warmup=1.5", "schedule.shape=\"step\"", "schedule.end=-1", "schedule.headsOnlyEpochs=-1", "schedule.textFrozenSteps=-1",
         "accumulate=\"sum\"", "microBatchSize=0", "recomputeActivations=0", "featureCacheMegabytes=-1", "evaluateEvery=-1", "checkpointEvery=-1", "keep=\"all\"", "keepLast=0",
@@ -32,6 +33,7 @@ public sealed class SchemaAgreementTests
     [
         "steps=0", "batchSize=2", "styles=null", "styles=[\"noto\"]", "nameProbability=0", "nameProbability=1", "device=\"cuda:1\"", "device=\"cuda-emulated:sm_90\"",
         "textTower.dropout=null", "textTower.pooling=\"eos\"", "textTower.freeze=\"none\"", "textTower.from=null", "loss.scaleMax=null", "loss.biasInit=-3", "loss.variant=\"sigmoid\"",
+        "loss.falseNegativeMargin=0", "loss.falseNegativeMargin=null", "loss.prefixWidths=[]", "loss.prefixWidths=[8,16]",
         "optimizer.clip=null", "optimizer.textLearningRate=0", "stylesByLanguage={\"en\":[\"noto\"]}", "schedule.end=1", "projection.textStart=\"identity\"",
     ];
 

@@ -40,4 +40,14 @@ public sealed record LossConfig
     /// <summary>What happens to other examples of the same group.</summary>
     [Description("none: they are negatives; masked: they are left out; shared: they are positives, shared equally.")]
     public GroupPolicy Groups { get; init; } = GroupPolicy.None;
+
+    /// <summary>How far a negative's similarity may exceed the positive's before it is dropped as a likely false one; null keeps all.</summary>
+    [Description("How far a negative's similarity may exceed the positive's (as cosines, where rows are normalised) before it is dropped as a likely false one; null keeps all.")]
+    [Bounds(0)]
+    public double? FalseNegativeMargin { get; init; }
+
+    /// <summary>Matryoshka: how many leading coordinates each term of the loss looks at; empty for one term over all.</summary>
+    [Description("Matryoshka: widths of leading coordinates; the mean of the loss over them is trained, so that vectors may be cut to them. Empty: the whole width alone. Each width costs its own products.")]
+    [Widths]
+    public IReadOnlyList<int> PrefixWidths { get; init; } = [];
 }

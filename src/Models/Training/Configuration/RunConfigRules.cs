@@ -23,6 +23,9 @@ internal static class RunConfigRules
             "projection.width", "is below the image tower's width, which an identity at the start needs", "give at least imageTower.width, or set projection.imageStart=drawn");
         Require(c.Loss.ScaleMax is null || c.Loss.ScaleMax >= c.Loss.ScaleInit, "loss.scaleMax", "is below scaleInit", "raise it or give null");
         Require(c.Loss.Smoothing == 0 || !LossOptions.IsSigmoid(c.Loss.Variant), "loss.smoothing", "spreads a softmax's target, which a sigmoid loss has not", "give 0, or a softmax variant");
+        Require(c.Loss.FalseNegativeMargin is null || !LossOptions.IsSigmoid(c.Loss.Variant), "loss.falseNegativeMargin", "thins out a softmax's denominator, which a sigmoid loss has not", "give null, or a softmax variant");
+        Require(c.Loss.FalseNegativeMargin is null || c.Loss.Groups != GroupPolicy.Shared, "loss.falseNegativeMargin", "compares with one positive, and shared groups have several", "give null, or loss.groups masked");
+        Require(c.Loss.PrefixWidths.All(w => w <= c.Projection.Width), "loss.prefixWidths", "has a width above projection.width", "give widths up to projection.width");
         Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");
         Require(c.Schedule.TextFrozenSteps == 0 || c.Steps == 0 || c.Schedule.TextFrozenSteps < c.Steps, "schedule.textFrozenSteps", "leaves no step to tune the text tower", "give fewer than steps, or textTower.freeze all");
         Require(c.Keep == KeepPolicy.Last || c.EvaluateEvery > 0, "keep", "is best without evaluations", "set evaluateEvery");
