@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
-using System.Text.Json;
 using CrossAlign.Kernels;
 using CrossAlign.Runtime;
 
@@ -19,8 +17,6 @@ namespace CrossAlign.Benchmarks;
 internal static class SimilarityCrossEntropyPeer
 {
     private const int Tile = 2048;
-    private const string OpenMPBlas = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
-    private const string TunedAllocator = "glibc.malloc.mmap_threshold=34359738368:glibc.malloc.trim_threshold=34359738368";
 
     /// <summary>Runs the comparison.</summary>
     /// <param name="args">Sizes, width, rounds, python.</param>
@@ -30,18 +26,18 @@ internal static class SimilarityCrossEntropyPeer
         int[] sizes = [.. (args.Length > 0 ? args[0] : "1024,4096").Split(',').Select(s => int.Parse(s, CultureInfo.InvariantCulture))];
         int width = args.Length > 1 ? int.Parse(args[1], CultureInfo.InvariantCulture) : 512;
         int rounds = args.Length > 2 ? int.Parse(args[2], CultureInfo.InvariantCulture) : 7;
-        string python = args.Length > 3 ? args[3] : "/usr/bin/python3";
+        string python = args.Length > 3 ? args[3] : TorchLoss.Python;
         using CpuDevice device = new();
-        bool hasPeer = HasPyTorch(python);
-        if (!hasPeer)
+        string? whyNot = TorchLoss.WhyNot(python);
+        if (whyNot is not null)
         {
-            Console.WriteLine($"PyTorch is missing, so only plain products are compared: apt-get install python3-torch libopenblas0-openmp ({python} was asked)");
+            Console.WriteLine($"Only plain products are compared. {whyNot}");
         }
 
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{CpuFeatures.Tier}, {device.Workers.ThreadCount} threads, E = {width}, {rounds} rounds, forward and backward; medians"));
         foreach (int rows in sizes)
         {
-            if (!Compare(device, rows, width, rounds, hasPeer ? python : null))
+            if (!Compare(device, rows, width, rounds, whyNot is null ? python : null))
             {
                 return 1;
             }
@@ -69,24 +65,19 @@ internal static class SimilarityCrossEntropyPeer
         int tile = Math.Min(rows, Tile);
         Tensor product = device.NewTensor(DType.Float32, new Shape(tile, tile));
 
-        string folder = Directory.CreateTempSubdirectory("crossalign-loss-peer-").FullName;
-        List<(string Name, Process Process)> peers = [];
+        List<(string Name, TorchLoss Peer)> peers = [];
         try
         {
-            Write(folder, "captions", captions);
-            Write(folder, "images", images);
             SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients);
             if (python is not null)
             {
-                peers.Add(("torch", Start(python, folder, rows, width, device.Workers.ThreadCount, null)));
-                peers.Add(("torch, tuned allocator", Start(python, folder, rows, width, device.Workers.ThreadCount, TunedAllocator)));
-                foreach ((string name, Process peer) in peers)
+                peers.Add(("torch", new TorchLoss(python, captions, images, device.Workers.ThreadCount)));
+                peers.Add(("torch, tuned allocator", new TorchLoss(python, captions, images, device.Workers.ThreadCount, TorchLoss.TunedAllocator)));
+                foreach ((string name, TorchLoss peer) in peers)
                 {
-                    double loss = Ask(peer, "loss");
-                    double error = Math.Max(Error(folder, "dcaptions", gradients.DCaptions), Error(folder, "dimages", gradients.DImages));
-                    if (!(error < 1e-4) || !(Math.Abs(loss - outputs.Loss.AsSpan<float>()[0]) < 1e-4))
+                    if (peer.Difference(outputs.Loss.AsSpan<float>()[0], gradients.DCaptions, gradients.DImages) is string difference)
                     {
-                        Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"B = {rows}: {name} differs: loss {loss}, ours {outputs.Loss.AsSpan<float>()[0]}; gradients by {error:E1}"));
+                        Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"B = {rows}, {name}: {difference}"));
                         return false;
                     }
                 }
@@ -98,7 +89,7 @@ internal static class SimilarityCrossEntropyPeer
             {
                 double own = Time(() => SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients));
                 List<(string Name, double Milliseconds)> others = [("8 B^2 E of plain products", Time(() => Products(rows, tile, captions, images, product)))];
-                others.AddRange(peers.Select(p => (p.Name, Ask(p.Process, "step"))));
+                others.AddRange(peers.Select(p => (p.Name, p.Peer.Step())));
 
                 // The first round warms up.
                 if (round >= 0)
@@ -124,14 +115,11 @@ internal static class SimilarityCrossEntropyPeer
         }
         finally
         {
-            foreach ((_, Process peer) in peers)
+            foreach ((_, TorchLoss peer) in peers)
             {
-                peer.StandardInput.Close();
-                peer.WaitForExit();
                 peer.Dispose();
             }
 
-            Directory.Delete(folder, recursive: true);
             foreach (Tensor tensor in (Tensor[])[captions, images, scale, outputs.Loss, gradients.DCaptions, gradients.DImages, gradients.DScale, product])
             {
                 tensor.Memory.Dispose();
@@ -161,84 +149,6 @@ internal static class SimilarityCrossEntropyPeer
         long start = Stopwatch.GetTimestamp();
         call();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-    }
-
-    private static bool HasPyTorch(string python)
-    {
-        try
-        {
-            ProcessStartInfo start = new(python) { RedirectStandardError = true };
-            start.ArgumentList.Add("-c");
-            start.ArgumentList.Add("import torch");
-            using Process process = Process.Start(start)!;
-            process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            return process.ExitCode == 0;
-        }
-        catch (System.ComponentModel.Win32Exception)
-        {
-            // There is no such program.
-            return false;
-        }
-    }
-
-    private static Process Start(string python, string folder, int rows, int width, int threads, string? tunables)
-    {
-        ProcessStartInfo start = new(python) { RedirectStandardInput = true, RedirectStandardOutput = true };
-        foreach (string argument in (string[])
-        [
-            Path.Combine("benchmarks", "torch", "similarity_cross_entropy.py"), "--serve", folder,
-            "--rows", rows.ToString(CultureInfo.InvariantCulture),
-            "--width", width.ToString(CultureInfo.InvariantCulture),
-            "--threads", threads.ToString(CultureInfo.InvariantCulture),
-        ])
-        {
-            start.ArgumentList.Add(argument);
-        }
-
-        start.Environment["OMP_NUM_THREADS"] = threads.ToString(CultureInfo.InvariantCulture);
-        start.Environment["GOMP_SPINCOUNT"] = "10000";
-        if (Directory.Exists(OpenMPBlas))
-        {
-            start.Environment["LD_LIBRARY_PATH"] = OpenMPBlas;
-        }
-
-        if (tunables is not null)
-        {
-            start.Environment["GLIBC_TUNABLES"] = tunables;
-        }
-
-        return Process.Start(start) ?? throw new InvalidOperationException($"{python} did not start.");
-    }
-
-    private static double Ask(Process peer, string what)
-    {
-        peer.StandardInput.WriteLine(what);
-        peer.StandardInput.Flush();
-        string line = peer.StandardOutput.ReadLine() ?? throw new InvalidOperationException("The PyTorch script ended; its error is above.");
-        using JsonDocument answer = JsonDocument.Parse(line);
-        return answer.RootElement.GetProperty(what == "loss" ? "loss" : "ms").GetDouble();
-    }
-
-    private static void Write(string folder, string name, in Tensor tensor) =>
-        File.WriteAllBytes(Path.Combine(folder, name), MemoryMarshal.AsBytes(tensor.AsSpan<float>()).ToArray());
-
-    // |theirs - ours| / |theirs|
-    private static double Error(string folder, string name, in Tensor ours)
-    {
-        byte[] bytes = File.ReadAllBytes(Path.Combine(folder, name));
-        ReadOnlySpan<float> theirs = MemoryMarshal.Cast<byte, float>(bytes);
-        ReadOnlySpan<float> own = ours.AsSpan<float>();
-        double difference = 0;
-        double magnitude = 0;
-        for (int i = 0; i < theirs.Length; i++)
-        {
-            double d = (double)theirs[i] - own[i];
-            difference += d * d;
-            magnitude += (double)theirs[i] * theirs[i];
-        }
-
-        return theirs.Length == own.Length ? Math.Sqrt(difference / magnitude) : double.NaN;
     }
 
     private static Tensor Normal(CpuDevice device, int rows, int width, uint stream)
