@@ -206,7 +206,8 @@ internal sealed class PreprocessorConfigReader
 
     private int Length(string key, JsonNode? node)
     {
-        const int Largest = 1 << 14;
+        // A picture of this side fills 600 MB as floating-point numbers; published towers take up to 1,024.
+        const int Largest = 1 << 12;
         return node is JsonValue value && value.TryGetValue(out int length) && length is >= 1 and <= Largest
             ? length
             : throw Bad(key, FormattableString.Invariant($"is no number of pixels from 1 to {Largest}"));
