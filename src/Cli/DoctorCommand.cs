@@ -64,7 +64,7 @@ internal static class DoctorCommand
         results.WriteLine($"processor  {cpu.Model}, {cpu.Architecture}, {Number(cpu.Cores)} cores");
         results.WriteLine($"  vectors  {string.Join(", ", cpu.Tiers.Select(t => $"{t.Tier} {(t.Used ? "used" : t.Supported ? "there" : "not there")}"))}");
         results.WriteLine($"  memory   {Gigabytes(cpu.MemoryByteCount)}, {Gigabytes(cpu.AvailableByteCount)} free");
-        WriteRates(results, cpu.Rates, emulated: false);
+        WriteRates(results, cpu.Rates, "1024 x 512 x 1024", emulated: false);
         results.WriteLine($"cache      {report.CacheFolder}{(report.CacheFreeByteCount is { } free ? $", {Gigabytes(free)} free" : string.Empty)}");
         results.WriteLine();
         results.WriteLine($"driver     {(report.CudaDriver.Found ? $"{report.CudaDriver.Source}{(report.CudaDriver.Version is { } v ? $", CUDA {v}" : string.Empty)}" : "none")}");
@@ -78,7 +78,7 @@ internal static class DoctorCommand
         {
             results.WriteLine($"{device.Name}  {device.Model}, compute capability {device.ComputeCapability}, {Number(device.Multiprocessors)} multiprocessors");
             results.WriteLine($"  memory   {Gigabytes(device.MemoryByteCount)}; {Number(device.SharedByteCount / 1024)} KiB shared memory a block at most");
-            WriteRates(results, device.Rates, device.Emulated);
+            WriteRates(results, device.Rates, "4096 x 4096 x 4096", device.Emulated);
         }
 
         results.WriteLine();
@@ -106,7 +106,7 @@ internal static class DoctorCommand
         results.Flush();
     }
 
-    private static void WriteRates(TextWriter results, RateReport rates, bool emulated)
+    private static void WriteRates(TextWriter results, RateReport rates, string extents, bool emulated)
     {
         List<string> parts = [];
         if (rates.CopyGBps is { } copy)
@@ -121,12 +121,17 @@ internal static class DoctorCommand
 
         if (rates.MatMulGflops is { } product)
         {
-            parts.Add(string.Create(CultureInfo.InvariantCulture, $"matrix products {product:F0} GFLOP/s (float32, 1024 x 512 x 1024)"));
+            parts.Add(string.Create(CultureInfo.InvariantCulture, $"matrix products {product:F0} GFLOP/s (float32, {extents})"));
         }
 
         if (rates.MatMulTf32Gflops is { } tf32)
         {
             parts.Add(string.Create(CultureInfo.InvariantCulture, $"{tf32:F0} in TF32"));
+        }
+
+        if (rates.MatMulBFloat16Gflops is { } bf16)
+        {
+            parts.Add(string.Create(CultureInfo.InvariantCulture, $"{bf16:F0} in bfloat16"));
         }
 
         results.WriteLine($"  rates    {(parts.Count > 0 ? $"{string.Join(", ", parts)}; measured now" : emulated ? "none: an emulated device has no speed" : "not measured")}");

@@ -27,6 +27,17 @@ public sealed class DoctorCommandTests
         Assert.InRange(processor.GetProperty("rates").GetProperty("copyGBps").GetDouble(), 0.05, 5000);
         Assert.InRange(processor.GetProperty("rates").GetProperty("matMulGflops").GetDouble(), 0.05, 100_000);
         Assert.Equal(JsonValueKind.Null, processor.GetProperty("rates").GetProperty("matMulTf32Gflops").ValueKind);
+        JsonElement bf16 = processor.GetProperty("rates").GetProperty("matMulBFloat16Gflops");
+        using CpuDevice cpu = new(1);
+        if (MatMulRate.HasBFloat16Unit(cpu))
+        {
+            Assert.InRange(bf16.GetDouble(), 0.05, 100_000);
+        }
+        else
+        {
+            Assert.Equal(JsonValueKind.Null, bf16.ValueKind);
+        }
+
         Assert.InRange(processor.GetProperty("availableByteCount").GetInt64(), 1, long.MaxValue);
         Assert.Equal(CudaLibraries.CublasError is null, report.GetProperty("cublas").GetProperty("found").GetBoolean());
         Assert.Equal(CudaLibraries.DriverError is null, report.GetProperty("cudaDriver").GetProperty("found").GetBoolean());

@@ -217,6 +217,25 @@ public abstract class AdamWTests(Backend backend)
         Assert.Equal(0.1f * 7.5f, backend.Download(p[1].FirstMoment)[2], 1e-6f);
     }
 
+    [Fact]
+    public void TheNormIsOfAllTensorsHoweverManyThereAre()
+    {
+        // More pieces than the threads of the block that adds them.
+        const int Count = 700;
+        AdamWParameter[] p = [.. Enumerable.Range(0, Count).Select(i => Upload(backend, new Shape(1), [0], default))];
+        double squares = 0;
+        for (int i = 0; i < Count; i++)
+        {
+            p[i].Gradient.CopyFrom<float>([i + 1f]);
+            squares += (i + 1.0) * (i + 1);
+        }
+
+        using AdamWParameters all = new(backend.Device, p);
+        Tensor norm = backend.Poisoned(DType.Float32, new Shape(3));
+        GradientNorm.Run(all, double.PositiveInfinity, norm);
+        Assert.Equal((float)Math.Sqrt(squares), backend.Download(norm)[0]);
+    }
+
     [Theory]
     [InlineData(float.NaN)]
     [InlineData(float.PositiveInfinity)]

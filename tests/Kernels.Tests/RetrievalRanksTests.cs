@@ -63,7 +63,6 @@ public abstract class RetrievalRanksTests(Backend backend)
     [Theory]
     [InlineData(DType.Float32, 1, 27_900)]
     [InlineData(DType.BFloat16, 1, 27_900)]
-    [InlineData(DType.Float32, 27_649, 259)]
     public void MoreTilesOfThePoolThanBlocksAreCounted(DType dtype, int q, int k) => RanksAreExactAndTiesCountAgainstTheQuery(dtype, q, k, 3);
 
     [Theory]

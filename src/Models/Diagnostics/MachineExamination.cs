@@ -83,8 +83,13 @@ public static class MachineExamination
     {
         using CpuDevice cpu = new(options.Threads);
         RateReport rates = options.Measures is { } duration
-            ? new RateReport(CopyRate.MeasureWithin(cpu, duration), null, MatMulRate.MeasureGflops(cpu, MatMulPrecision.Float32, duration), null)
-            : new RateReport(null, null, null, null);
+            ? new RateReport(
+                CopyRate.MeasureWithin(cpu, duration),
+                null,
+                MatMulRate.MeasureGflops(cpu, MatMulPrecision.Float32, duration),
+                null,
+                MatMulRate.HasBFloat16Unit(cpu) ? MatMulRate.MeasureGflops(cpu, MatMulPrecision.BFloat16, duration) : null)
+            : RateReport.None;
         return new ProcessorReport(
             ProcessorName(),
             RuntimeInformation.ProcessArchitecture.ToString(),
@@ -135,8 +140,9 @@ public static class MachineExamination
                 CopyRate.MeasureWithin(device, duration),
                 CopyRate.MeasureToDevice(device, duration),
                 MatMulRate.MeasureGflops(device, MatMulPrecision.Float32, duration),
-                MatMulRate.MeasureGflops(device, MatMulPrecision.Tf32, duration))
-            : new RateReport(null, null, null, null);
+                MatMulRate.MeasureGflops(device, MatMulPrecision.Tf32, duration),
+                MatMulRate.MeasureGflops(device, MatMulPrecision.BFloat16, duration))
+            : RateReport.None;
         return new CudaDeviceReport(
             device.Name,
             device.Model,
