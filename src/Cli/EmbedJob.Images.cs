@@ -28,16 +28,18 @@ internal sealed partial class EmbedJob
             throw new UserErrorException($"the folder '{folder}' holds no file", "give a folder of PNG and JPEG files");
         }
 
+        bool normalize = NormalizesPictures();
+
         // The model is the job's to dispose of, not the embedder's.
         ImageEmbedder embedder = new(_model, preprocessor, new ImageEmbedderOptions
         {
             Pooling = _request.Pooling,
-            Normalize = _request.Normalize ?? true,
+            Normalize = normalize,
             Project = _request.Project,
             BatchTokens = _request.BatchTokens,
         });
         _watch.Start();
-        Write(embedder.Width, Metadata(embedder.Pooling, _request.Normalize ?? true, string.Empty), (output, ids) =>
+        Write(embedder.Width, Metadata(embedder.Pooling, normalize, string.Empty), (output, ids) =>
         {
             foreach (string[] window in files.Chunk(WindowPictures))
             {

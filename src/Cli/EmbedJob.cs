@@ -91,7 +91,7 @@ internal sealed partial class EmbedJob : IDisposable
         using SafetensorsFile file = SafetensorsFile.Open(path);
         PixelValues pixels = PixelValues.Read(file, tower);
         PoolingKind pooling = _request.Pooling ?? _model.Options.ImagePooling;
-        bool normalize = _request.Normalize ?? true;
+        bool normalize = NormalizesPictures();
         int width = _model.EmbeddingWidth(_request.Project);
         int perBatch = Math.Clamp(_request.BatchTokens / pixels.TokensEach, 1, Math.Max(1, pixels.Count));
         float[] vectors = new float[perBatch * width];
@@ -137,6 +137,8 @@ internal sealed partial class EmbedJob : IDisposable
         ["normalized"] = normalize ? "true" : "false",
         ["prefix"] = prefix,
     };
+
+    private bool NormalizesPictures() => _request.Normalize ?? _request.Source.NormalizesPictures(_model);
 
     private TextTower RequireText() => _model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using CrossAlign.Kernels;
+using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Images;
 using CrossAlign.Runtime;
 using Microsoft.Extensions.AI;
@@ -139,7 +140,7 @@ public sealed class ImageEmbedder : ModelEmbedder<DataContent>
             lock (Model.Gate)
             {
                 Model.EmbedImages(
-                    pixels.AsSpan(0, count * size), count, image.Height, image.Width, destination.Slice(first * Width, count * Width), _options.Project, _options.Normalize, Pooling);
+                    pixels.AsSpan(0, count * size), count, image.Height, image.Width, destination.Slice(first * Width, count * Width), _options.Project, _options.Normalize ?? true, Pooling);
             }
 
             done?.Invoke(count, count * image.TokenCount);
@@ -162,8 +163,13 @@ public sealed class ImageEmbedder : ModelEmbedder<DataContent>
     /// <param name="model">A model that <see cref="TwoTowerModel.Load(string, Device?)"/> gave.</param>
     /// <param name="ownsModel">Whether the model goes with the embedder.</param>
     /// <param name="options">What deviates from the model.</param>
-    internal static ImageEmbedder Over(TwoTowerModel model, bool ownsModel, ImageEmbedderOptions? options) => new(
-        model, ownsModel, model.Source.ReadPreprocessor(RequireTower(model).Config, out _), options ?? new ImageEmbedderOptions(), model.Source.Name);
+    internal static ImageEmbedder Over(TwoTowerModel model, bool ownsModel, ImageEmbedderOptions? options)
+    {
+        ModelSource source = model.Source;
+        ImagePreprocessor preprocessor = source.ReadPreprocessor(RequireTower(model).Config, out _);
+        options ??= new ImageEmbedderOptions();
+        return new ImageEmbedder(model, ownsModel, preprocessor, options with { Normalize = options.Normalize ?? source.NormalizesPictures(model) }, source.Name);
+    }
 
     private static ImageTower RequireTower(TwoTowerModel model) =>
         model.Image ?? throw new UserErrorException("the model has no image tower", "name the folder of an image tower or of a two-tower model");

@@ -9,8 +9,8 @@ public sealed record ImageEmbedderOptions
     /// <summary>How a picture's rows, class token first, become its vector; null: as the model's options say.</summary>
     public PoolingKind? Pooling { get; init; }
 
-    /// <summary>Whether vectors are divided by their Euclidean norm.</summary>
-    public bool Normalize { get; init; } = true;
+    /// <summary>Whether vectors are divided by their Euclidean norm; null: as those of the model's texts, else yes.</summary>
+    public bool? Normalize { get; init; }
 
     /// <summary>Whether the head is applied where the model has one.</summary>
     public bool Project { get; init; } = true;

@@ -98,6 +98,16 @@ public sealed class ModelSource
         return Config is null ? SentenceTransformersSettings.Read(TextFolder) : TowerCompanions.SettingsOf(Config, tower.Packing, TowerCompanions.TryRead(TextFolder, out _));
     }
 
+    /// <summary>Whether the vectors of pictures get length 1: as those of the texts that they are compared with.</summary>
+    /// <param name="model">The model that was loaded from here.</param>
+    /// <returns>True where nothing is declared.</returns>
+    /// <exception cref="UserErrorException">The text tower's folder declares what is not computed here.</exception>
+    public bool NormalizesPictures(TwoTowerModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        return model.Text is null ? Config is null || LossOptions.IsNormalized(Config.Loss.Variant) : ReadSettings(model.Text).Normalize ?? true;
+    }
+
     /// <summary>How pictures are prepared for the image tower: as its folder says, as the run did in training, or as its architecture's standard is.</summary>
     /// <param name="tower">The tower.</param>
     /// <param name="from">What that was taken from, for people.</param>

@@ -47,14 +47,18 @@ public sealed class PublishedFolderTuningTests : IDisposable
         bool normalized = loss == "symmetricNormalized";
         Assert.All(vectors, v => Assert.Equal(normalized, Math.Abs(v.Sum(x => (double)x * x) - 1) < 1e-5));
 
+        using CpuDevice device = new(1);
+        float[] picture = Picture("run");
+        Assert.Equal(normalized, Math.Abs(picture.Sum(x => (double)x * x) - 1) < 1e-5);
+
         // The folder's default prompt was not there in training: it is used where it is asked for, not otherwise.
         string used = prefix.Length == 0 ? "" : from == "folder" ? prefix + " " : "query ";
         Assert.Equal(Embed("run", new TextEmbedderOptions { Prefix = used }), vectors);
         Assert.NotEqual(Embed("run", new TextEmbedderOptions { Prefix = "circle " }), vectors);
 
-        using CpuDevice device = new(1);
         RunExport.Write(ModelSource.Find(_runs.PathOf("run")), device, _runs.PathOf("export"), "tuned", []);
         Assert.Equal(vectors, Embed("export", null));
+        Assert.Equal(picture, Picture("export"));
         SentenceTransformersSettings settings = SentenceTransformersSettings.Read(_runs.PathOf("export/text"));
         Assert.Equal((normalized, used, 12), (settings.Normalize, settings.DefaultPrompt, settings.MaxTokens));
         Assert.Equal(from == "folder" ? PoolingKind.Cls : PoolingKind.Mean, settings.Pooling);
@@ -69,6 +73,12 @@ public sealed class PublishedFolderTuningTests : IDisposable
         SentenceTransformersSettings copied = SentenceTransformersSettings.Read(_runs.PathOf("copy/text"));
         Assert.Equal(settings with { Prompts = copied.Prompts, DenseFolders = copied.DenseFolders }, copied);
         Assert.Equal(settings.Prompts, copied.Prompts);
+
+        float[] Picture(string name)
+        {
+            using TwoTowerModel model = TwoTowerModel.Load(_runs.PathOf(name), device);
+            return model.EmbedImage([new RgbImage(32, 32, [.. Enumerable.Range(0, 3 * 32 * 32).Select(i => (byte)(i * 5))])], Token)[0];
+        }
     }
 
     [Fact]
