@@ -5,6 +5,9 @@
 // (how many: CudaMatMul.cs, by the output's extents alone), whose sums matmul_merge adds in order; so a captured graph, which reads the
 // depth from the device, gives the same bits as a step of just that depth.
 //
+// Or the sums continue those that the output holds (kContinue: no splits, no bias, alpha 1): a depth that comes in several products, each
+// but the last a multiple of 64, gives the bits of one product over all of it.
+//
 // Rows that are not multiples of 16 bytes, and operands of another type than the unit's, are packed first by matmul_pack.
 //
 // Bytes: a is read once for every 128 columns, b once for every 128 rows of the output; the output is written once (and read with
@@ -19,6 +22,7 @@ enum : int
     kAccumulate = 1,
     kBFloat16Output = 2,
     kWideOutput = 4,
+    kContinue = 8,
 };
 constexpr int kThreadsPerBlock = 256;
 constexpr int kStagedPieces = kTile * 4 / kPiece;
@@ -112,6 +116,52 @@ __device__ __forceinline__ void finish(
     }
 }
 
+// What the output (float32) holds of the tile; zeros outside it.
+template <int Unit>
+__device__ __forceinline__ void load_sums(
+    float (&sum)[kSums][kSums], const float* c, int first_row, int first_column, int rows, int n, int ldc, bool wide)
+{
+    // Columns of a thread that lie side by side.
+    constexpr int kRun = Unit == kFloat32 ? 4 : 2;
+    int thread = fresh_thread();
+#pragma unroll
+    for (int i = 0; i < kSums; i++)
+    {
+        int row = first_row + sum_row(thread, i);
+#pragma unroll
+        for (int j = 0; j < kSums; j += kRun)
+        {
+            int column = first_column + sum_column<Unit>(thread, j);
+            const float* p = c + (long long)row * ldc + column;
+            if (wide && row < rows && column < n)
+            {
+                if constexpr (kRun == 4)
+                {
+                    float4 run = *reinterpret_cast<const float4*>(p);
+                    sum[i][j] = run.x;
+                    sum[i][j + 1] = run.y;
+                    sum[i][j + 2] = run.z;
+                    sum[i][j + 3] = run.w;
+                }
+                else
+                {
+                    float2 run = *reinterpret_cast<const float2*>(p);
+                    sum[i][j] = run.x;
+                    sum[i][j + 1] = run.y;
+                }
+            }
+            else
+            {
+#pragma unroll
+                for (int e = 0; e < kRun; e++)
+                {
+                    sum[i][j + e] = row < rows && column < n - e ? p[e] : 0.0f;
+                }
+            }
+        }
+    }
+}
+
 template <int Unit, bool LeftByDepth, bool RightByDepth>
 __device__ __forceinline__ void product(
     unsigned char* tiles, const unsigned char* a, const unsigned char* b, void* c, float* partials, const float* bias, const int* live_m,
@@ -131,7 +181,16 @@ __device__ __forceinline__ void product(
     TileOperand left = {a, (long long)lda * kElementBytes<Unit>, rows, depth};
     TileOperand right = {b, (long long)ldb * kElementBytes<Unit>, n, depth};
     float sum[kSums][kSums];
-    tile_product<Unit, LeftByDepth, RightByDepth>(
+    if ((flags & kContinue) != 0)
+    {
+        load_sums<Unit>(sum, static_cast<const float*>(c), first_row, first_column, rows, n, ldc, (flags & kWideOutput) != 0);
+    }
+    else
+    {
+        clear_sums(sum);
+    }
+
+    add_tile_product<Unit, LeftByDepth, RightByDepth>(
         sum, tiles, left, right, first_row, first_column, (int)blockIdx.y, (int)gridDim.y, steps);
 
     // A split's sums go as they are to its own (m, n) of the workspace.

@@ -5,6 +5,8 @@
 // Bytes: the gather reads 4 and writes 4 (2 as bfloat16) a pixel; the writer reads 4 and writes 4 (2) a result, and the positions; the
 // sums read each gradient once. All sums run over the pictures in order: no atomics. Four channels are taken at a time where the host
 // finds rows and addresses multiples of four elements (`wide`), else one.
+//
+// In a captured graph the pictures are a capacity, of which as many count as the device's memory says; blocks of the others exit.
 #include "prelude.cuh"
 
 namespace
@@ -16,10 +18,11 @@ constexpr int kRowVector = 4;
 // rows (pictures (leading + patches), stride): `leading` rows of zeros, then the patches of a picture, row by row; a patch is channel,
 // then line, then column. Behind the 3 size^2 values of a row zeros up to the stride. One block a strip of a row (x) of rows (y).
 template <typename T>
-__device__ __forceinline__ void gather(const float* pixels, T* rows, int height, int width, int size, int leading, int stride)
+__device__ __forceinline__ void gather(
+    const float* pixels, T* rows, const int* live, int height, int width, int size, int leading, int stride)
 {
     int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
-    if (column >= stride)
+    if (column >= stride || (live != nullptr && (int)blockIdx.y >= *live))
     {
         return;
     }
@@ -45,16 +48,16 @@ __device__ __forceinline__ void gather(const float* pixels, T* rows, int height,
 
 template <typename T, int W>
 __device__ __forceinline__ void write_row(
-    const float* projected, const float* class_token, const float* position, T* y, int patches, int c)
+    const float* projected, const float* class_token, const float* position, T* y, const int* live, int patches, int c)
 {
     int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    if (column >= c)
+    int row = (int)blockIdx.y;
+    int picture = row / (1 + patches);
+    if (column >= c || (live != nullptr && picture * patches >= *live))
     {
         return;
     }
 
-    int row = (int)blockIdx.y;
-    int picture = row / (1 + patches);
     int t = row % (1 + patches);
     const float* source = t == 0 ? class_token : projected + ((long long)picture * patches + t - 1) * c;
     float v[W], p[W];
@@ -70,15 +73,16 @@ __device__ __forceinline__ void write_row(
 }
 
 template <typename T>
-__device__ __forceinline__ void write(const float* projected, const float* class_token, const float* position, T* y, int patches, int c, int wide)
+__device__ __forceinline__ void write(
+    const float* projected, const float* class_token, const float* position, T* y, const int* live, int patches, int c, int wide)
 {
     if (wide != 0)
     {
-        write_row<T, kRowVector>(projected, class_token, position, y, patches, c);
+        write_row<T, kRowVector>(projected, class_token, position, y, live, patches, c);
     }
     else
     {
-        write_row<T, 1>(projected, class_token, position, y, patches, c);
+        write_row<T, 1>(projected, class_token, position, y, live, patches, c);
     }
 }
 
@@ -145,8 +149,9 @@ __device__ __forceinline__ void sum_row(const T* dy, float* sums, float* d_posit
 
 template <typename T>
 __device__ __forceinline__ void sum_rows(
-    const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
+    const T* dy, float* sums, float* d_position, float* d_class_token, const int* live, int capacity, int patches, int c, int wide)
 {
+    int pictures = live_rows(live, capacity);
     if (wide != 0)
     {
         sum_row<T, kRowVector>(dy, sums, d_position, d_class_token, pictures, patches, c);
@@ -159,43 +164,55 @@ __device__ __forceinline__ void sum_rows(
 
 } // namespace
 
-extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_gather_f32(
-    const float* pixels, float* rows, int height, int width, int size, int leading, int stride)
+// Rows of each chunk of pictures that count, `rows` a picture. One block.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_counts(
+    const int* live, int* counts, int pictures, int chunk, int rows, int chunks)
 {
-    gather(pixels, rows, height, width, size, leading, stride);
+    for (int i = (int)threadIdx.x; i < chunks; i += kThreadsPerBlock)
+    {
+        counts[i] = max(0, min(chunk, live_rows(live, pictures) - i * chunk)) * rows;
+    }
+}
+
+// live: how many of the rows count, or null.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_gather_f32(
+    const float* pixels, float* rows, const int* live, int height, int width, int size, int leading, int stride)
+{
+    gather(pixels, rows, live, height, width, size, leading, stride);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_gather_bf16(
-    const float* pixels, bf16* rows, int height, int width, int size, int leading, int stride)
+    const float* pixels, bf16* rows, const int* live, int height, int width, int size, int leading, int stride)
 {
-    gather(pixels, rows, height, width, size, leading, stride);
+    gather(pixels, rows, live, height, width, size, leading, stride);
 }
 
-// y (pictures (1 + patches), c) = the class token, then projected (pictures patches, c), each with its position.
+// y (pictures (1 + patches), c) = the class token, then projected (pictures patches, c), each with its position. live: how many of the
+// projected rows count, or null.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_f32(
-    const float* projected, const float* class_token, const float* position, float* y, int patches, int c, int wide)
+    const float* projected, const float* class_token, const float* position, float* y, const int* live, int patches, int c, int wide)
 {
-    write(projected, class_token, position, y, patches, c, wide);
+    write(projected, class_token, position, y, live, patches, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fwd_bf16(
-    const float* projected, const float* class_token, const float* position, bf16* y, int patches, int c, int wide)
+    const float* projected, const float* class_token, const float* position, bf16* y, const int* live, int patches, int c, int wide)
 {
-    write(projected, class_token, position, y, patches, c, wide);
+    write(projected, class_token, position, y, live, patches, c, wide);
 }
 
 // The sums of dy (pictures (1 + patches), c) over the pictures: to sums (1 + patches, c) where that is wanted, added to d_position
 // (1 + patches, c) and, of the first row, to d_class_token (c) where they are. One block a strip of columns (x) of a row (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_f32(
-    const float* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
+    const float* dy, float* sums, float* d_position, float* d_class_token, const int* live, int pictures, int patches, int c, int wide)
 {
-    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c, wide);
+    sum_rows(dy, sums, d_position, d_class_token, live, pictures, patches, c, wide);
 }
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_bf16(
-    const bf16* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c, int wide)
+    const bf16* dy, float* sums, float* d_position, float* d_class_token, const int* live, int pictures, int patches, int c, int wide)
 {
-    sum_rows(dy, sums, d_position, d_class_token, pictures, patches, c, wide);
+    sum_rows(dy, sums, d_position, d_class_token, live, pictures, patches, c, wide);
 }
 
 // db (c) += the sums of all patches, in order. One thread a column.

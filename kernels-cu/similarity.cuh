@@ -62,11 +62,23 @@ enum : int
     kBiasScalar = 1,
 };
 
+// Whole numbers of the call, on the device: how many lines there are of each kind (in a captured graph they vary from launch to launch),
+// how many columns a side has room for, then how many lines each piece of the rows, the images and the extra negatives has. Every kernel
+// takes what is beyond these for absent.
+enum : int
+{
+    kRowCount = 0,
+    kImageCount = 1,
+    kExtraCount = 2,
+    kColumnCount = 3,
+    kPieceCounts = 4,
+};
+
 struct Similarity
 {
     int flags;
-    int row_count;   // of the whole matrix
-    int image_count; // columns from here on are extra negatives
+    int row_count;
+    int image_count; // extra negatives are columns behind the room for images
     const float* scalars;
     const int* targets;
     const float* row_weights;
@@ -201,11 +213,11 @@ __device__ __forceinline__ void merge_pair(float& max, float& sum, float more_ma
 }
 
 #define CROSSALIGN_SIMILARITY_PARAMETERS                                                                                             \
-    int flags, int row_count, int image_count, const float *scalars, const int *targets, const float *row_weights,                   \
+    int flags, const int *counts, const float *scalars, const int *targets, const float *row_weights,                                \
         const int *caption_groups, const int *image_groups, float *row_side, int row_stride, float *column_side, int column_stride
 
 #define CROSSALIGN_SIMILARITY                                                                                                        \
     {                                                                                                                                \
-        flags, row_count, image_count, scalars, targets, row_weights, caption_groups, image_groups, row_side, row_stride,            \
-            column_side, column_stride                                                                                               \
+        flags, counts[kRowCount], counts[kImageCount], scalars, targets, row_weights, caption_groups, image_groups, row_side,        \
+            row_stride, column_side, column_stride                                                                                   \
     }

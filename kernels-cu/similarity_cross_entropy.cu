@@ -23,6 +23,9 @@ namespace
 
 constexpr int kWarps = kTileThreads / kWarpSize;
 
+// Lines that a block merges: super-tiles are whole tiles, so that none of its threads is idle.
+constexpr int kMergeThreads = kTile;
+
 struct Tile
 {
     int rows; // of the super-tile
@@ -248,6 +251,11 @@ __device__ __forceinline__ void stats(
 {
     int row_tiles = (t.rows + kTile - 1) / kTile;
     int column_tiles = (t.columns + kTile - 1) / kTile;
+    if ((int)blockIdx.x >= row_tiles * column_tiles)
+    {
+        return;
+    }
+
     int row_tile = (int)blockIdx.x / column_tiles;
     int column_tile = (int)blockIdx.x % column_tiles;
     TileOperand left = {captions, (long long)caption_stride * kElementBytes<Unit>, t.rows, depth};
@@ -256,10 +264,11 @@ __device__ __forceinline__ void stats(
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, column_tile * kTile, 0, 1, depth_steps<Unit>(depth));
     if constexpr (Unit != kFloat32)
     {
-        if (kept == nullptr && is_plain(s, t.rows - row_tile * kTile, t.columns - column_tile * kTile, t.first_column))
+        if (is_plain(s, t.rows - row_tile * kTile, t.columns - column_tile * kTile))
         {
+            float* keep = kept == nullptr ? nullptr : kept + (long long)row_tile * kTile * kept_stride + column_tile * kTile;
             plain_stats<Unit>(
-                s, sum, tiles, t.first_row + row_tile * kTile, t.first_column + column_tile * kTile,
+                s, sum, tiles, keep, kept_stride, t.first_row + row_tile * kTile, t.first_column + column_tile * kTile,
                 partial(t.row_partials, t.partial_stride, column_tiles, 0, column_tile) + row_tile * kTile, (long long)column_tiles * t.partial_stride,
                 partial(t.column_partials, t.partial_stride, row_tiles, 0, row_tile) + column_tile * kTile, (long long)row_tiles * t.partial_stride);
             return;
@@ -271,16 +280,16 @@ __device__ __forceinline__ void stats(
 
 } // namespace
 
-// One block a tile of the super-tile; images may be extra negatives. kept (rows, kept_stride) may be null.
+// One block a tile of the super-tile's room; images may be extra negatives. kept (rows, kept_stride) may be null.
 #define CROSSALIGN_STATS(NAME, UNIT)                                                                                                 \
     extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
         CROSSALIGN_SIMILARITY_PARAMETERS, const unsigned char* captions, const unsigned char* images, int depth, int caption_stride, \
-        int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, float* column_partials,       \
-        int partial_stride, float* kept, int kept_stride)                                                                            \
+        int image_stride, const int* rows, const int* columns, int first_row, int first_column, float* row_partials,                 \
+        float* column_partials, int partial_stride, float* kept, int kept_stride)                                                    \
     {                                                                                                                                \
         CROSSALIGN_DYNAMIC_SHARED(tiles);                                                                                            \
         Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
-        Tile t = {rows, columns, first_row, first_column, row_partials, column_partials, partial_stride};                            \
+        Tile t = {*rows, *columns, first_row, first_column, row_partials, column_partials, partial_stride};                          \
         stats<UNIT>(s, t, tiles, captions, images, depth, caption_stride, image_stride, kept, kept_stride);                          \
     }
 
@@ -289,21 +298,23 @@ CROSSALIGN_STATS(similarity_stats_tf32, kTf32)
 CROSSALIGN_STATS(similarity_stats_f32, kFloat32)
 
 // Adds the tiles' partials to the running statistics: one thread a line; rows (blockIdx.y = 0) by their column tiles, columns by their
-// row tiles, in order.
-extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_merge(
-    CROSSALIGN_SIMILARITY_PARAMETERS, int rows, int columns, int first_row, int first_column, const float* row_partials,
-    const float* column_partials, int partial_stride)
+// row tiles, in order. Bytes, without smoothing, with T tiles across the line: 32 + 16 T a row, 40 + 20 T a column (the sigmoid 16 + 8 T a
+// row), and two sectors of 32 bytes a warp for the numbers of lines; two exponentials a line and tile.
+extern "C" __global__ void __launch_bounds__(kMergeThreads) similarity_merge(
+    CROSSALIGN_SIMILARITY_PARAMETERS, const int* row_piece, const int* column_piece, int first_row, int first_column,
+    const float* row_partials, const float* column_partials, int partial_stride)
 {
-    Similarity s = CROSSALIGN_SIMILARITY;
     bool by_rows = blockIdx.y == 0;
-    int line = (int)blockIdx.x * kTileThreads + (int)threadIdx.x;
-    if (line >= (by_rows ? rows : columns) || !has(s, by_rows ? kRowsActive | kSigmoid : (int)kColumnsActive))
+    int line = (int)blockIdx.x * kMergeThreads + (int)threadIdx.x;
+    int lines = by_rows ? *row_piece : *column_piece;
+    if (line >= lines || (flags & (by_rows ? kRowsActive | kSigmoid : (int)kColumnsActive)) == 0)
     {
         return;
     }
 
+    Similarity s = CROSSALIGN_SIMILARITY;
     const float* partials = by_rows ? row_partials : column_partials;
-    int tile_count = ((by_rows ? columns : rows) + kTile - 1) / kTile;
+    int tile_count = ((by_rows ? *column_piece : *row_piece) + kTile - 1) / kTile;
     float* side = by_rows ? row_side + first_row + line : column_side + first_column + line;
     long long stride = by_rows ? row_stride : column_stride;
     long long step = partial_stride;

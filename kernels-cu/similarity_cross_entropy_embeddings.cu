@@ -1,8 +1,9 @@
 // What the fused contrastive loss does with each embedding before and behind the tiles (see similarity_cross_entropy.cu): norms,
 // thresholds, the norm's part of the gradients, and the inner products whose sum is the scale's gradient. Sums in double, in one order.
 //
-// A warp a line. Bytes: norms read both sides' embeddings once; finish reads them twice (the second time from the cache) and reads and
-// writes the gradients.
+// A warp a line. Sectors of 32 bytes a line of E elements of s bytes: norms 2 E s / 32 + 2 (each element is loaded twice, the second time
+// from the cache), keep (E s + 4 E) / 32 + 2, finish (2 E s + 12 E) / 32 + 4 (embedding and gradient twice, the gradient written), one more
+// with a further prefix. Two operations in double an element and inner product.
 #include "doubles.cuh"
 #include "similarity.cuh"
 
@@ -39,10 +40,10 @@ __device__ __forceinline__ double dot(
 
 // rstd (lines) = 1 / max(|x|, epsilon) over the first `width` of the rows of x, `stride` apart. A warp a line.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
-    const void* x, float* rstd, int lines, int width, int stride, int is_bf16, int flags)
+    const void* x, float* rstd, const int* lines, int width, int stride, int is_bf16, int flags)
 {
     int line = (int)blockIdx.x * kWarps + warp_index();
-    if (line >= lines)
+    if (line >= *lines)
     {
         return;
     }
@@ -64,15 +65,15 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresh
     CROSSALIGN_SIMILARITY_PARAMETERS, const void* captions, const void* images, int width, int stride, int is_bf16, float margin)
 {
     int row = (int)blockIdx.x * kWarps + warp_index();
-    if (row >= row_count)
+    Similarity s = CROSSALIGN_SIMILARITY;
+    if (row >= s.row_count)
     {
         return;
     }
 
-    Similarity s = CROSSALIGN_SIMILARITY;
     int target = target_of(s, row);
     float threshold = positive_infinity();
-    if (target >= 0 && target < image_count)
+    if (target >= 0 && target < s.image_count)
     {
         double similarity =
             dot(captions, (long long)row * stride, images, (long long)target * stride, width, is_bf16, has(s, kRoundToBFloat16));
@@ -105,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column
 
     const float* thresholds = of_rows(s, kThreshold);
     float highest = nothing();
-    for (int row = 0; row < row_count; row++)
+    for (int row = 0; row < s.row_count; row++)
     {
         if (target_of(s, row) == column)
         {
@@ -113,15 +114,15 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column
         }
     }
 
-    of_columns(s, kThreshold)[column] = highest > nothing() && column < image_count ? highest : positive_infinity();
+    of_columns(s, kThreshold)[column] = highest > nothing() && column < s.image_count ? highest : positive_infinity();
 }
 
 // Before a further prefix: inner (lines) = the inner product of a line with its gradient as it is already. A warp a line.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_keep(
-    const void* x, const float* dx, double* inner, int lines, int width, int stride, int is_bf16, int flags)
+    const void* x, const float* dx, double* inner, const int* lines, int width, int stride, int is_bf16, int flags)
 {
     int line = (int)blockIdx.x * kWarps + warp_index();
-    if (line >= lines)
+    if (line >= *lines)
     {
         return;
     }
@@ -143,11 +144,11 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_keep(
 // After a prefix: terms (lines) = what it added to the inner products (before: as similarity_keep says, or null for zeros); the norm's
 // part of the gradient, dx -= x (x . dx) rstd^2 with rstd folded into dx already; and on the last prefix dx *= scale. A warp a line.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_finish(
-    const void* x, float* dx, const double* before, double* terms, const float* rstd, const float* scalars, int lines, int width,
+    const void* x, float* dx, const double* before, double* terms, const float* rstd, const float* scalars, const int* lines, int width,
     int stride, int is_bf16, int flags, int is_last)
 {
     int line = (int)blockIdx.x * kWarps + warp_index();
-    if (line >= lines)
+    if (line >= *lines)
     {
         return;
     }

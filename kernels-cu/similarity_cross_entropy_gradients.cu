@@ -1,11 +1,18 @@
 // The second pass of the fused contrastive loss (see similarity_cross_entropy.cu): gradients with respect to the logits, a super-tile of
 // them in the workspace, where two products of matmul.cu read them. A variant is a few lines of softmax_gradient or sigmoid_gradient.
+//
+// The sigmoid's only pass, a tile of depth E: sectors of 32 bytes 8 E an element's byte of operands, 432 (128 of the columns' norms, 256 of
+// the rows' norms and coefficients, 32 of partials, 16 of scalars) and 512 an element's byte of gradients; an exponential and two
+// reciprocals an element. The softmax's are counted in similarity_cross_entropy.cu.
 #include "similarity_plain.cuh"
 
 namespace
 {
 
 constexpr int kWarps = kTileThreads / kWarpSize;
+
+// Rows of kept logits that a warp takes, whose columns' coefficients it loads once.
+constexpr int kKeptRows = 8;
 
 // The super-tile of gradients: float32 or bfloat16, rows `stride` apart, zeros behind the columns.
 struct GradientTile
@@ -35,7 +42,22 @@ __device__ __forceinline__ void load_coefficients(ColumnCoefficients& b, const S
     }
 }
 
+// The exponential of the tile's epilogue: kept logits become gradients with the bits of those that are made again.
+template <bool Plain>
+__device__ __forceinline__ float exponential(float x)
+{
+    if constexpr (Plain)
+    {
+        return exp_below(x);
+    }
+    else
+    {
+        return fast_exp(x);
+    }
+}
+
 // a exp(z - max) + b_j exp(z - max_j), less what smoothing and the positives take off.
+template <bool Plain>
 __device__ __forceinline__ void softmax_gradient(
     const Similarity& s, const SimilarityRow& r, const LaneColumns& c, const ColumnCoefficients& b, int row, float (&z)[kLaneColumns])
 {
@@ -52,14 +74,14 @@ __device__ __forceinline__ void softmax_gradient(
         if (rows)
         {
             float x = z[k] > r.threshold && !is_target ? nothing() : z[k];
-            g = factor * fast_exp(x - max);
+            g = factor * exponential<Plain>(x - max);
             g -= x > nothing() ? smoothing : 0.0f;
         }
 
         if (has(s, kColumnsActive))
         {
             float x = z[k] > b.threshold[k] && !is_target ? nothing() : z[k];
-            g = fmaf(b.factor[k], fast_exp(x - b.max[k]), g);
+            g = fmaf(b.factor[k], exponential<Plain>(x - b.max[k]), g);
             g -= x > nothing() ? b.smoothing[k] : 0.0f;
         }
 
@@ -103,6 +125,7 @@ __device__ __forceinline__ void sigmoid_gradient(
 }
 
 // One row: logits to gradients, which are written; the sigmoid's loss and sum of gradients go to `stats`.
+template <bool Plain>
 __device__ __forceinline__ void gradient_row(
     const Similarity& s, const LaneColumns& c, const ColumnCoefficients& b, const GradientTile& tile, int row, int tile_row,
     int first_column, const SimilarityRow& r, float (&z)[kLaneColumns], unsigned stats)
@@ -122,7 +145,7 @@ __device__ __forceinline__ void gradient_row(
     }
     else
     {
-        softmax_gradient(s, r, c, b, row, z);
+        softmax_gradient<Plain>(s, r, c, b, row, z);
     }
 
     if (!has(s, kStoreGradients))
@@ -157,6 +180,11 @@ __device__ __forceinline__ void gradients(
     const GradientTile& tile, float* row_partials, int partial_stride)
 {
     int column_tiles = (right.lines + kTile - 1) / kTile;
+    if ((int)blockIdx.x >= (left.lines + kTile - 1) / kTile * column_tiles)
+    {
+        return;
+    }
+
     int row_tile = (int)blockIdx.x / column_tiles;
     int column_tile = (int)blockIdx.x % column_tiles;
     int tile_column = column_tile * kTile;
@@ -164,7 +192,7 @@ __device__ __forceinline__ void gradients(
     tile_product<Unit, true, true>(sum, tiles, left, right, row_tile * kTile, tile_column, 0, 1, depth_steps<Unit>(left.depth));
     if constexpr (Unit != kFloat32)
     {
-        if (has(s, kStoreGradients) && (tile.is_bf16 != 0) == (Unit == kBFloat16) && is_plain(s, left.lines - row_tile * kTile, right.lines - tile_column, first_column))
+        if (has(s, kStoreGradients) && (tile.is_bf16 != 0) == (Unit == kBFloat16) && is_plain(s, left.lines - row_tile * kTile, right.lines - tile_column))
         {
             long long first = (long long)row_tile * kTile * tile.stride + tile_column;
             plain_gradients<Unit>(
@@ -194,7 +222,7 @@ __device__ __forceinline__ void gradients(
         }
 
         make_logits(s, r, c, z);
-        gradient_row(s, c, b, tile, row, first + i, tile_column, r, z, base + stats_word(0, i) - stats_word(0, 0));
+        gradient_row<false>(s, c, b, tile, row, first + i, tile_column, r, z, base + stats_word(0, i) - stats_word(0, 0));
     }
 
     if (!has(s, kSigmoid))
@@ -214,18 +242,18 @@ __device__ __forceinline__ void gradients(
 
 } // namespace
 
-// One block a tile of the super-tile. tile (rows, tile_stride): tile_stride at least the columns, a multiple of 16 bytes.
+// One block a tile of the super-tile's room. tile (rows, tile_stride): tile_stride at least the columns, a multiple of 16 bytes.
 #define CROSSALIGN_GRADIENTS(NAME, UNIT)                                                                                             \
     extern "C" __global__ void __launch_bounds__(kTileThreads) NAME(                                                                 \
         CROSSALIGN_SIMILARITY_PARAMETERS, const unsigned char* captions, const unsigned char* images, int depth, int caption_stride, \
-        int image_stride, int rows, int columns, int first_row, int first_column, float* row_partials, int partial_stride,           \
-        void* tile, int tile_stride, int tile_is_bf16)                                                                               \
+        int image_stride, const int* rows, const int* columns, int first_row, int first_column, float* row_partials,                 \
+        int partial_stride, void* tile, int tile_stride, int tile_is_bf16)                                                           \
     {                                                                                                                                \
         CROSSALIGN_DYNAMIC_SHARED(tiles);                                                                                            \
         Similarity s = CROSSALIGN_SIMILARITY;                                                                                        \
-        TileOperand left = {captions, (long long)caption_stride * kElementBytes<UNIT>, rows, depth};                                 \
-        TileOperand right = {images, (long long)image_stride * kElementBytes<UNIT>, columns, depth};                                 \
-        GradientTile target = {tile, tile_stride, tile_is_bf16};                                                                \
+        TileOperand left = {captions, (long long)caption_stride * kElementBytes<UNIT>, *rows, depth};                                \
+        TileOperand right = {images, (long long)image_stride * kElementBytes<UNIT>, *columns, depth};                                \
+        GradientTile target = {tile, tile_stride, tile_is_bf16};                                                                     \
         gradients<UNIT>(s, tiles, left, right, first_row, first_column, target, row_partials, partial_stride);                       \
     }
 
@@ -233,14 +261,20 @@ CROSSALIGN_GRADIENTS(similarity_gradients_bf16, kBFloat16)
 CROSSALIGN_GRADIENTS(similarity_gradients_tf32, kTf32)
 CROSSALIGN_GRADIENTS(similarity_gradients_f32, kFloat32)
 
-// The same of logits that the first pass has kept (softmax only). One block 128 columns (x) of kWarps rows (y).
+// The same of logits that the first pass has kept (softmax only), to the same bits: by_registers says that the pass took the plain tiles'
+// way, which has an exponential of its own. One block 128 columns (x) of kWarps * kKeptRows rows (y).
+//
+// Sectors of 32 bytes a tile of 128 x 128 of the plain symmetric loss: 2048 of logits, 512 an element's byte of gradients, 1024 of the
+// columns' norms and coefficients (64 for each warp), 512 of the rows' (4 a row). One exponential an element and active direction.
 extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_kept(
-    CROSSALIGN_SIMILARITY_PARAMETERS, const float* kept, int kept_stride, int rows, int columns, int first_row, int first_column,
-    void* tile, int tile_stride, int tile_is_bf16)
+    CROSSALIGN_SIMILARITY_PARAMETERS, const float* kept, int kept_stride, const int* row_piece, const int* column_piece, int first_row,
+    int first_column, void* tile, int tile_stride, int tile_is_bf16, int by_registers)
 {
-    int tile_row = (int)blockIdx.y * kWarps + warp_index();
+    int rows = *row_piece;
+    int columns = *column_piece;
+    int tile_row = (int)blockIdx.y * kWarps * kKeptRows + warp_index();
     int tile_column = (int)blockIdx.x * kTile;
-    if (tile_row >= rows)
+    if (tile_row >= rows || tile_column >= columns)
     {
         return;
     }
@@ -251,13 +285,24 @@ extern "C" __global__ void __launch_bounds__(kTileThreads) similarity_gradients_
     ColumnCoefficients b;
     load_columns(c, s, first_column + tile_column, columns - tile_column);
     load_coefficients(b, s, c);
-    SimilarityRow r = load_row(s, c.scale, first_row + tile_row);
-    float z[kLaneColumns];
-#pragma unroll
-    for (int k = 0; k < kLaneColumns; k++)
+    bool plain = by_registers != 0 && is_plain(s, rows - tile_row / kTile * kTile, columns - tile_column);
+    for (int i = 0; i < kKeptRows && tile_row < rows; i++, tile_row += kWarps)
     {
-        z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : nothing();
-    }
+        SimilarityRow r = load_row(s, c.scale, first_row + tile_row);
+        float z[kLaneColumns];
+#pragma unroll
+        for (int k = 0; k < kLaneColumns; k++)
+        {
+            z[k] = is_inside(c, k) ? kept[(long long)tile_row * kept_stride + tile_column + k * kWarpSize + lane_index()] : nothing();
+        }
 
-    gradient_row(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, 0);
+        if (plain)
+        {
+            gradient_row<true>(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, 0);
+        }
+        else
+        {
+            gradient_row<false>(s, c, b, target, first_row + tile_row, tile_row, tile_column, r, z, 0);
+        }
+    }
 }

@@ -2,6 +2,9 @@
 // the merged pairs of each line. O(B), in double, in one order.
 //
 // Sums over all lines are taken by one block: a thread adds every kThreadsPerBlock-th line, then the threads' sums are added in order.
+//
+// Bytes a line of the plain symmetric loss: reset 20 of either side, softmax_lines 28 a row and 36 a column (two double logarithms a pair of
+// them), sum 8, divisors 8 a column; and a sector of 32 bytes or more a warp for numbers of the call: one in reset, five in softmax_lines.
 #include "doubles.cuh"
 #include "similarity.cuh"
 
@@ -42,6 +45,33 @@ __device__ __forceinline__ float column_weight(const Similarity& s, int column)
 
 } // namespace
 
+// How many lines count: all that there is room for, or, in a captured graph, as many as the device's memory says; and how many of each piece
+// of a side, `length` lines from piece to piece. One block.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_counts(
+    int* counts, const int* live_captions, const int* live_images, const int* live_extras, int rows, int images, int extras, int columns,
+    int row_length, int image_length, int extra_length, int row_pieces, int image_pieces, int extra_pieces)
+{
+    int row_count = live_rows(live_captions, rows);
+    int image_count = live_rows(live_images, images);
+    int extra_count = live_rows(live_extras, extras);
+    if (threadIdx.x == 0)
+    {
+        counts[kRowCount] = row_count;
+        counts[kImageCount] = image_count;
+        counts[kExtraCount] = extra_count;
+        counts[kColumnCount] = columns;
+    }
+
+    for (int i = (int)threadIdx.x; i < row_pieces + image_pieces + extra_pieces; i += kThreadsPerBlock)
+    {
+        int j = i - row_pieces;
+        int k = j - image_pieces;
+        int length = j < 0 ? row_length : k < 0 ? image_length : extra_length;
+        int left = (j < 0 ? row_count : k < 0 ? image_count : extra_count) - (j < 0 ? i : k < 0 ? j : k) * length;
+        counts[kPieceCounts + i] = max(0, min(length, left));
+    }
+}
+
 // The scale out of what the tensor holds, the bias, empty sums; and a not-a-number for the loss where a target is out of range or a
 // weight negative or not finite. One block.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_begin(
@@ -50,9 +80,10 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_begin(
     Similarity s = CROSSALIGN_SIMILARITY;
     __shared__ double sums[kWarps];
     double invalid = 0.0;
-    for (int i = (int)threadIdx.x; i < row_count; i += kThreadsPerBlock)
+    for (int i = (int)threadIdx.x; i < s.row_count; i += kThreadsPerBlock)
     {
-        bool outside = targets != nullptr && targets[i] != kIgnored && (targets[i] < 0 || targets[i] >= image_count);
+        bool outside = targets != nullptr ? targets[i] != kIgnored && (targets[i] < 0 || targets[i] >= s.image_count)
+                                          : !has(s, kSharedGroups) && i >= s.image_count;
         bool weightless = row_weights != nullptr && !(row_weights[i] >= 0.0f && row_weights[i] <= -lowest());
         invalid += outside || weightless ? 1.0 : 0.0;
     }
@@ -78,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_reset(
     Similarity s = CROSSALIGN_SIMILARITY;
     int line = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
     bool by_rows = blockIdx.y == 0;
-    if (line >= (by_rows ? row_count : columns))
+    if (line >= (by_rows ? s.row_count : columns))
     {
         return;
     }
@@ -104,17 +135,17 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_diviso
     Similarity s = CROSSALIGN_SIMILARITY;
     __shared__ double sums[kWarps];
     double rows = 0.0;
-    for (int i = (int)threadIdx.x; i < row_count; i += kThreadsPerBlock)
+    for (int i = (int)threadIdx.x; i < s.row_count; i += kThreadsPerBlock)
     {
-        bool counts = !is_ignored(s, i) && (has(s, kSigmoid) || row_positives(s, i) > 0.0f);
-        rows += !counts ? 0.0 : has(s, kDivideByRowCount) ? 1.0 : (double)weight_of(s, i);
+        bool has_loss = !is_ignored(s, i) && (has(s, kSigmoid) || row_positives(s, i) > 0.0f);
+        rows += !has_loss ? 0.0 : has(s, kDivideByRowCount) ? 1.0 : (double)weight_of(s, i);
     }
 
     rows = block_sum_double(rows, sums);
     double columns = 0.0;
     if (has(s, kColumnsActive))
     {
-        for (int j = (int)threadIdx.x; j < image_count; j += kThreadsPerBlock)
+        for (int j = (int)threadIdx.x; j < s.image_count; j += kThreadsPerBlock)
         {
             columns += !(column_positives(s, j) > 0.0f) ? 0.0 : has(s, kDivideByRowCount) ? 1.0 : (double)column_weight(s, j);
         }
@@ -134,7 +165,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sigmoi
 {
     Similarity s = CROSSALIGN_SIMILARITY;
     int row = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
-    if (row < row_count)
+    if (row < s.row_count)
     {
         of_rows(s, kPositive)[row] = (float)((double)weight_of(s, row) * numbers[kRowDivisor] * (double)prefix_weight);
     }
@@ -149,7 +180,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_softma
     Similarity s = CROSSALIGN_SIMILARITY;
     int line = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
     bool by_rows = blockIdx.y == 0;
-    if (line >= (by_rows ? row_count : columns) || !has(s, by_rows ? kRowsActive : kColumnsActive))
+    if (line >= (by_rows ? s.row_count : columns) || !has(s, by_rows ? kRowsActive : kColumnsActive))
     {
         return;
     }
@@ -192,7 +223,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_softma
 
     (by_rows ? row_terms : column_terms)[line] = weight * loss * share * (double)prefix_weight;
     float* losses = by_rows ? row_losses : column_losses;
-    if (losses != nullptr && line < (by_rows ? row_count : image_count))
+    if (losses != nullptr && line < (by_rows ? s.row_count : s.image_count))
     {
         losses[line] = (float)loss;
     }
@@ -204,30 +235,30 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sigmoi
 {
     Similarity s = CROSSALIGN_SIMILARITY;
     int row = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
-    if (row >= row_count)
+    if (row >= s.row_count)
     {
         return;
     }
 
     float coefficient = of_rows(s, kPositive)[row];
-    bool counts = coefficient > 0.0f;
+    bool has_loss = coefficient > 0.0f;
     float loss = of_rows(s, kSum)[row];
-    loss_terms[row] = counts ? (double)coefficient * (double)loss : 0.0;
-    bias_terms[row] = counts ? (double)of_rows(s, kMax)[row] : 0.0;
+    loss_terms[row] = has_loss ? (double)coefficient * (double)loss : 0.0;
+    bias_terms[row] = has_loss ? (double)of_rows(s, kMax)[row] : 0.0;
     if (row_losses != nullptr)
     {
-        row_losses[row] = counts ? loss : 0.0f;
+        row_losses[row] = has_loss ? loss : 0.0f;
     }
 }
 
 // numbers[to] += the sum of the terms, and numbers[magnitude_to] += that of their magnitudes, unless it is negative. One block.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sum(
-    const double* terms, int count, double* numbers, int to, int magnitude_to)
+    const double* terms, const int* count, double* numbers, int to, int magnitude_to)
 {
     __shared__ double sums[kWarps];
     double sum = 0.0;
     double magnitude = 0.0;
-    for (int i = (int)threadIdx.x; i < count; i += kThreadsPerBlock)
+    for (int i = (int)threadIdx.x; i < *count; i += kThreadsPerBlock)
     {
         sum += terms[i];
         magnitude += terms[i] < 0.0 ? -terms[i] : terms[i];

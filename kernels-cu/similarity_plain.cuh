@@ -21,11 +21,11 @@ __device__ __forceinline__ unsigned column_word(int warp, int kind, int column)
 }
 __device__ __forceinline__ unsigned positive_word(int row) { return (unsigned)((2 * kRowWarps + 2 * kColumnWarps) * kTile + row) * 4; }
 
-// Whether a tile of `rows` rows and `columns` columns (what is left of the super-tile) can take this way. Pairs of columns are loaded at
-// once: `first_column` of the whole matrix is even, or extra negatives begin behind an odd number of images.
-__device__ __forceinline__ bool is_plain(const Similarity& s, int rows, int columns, int first_column)
+// Whether a tile of `rows` rows and `columns` columns (what is left of the super-tile) can take this way: wherever super-tiles are cut, the
+// same tiles do. Pairs of columns are loaded at once: every tile begins at an even column.
+__device__ __forceinline__ bool is_plain(const Similarity& s, int rows, int columns)
 {
-    return (s.flags & kOtherVariants) == 0 && s.targets == nullptr && rows >= kTile && columns >= kTile && (first_column & 1) == 0;
+    return (s.flags & kOtherVariants) == 0 && s.targets == nullptr && rows >= kTile && columns >= kTile;
 }
 
 // exp(x) of x <= 0, within 1e-5: logits of the tensor cores are no better.
@@ -188,18 +188,38 @@ __device__ __forceinline__ void plain_pairs(const Similarity& s, const float (&z
     }
 }
 
+// Keeps the tile's logits; pairs of columns lie side by side.
+template <int Unit>
+__device__ __forceinline__ void keep_logits(const float (&z)[kSums][kSums], float* kept, int stride, int thread)
+{
+#pragma unroll
+    for (int i = 0; i < kSums; i++)
+    {
+        float* row = kept + (long long)sum_row(thread, i) * stride;
+#pragma unroll
+        for (int j = 0; j < kSums; j += 2)
+        {
+            *reinterpret_cast<float2*>(row + sum_column<Unit>(thread, j)) = make_float2(z[i][j], z[i][j + 1]);
+        }
+    }
+}
+
 // The epilogue of the first pass. row and column: the tile's first, of the whole matrix; the partials are the tile's own, `step` floats
-// from kind to kind, of its first row and column on.
+// from kind to kind, of its first row and column on. kept: where the tile's logits are kept, or null.
 template <int Unit>
 __device__ __forceinline__ void plain_stats(
-    const Similarity& s, float (&z)[kSums][kSums], unsigned char* tiles, int row, int column, float* row_partials, long long row_step,
-    float* column_partials, long long column_step)
+    const Similarity& s, float (&z)[kSums][kSums], unsigned char* tiles, float* kept, int kept_stride, int row, int column, float* row_partials,
+    long long row_step, float* column_partials, long long column_step)
 {
     unsigned base = shared_address(tiles);
     int thread = fresh_thread();
     float rstd[kSums];
     load_own_rstd<Unit>(rstd, s, column, thread);
     plain_logits<Unit>(s, z, rstd, row, thread);
+    if (kept != nullptr)
+    {
+        keep_logits<Unit>(z, kept, kept_stride, thread);
+    }
 
     // The column of the tile's first row, counted from the tile's first column.
     int offset = row - column;

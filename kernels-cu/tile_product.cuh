@@ -217,18 +217,8 @@ __device__ __forceinline__ void multiply_step_float32(float (&sum)[kSums][kSums]
     }
 }
 
-// sum = the tile at (first_row, first_column), over the steps first_step, first_step + stride, ... below `end`. `tiles` are the
-// kTileSharedBytes of shared memory, aligned to 128 bytes; behind the call they are free for other use.
-template <int Unit, bool LeftByDepth, bool RightByDepth>
-__device__ __forceinline__ void tile_product(
-    float (&sum)[kSums][kSums], unsigned char* tiles, const TileOperand& left, const TileOperand& right, int first_row, int first_column,
-    int first_step, int stride, int end)
+__device__ __forceinline__ void clear_sums(float (&sum)[kSums][kSums])
 {
-    unsigned base = shared_address(tiles);
-
-    // Of a thread that the compiler does not know: or a caller with a loop keeps all places in registers round it.
-    int thread = fresh_thread();
-    [[maybe_unused]] float chain[4][4][4];
 #pragma unroll
     for (int i = 0; i < kSums; i++)
     {
@@ -238,7 +228,21 @@ __device__ __forceinline__ void tile_product(
             sum[i][j] = 0.0f;
         }
     }
+}
 
+// sum += the tile at (first_row, first_column), over the steps first_step, first_step + stride, ... below `end`. `tiles` are the
+// kTileSharedBytes of shared memory, aligned to 128 bytes; behind the call they are free for other use. A depth that is cut after whole
+// chains, each part added to the sums of the one before, gives the bits of the whole.
+template <int Unit, bool LeftByDepth, bool RightByDepth>
+__device__ __forceinline__ void add_tile_product(
+    float (&sum)[kSums][kSums], unsigned char* tiles, const TileOperand& left, const TileOperand& right, int first_row, int first_column,
+    int first_step, int stride, int end)
+{
+    unsigned base = shared_address(tiles);
+
+    // Of a thread that the compiler does not know: or a caller with a loop keeps all places in registers round it.
+    int thread = fresh_thread();
+    [[maybe_unused]] float chain[4][4][4];
 #pragma unroll
     for (int i = 0; i < 4; i++)
     {
@@ -307,6 +311,16 @@ __device__ __forceinline__ void tile_product(
     {
         end_chains(sum, chain);
     }
+}
+
+// sum = the tile, likewise.
+template <int Unit, bool LeftByDepth, bool RightByDepth>
+__device__ __forceinline__ void tile_product(
+    float (&sum)[kSums][kSums], unsigned char* tiles, const TileOperand& left, const TileOperand& right, int first_row, int first_column,
+    int first_step, int stride, int end)
+{
+    clear_sums(sum);
+    add_tile_product<Unit, LeftByDepth, RightByDepth>(sum, tiles, left, right, first_row, first_column, first_step, stride, end);
 }
 
 // Sums as float32 in shared memory, so that they can be read row by row: rows 64 half ... 64 half + 63, or all 128; see staged_place. The

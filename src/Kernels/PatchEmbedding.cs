@@ -12,7 +12,8 @@ namespace CrossAlign.Kernels;
 public static class PatchEmbedding
 {
     /// <summary>Embeds pictures: row b (1 + L) is <c>classToken + position[0]</c>, row b (1 + L) + 1 + l is <c>weight patch + bias + position[1 + l]</c>.</summary>
-    /// <param name="pixels">(B, 3, H, W), float32; H and W multiples of <paramref name="patchSize"/>; B may be 0.</param>
+    /// <param name="pixels">(B, 3, H, W), float32; H and W multiples of <paramref name="patchSize"/>; B may be 0. Where only some of B count (a captured
+    /// graph), <paramref name="output"/> must be bound to 1 + L times as many rows.</param>
     /// <param name="weight">(C, 3 P P), float32: the (C, 3, P, P) convolution kernel of published checkpoints, P = <paramref name="patchSize"/>.</param>
     /// <param name="bias">(C), float32; absent for none (CLIP).</param>
     /// <param name="classToken">(C), float32.</param>

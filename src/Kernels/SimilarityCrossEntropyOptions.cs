@@ -38,7 +38,7 @@ public sealed record SimilarityCrossEntropyOptions
     /// <summary>The terms of a Matryoshka loss, in any order; empty for the whole width alone. Each term costs its own products.</summary>
     public IReadOnlyList<SimilarityCrossEntropyPrefix> Prefixes { get; init; } = [];
 
-    /// <summary>Memory beside 32 bytes a row. With enough of it the similarities are kept and not computed twice; the bits are the same, but on a CUDA device, where they depend on the budget.</summary>
+    /// <summary>Memory beside 32 bytes a row. With enough of it the similarities are kept and not computed twice; the bits are the same.</summary>
     public long MemoryBudgetBytes { get; init; } = DefaultMemoryBudgetBytes;
 
     /// <summary>Refuses values out of range and combinations that have no definition.</summary>

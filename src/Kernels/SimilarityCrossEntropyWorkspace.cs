@@ -113,15 +113,17 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     /// <param name="width">E.</param>
     /// <param name="extraNegatives">The most extra negatives.</param>
     /// <param name="kind">Where the loss will run.</param>
+    /// <param name="threads">Threads of a CPU device; 0 for one a processor.</param>
     /// <returns>Bytes.</returns>
     /// <exception cref="ArgumentException">As for the constructor.</exception>
     public static long PredictByteCount(
-        SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0, DeviceKind kind = DeviceKind.Cpu)
+        SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0, DeviceKind kind = DeviceKind.Cpu, int threads = 0)
     {
         Check(options, rows, columns, width, extraNegatives);
         return kind == DeviceKind.Cuda
-            ? new CudaSimilarityPlan(options, rows, columns, extraNegatives, width).ByteCount + CudaSimilarityPlan.ScratchByteCount
-            : new CpuSimilarityPlan(options, rows, columns, extraNegatives).ByteCount + CpuSimilarityProducts.ScratchByteCount;
+            ? new CudaSimilarityPlan(options, rows, columns, extraNegatives, width).ByteCount
+            : new CpuSimilarityPlan(options, rows, columns, extraNegatives).ByteCount
+                + CpuSimilarityProducts.ScratchByteCountFor(threads > 0 ? threads : Environment.ProcessorCount);
     }
 
     /// <inheritdoc/>

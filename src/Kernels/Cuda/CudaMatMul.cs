@@ -18,6 +18,7 @@ internal static class CudaMatMul
     private const int FlagAccumulate = 1;
     private const int FlagBFloat16Output = 2;
     private const int FlagWideOutput = 4;
+    private const int FlagContinue = 8;
 
     // TN: as many blocks as the multiprocessors of an A100 twice over, each with an own share of the depth; at most 16 partial outputs.
     private const int WantedBlocks = 216;
@@ -40,6 +41,7 @@ internal static class CudaMatMul
     public static void Run(in Tensor a, in Tensor b, in Tensor bias, in Tensor output, MatMulLayout layout, float alpha, bool accumulate)
     {
         CudaDevice device = (CudaDevice)a.Device;
+        nint live = LiveRows(a, layout == MatMulLayout.TN ? b : output, layout == MatMulLayout.TN ? output : b);
         CudaProduct product = new()
         {
             Layout = layout,
@@ -55,7 +57,8 @@ internal static class CudaMatMul
             K = a.Shape[layout == MatMulLayout.TN ? 0 : 1],
             Alpha = alpha,
             Accumulate = accumulate,
-            LiveRows = LiveRows(a, layout == MatMulLayout.TN ? b : output, layout == MatMulLayout.TN ? output : b),
+            LiveM = layout == MatMulLayout.TN ? 0 : live,
+            LiveK = layout == MatMulLayout.TN ? live : 0,
         };
         Run(device, product, device.Scratch(ScratchByteCount(device, product)));
     }
@@ -79,14 +82,13 @@ internal static class CudaMatMul
         nint b = product.B;
         if (plan.PacksA)
         {
-            Pack(device, product.AType, plan.ElementType, a, scratch, product.LiveRows, product.AExtents, product.AStride, plan.AStride);
+            Pack(device, product.AType, plan.ElementType, a, scratch, product.LiveRowsOfA, product.AExtents, product.AStride, plan.AStride);
             a = scratch;
         }
 
         if (plan.PacksB)
         {
-            nint live = product.Layout == MatMulLayout.TN ? product.LiveRows : 0;
-            Pack(device, product.BType, plan.ElementType, b, scratch + (nint)plan.BOffset, live, product.BExtents, product.BStride, plan.BStride);
+            Pack(device, product.BType, plan.ElementType, b, scratch + (nint)plan.BOffset, product.LiveRowsOfB, product.BExtents, product.BStride, plan.BStride);
             b = scratch + (nint)plan.BOffset;
         }
 
@@ -97,15 +99,14 @@ internal static class CudaMatMul
             return;
         }
 
-        bool transposed = product.Layout == MatMulLayout.TN;
         KernelArguments arguments = default;
         arguments.AddAddress(a);
         arguments.AddAddress(b);
         arguments.AddAddress(product.Output);
         arguments.AddAddress(partials);
         arguments.AddAddress(product.Bias);
-        arguments.AddAddress(transposed ? 0 : product.LiveRows);
-        arguments.AddAddress(transposed ? product.LiveRows : 0);
+        arguments.AddAddress(product.LiveM);
+        arguments.AddAddress(product.LiveK);
         arguments.Add(product.M);
         arguments.Add(product.N);
         arguments.Add(product.K);
@@ -140,16 +141,20 @@ internal static class CudaMatMul
     private static unsafe void RunCublas(CudaDevice device, in CudaProduct product, in Plan plan, nint a, nint b, nint partials)
     {
         ICublas cublas = device.Cublas!;
-        if (product.Layout == MatMulLayout.TN && product.LiveRows != 0)
+        if (product.LiveK != 0)
         {
-            // cuBLAS takes its sizes from the host: it multiplies all rows that there is room for, and those behind the live ones must
-            // add nothing. In the other layouts they make rows of the output that nobody reads.
-            ClearDeadRows(device, plan.ElementType, a, product.LiveRows, product.AExtents, plan.AStride);
-            ClearDeadRows(device, plan.ElementType, b, product.LiveRows, product.BExtents, plan.BStride);
+            // cuBLAS takes its sizes from the host: it multiplies all of the depth that there is room for, and what lies behind the live part
+            // must add nothing (columns of an operand beyond it are the caller's to clear). Dead rows of the output nobody reads.
+            if (product.Layout == MatMulLayout.TN)
+            {
+                ClearDeadRows(device, plan.ElementType, a, product.LiveK, product.AExtents, plan.AStride);
+            }
+
+            ClearDeadRows(device, plan.ElementType, b, product.LiveK, product.BExtents, plan.BStride);
         }
 
         float alpha = partials != 0 ? 1 : product.Alpha;
-        float beta = partials == 0 && (product.Accumulate || product.Bias != 0) ? 1 : 0;
+        float beta = partials == 0 && (product.Accumulate || product.Continues || product.Bias != 0) ? 1 : 0;
         if (partials == 0 && product.Bias != 0)
         {
             // The bias lies in every row before the product is added to it.
@@ -187,13 +192,12 @@ internal static class CudaMatMul
 
     private static void Merge(CudaDevice device, in CudaProduct product, in Plan plan, nint partials, int splits, int stepDepth)
     {
-        bool transposed = product.Layout == MatMulLayout.TN;
         KernelArguments arguments = default;
         arguments.AddAddress(partials);
         arguments.AddAddress(product.Output);
         arguments.AddAddress(product.Bias);
-        arguments.AddAddress(transposed ? 0 : product.LiveRows);
-        arguments.AddAddress(transposed ? product.LiveRows : 0);
+        arguments.AddAddress(product.LiveM);
+        arguments.AddAddress(product.LiveK);
         arguments.Add(product.M);
         arguments.Add(product.N);
         arguments.Add(product.K);
@@ -269,7 +273,7 @@ internal static class CudaMatMul
     {
         int size = product.OutputType.ByteSize();
         bool wide = product.N % 4 == 0 && product.OutputStride % 4 == 0 && product.Output % (4 * size) == 0 && product.Bias % (4 * sizeof(float)) == 0;
-        return (product.Accumulate ? FlagAccumulate : 0) | (size == 2 ? FlagBFloat16Output : 0) | (wide ? FlagWideOutput : 0);
+        return (product.Accumulate ? FlagAccumulate : 0) | (product.Continues ? FlagContinue : 0) | (size == 2 ? FlagBFloat16Output : 0) | (wide ? FlagWideOutput : 0);
     }
 
     /// <summary>What a product needs before and behind the tiles: a function of its extents, types and addresses' alignment.</summary>
@@ -302,7 +306,7 @@ internal static class CudaMatMul
                 // cuBLAS does not round float32 products to bfloat16 results, and in bfloat16 the sum with a bias would be rounded twice.
                 PartialsCount = product.OutputType == DType.BFloat16 && (Unit != Unit.BFloat16 || product.Bias != 0) ? 1 : 0;
             }
-            else if (product.Layout == MatMulLayout.TN)
+            else if (product.Layout == MatMulLayout.TN && !product.Continues)
             {
                 long tiles = (long)CudaKernels.Blocks(product.M, Tile) * CudaKernels.Blocks(product.N, Tile);
                 int splits = (int)Math.Clamp(WantedBlocks / Math.Max(1, tiles), 1, MaxSplits);

@@ -5,7 +5,8 @@ namespace CrossAlign.Kernels.Cuda;
 
 /// <summary>
 /// Patch embedding on a CUDA device, some pictures at a time: <c>patchembedding.cu</c> lays their patches out as rows of the type that
-/// the product takes, <see cref="CudaMatMul"/> multiplies them with the weight, and positions are added on the way to the output.
+/// the product takes, <see cref="CudaMatMul"/> multiplies them with the weight, and positions are added on the way to the output. Pictures
+/// may be bound to a number of live rows, and then the rows that they become are bound to theirs.
 /// </summary>
 internal static class CudaPatchEmbedding
 {
@@ -15,7 +16,6 @@ internal static class CudaPatchEmbedding
 
     // Rows of patches and their projections: enough work for every multiprocessor, a fraction of the activations' memory.
     private const long ChunkByteCount = 64 << 20;
-    private const int MaxRows = 65535;
 
     public static void Forward(
         in Tensor pixels, in Tensor weight, in Tensor bias, in Tensor classToken, in Tensor position, in Tensor output, int patchSize)
@@ -39,19 +39,23 @@ internal static class CudaPatchEmbedding
         };
         long rowsByteCount = x.RowsByteCount;
         long projectedByteCount = Aligned((long)product.M * x.C * sizeof(float));
-        product.A = device.Scratch(rowsByteCount + projectedByteCount + CudaMatMul.ScratchByteCount(device, product));
+        nint counts = device.Scratch(x.CountsByteCount + rowsByteCount + projectedByteCount + CudaMatMul.ScratchByteCount(device, product));
+        product.A = counts + (nint)x.CountsByteCount;
         product.Output = product.A + (nint)rowsByteCount;
+        Count(device, x, counts);
         for (int picture = 0; picture < x.Count; picture += x.ChunkPictures)
         {
             int pictures = Math.Min(x.ChunkPictures, x.Count - picture);
             product.M = pictures * x.Patches;
-            Gather(device, x, picture, pictures, product.A);
+            product.LiveM = x.LiveRowsAt(counts, picture);
+            Gather(device, x, picture, pictures, product.A, product.LiveM);
             CudaMatMul.Run(device, product, product.Output + (nint)projectedByteCount);
             KernelArguments arguments = default;
             arguments.AddAddress(product.Output);
             arguments.Add(classToken);
             arguments.Add(position);
             arguments.Add(output.Rows(picture * (1 + x.Patches), pictures * (1 + x.Patches)));
+            arguments.AddAddress(product.LiveM);
             arguments.Add(x.Patches);
             arguments.Add(x.C);
             arguments.Add(wide);
@@ -87,6 +91,7 @@ internal static class CudaPatchEmbedding
         arguments.AddAddress(sums);
         arguments.Add(dPosition);
         arguments.Add(dClassToken);
+        arguments.AddAddress(x.Live);
         arguments.Add(x.Count);
         arguments.Add(x.Patches);
         arguments.Add(x.C);
@@ -125,22 +130,44 @@ internal static class CudaPatchEmbedding
             Alpha = 1,
             Accumulate = true,
         };
-        product.B = device.Scratch(x.RowsByteCount + CudaMatMul.ScratchByteCount(device, product));
+        nint counts = device.Scratch(x.CountsByteCount + x.RowsByteCount + CudaMatMul.ScratchByteCount(device, product));
+        product.B = counts + (nint)x.CountsByteCount;
+        Count(device, x, counts);
         for (int picture = 0; picture < x.Count; picture += x.ChunkPictures)
         {
             int pictures = Math.Min(x.ChunkPictures, x.Count - picture);
             product.K = pictures * (1 + x.Patches);
             product.A = dOutput.Rows(picture * (1 + x.Patches), product.K).Address;
-            Gather(device, x, picture, pictures, product.B);
+            product.LiveK = x.LiveRowsAt(counts, picture);
+            Gather(device, x, picture, pictures, product.B, product.LiveK);
             CudaMatMul.Run(device, product, product.B + (nint)x.RowsByteCount);
         }
     }
 
-    private static void Gather(CudaDevice device, in Pictures x, int picture, int pictures, nint rows)
+    // How many rows of each chunk count, where the device says how many pictures do.
+    private static void Count(CudaDevice device, in Pictures x, nint counts)
+    {
+        if (x.Live == 0)
+        {
+            return;
+        }
+
+        KernelArguments arguments = default;
+        arguments.AddAddress(x.Live);
+        arguments.AddAddress(counts);
+        arguments.Add(x.Count);
+        arguments.Add(x.ChunkPictures);
+        arguments.Add(x.Leading + x.Patches);
+        arguments.Add(x.Chunks);
+        device.Launch(CudaKernels.Get(device, "patchembedding", "patchembedding_counts"), new Dim3(1), ThreadsPerBlock, ref arguments);
+    }
+
+    private static void Gather(CudaDevice device, in Pictures x, int picture, int pictures, nint rows, nint live)
     {
         KernelArguments arguments = default;
         arguments.AddAddress(x.Pixels + (nint)((long)picture * 3 * x.Height * x.Width * sizeof(float)));
         arguments.AddAddress(rows);
+        arguments.AddAddress(live);
         arguments.Add(x.Height);
         arguments.Add(x.Width);
         arguments.Add(x.PatchSize);
@@ -159,11 +186,12 @@ internal static class CudaPatchEmbedding
     {
         public Pictures(CudaDevice device, in Tensor pixels, in Tensor rows, int patchSize, int leading)
         {
-            if (pixels.LiveRows is not null || rows.LiveRows is not null)
+            if (pixels.LiveRows is null != rows.LiveRows is null)
             {
-                throw new ArgumentException("Patch embedding takes tensors as large as the batch: no number of live rows.", nameof(pixels));
+                throw new ArgumentException("Pictures and their rows must both be bound to a number of live rows, or neither.", nameof(pixels));
             }
 
+            Live = pixels.LiveRows?.Count.Address ?? 0;
             Pixels = pixels.Address;
             Count = pixels.Shape[0];
             Height = pixels.Shape[2];
@@ -176,11 +204,14 @@ internal static class CudaPatchEmbedding
             RowType = device.MatMulPrecision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
             Stride = (PatchPixels + 7) / 8 * 8;
             long pictureBytes = (1 + Patches) * (((long)Stride * RowType.ByteSize()) + (leading == 0 ? C * sizeof(float) : 0));
-            long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), MaxRows / (1 + Patches));
+            long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), device.MaxGridRows / (1 + Patches));
             ChunkPictures = (int)Math.Clamp(most, 1, Math.Max(1, Count));
         }
 
         public nint Pixels { get; }
+
+        /// <summary>Where the device says how many pictures count; 0 where all do.</summary>
+        public nint Live { get; }
 
         public int Count { get; }
 
@@ -205,6 +236,12 @@ internal static class CudaPatchEmbedding
         public int ChunkPictures { get; }
 
         public uint ColumnBlocks(bool wide) => (uint)CudaKernels.Blocks(C, ThreadsPerBlock * (wide ? RowVector : 1));
+
+        public int Chunks => (Count + ChunkPictures - 1) / ChunkPictures;
+
+        public long CountsByteCount => Live == 0 ? 0 : Aligned((long)Chunks * sizeof(int));
+
+        public nint LiveRowsAt(nint counts, int picture) => Live == 0 ? 0 : counts + (nint)(picture / ChunkPictures * sizeof(int));
 
         public long RowsByteCount => Aligned((long)ChunkPictures * (Leading + Patches) * Stride * RowType.ByteSize());
     }

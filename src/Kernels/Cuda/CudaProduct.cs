@@ -30,8 +30,23 @@ internal struct CudaProduct
     public float Alpha;
     public bool Accumulate;
 
-    /// <summary>Where the device says how many rows count: of <c>a</c> and the output (NN, NT) or of both operands (TN); or 0 where all do.</summary>
-    public nint LiveRows;
+    /// <summary>
+    /// Whether the sums continue those that the float32 output holds (no bias, <see cref="Alpha"/> 1): a depth that comes in several products, each but the
+    /// last a multiple of 64, then gives the bits of one product over all of it. cuBLAS adds (+=) as it likes.
+    /// </summary>
+    public bool Continues;
+
+    /// <summary>Where the device says how many rows of the output count, or 0 where all do.</summary>
+    public nint LiveM;
+
+    /// <summary>Where it says how deep the product is, or 0 for all of it.</summary>
+    public nint LiveK;
+
+    /// <summary>How many rows of <c>a</c> as it lies count.</summary>
+    public readonly nint LiveRowsOfA => Layout == MatMulLayout.TN ? LiveK : LiveM;
+
+    /// <summary>The same of <c>b</c>.</summary>
+    public readonly nint LiveRowsOfB => Layout == MatMulLayout.NT ? 0 : LiveK;
 
     /// <summary>The extents of <c>a</c> as it lies.</summary>
     public readonly (int Rows, int Columns) AExtents => Layout == MatMulLayout.TN ? (K, M) : (M, K);

@@ -4,7 +4,7 @@ using CrossAlign.Runtime.Cuda;
 namespace CrossAlign.Kernels.Cuda;
 
 /// <summary>One call of the fused loss on a CUDA device: the variant, and where everything lies; see <c>similarity.cuh</c>.</summary>
-internal readonly ref struct CudaSimilarityCall
+internal readonly struct CudaSimilarityCall
 {
     // As in similarity.cuh.
     public const int RowsActive = 1;
@@ -20,12 +20,20 @@ internal readonly ref struct CudaSimilarityCall
     public const int RoundToBFloat16 = 1024;
     public const int StoreGradients = 2048;
     private const int RstdArray = 3;
+    private const int RowCountAt = 0;
+    private const int ImageCountAt = 1;
+    private const int ExtraCountAt = 2;
+    private const int ColumnCountAt = 3;
+    private const int PieceCountsAt = 4;
 
     private readonly nint _address;
     private readonly Tensor _targets;
     private readonly Tensor _rowWeights;
     private readonly Tensor _captionGroups;
     private readonly Tensor _imageGroups;
+    private readonly LiveRows? _liveCaptions;
+    private readonly LiveRows? _liveImages;
+    private readonly LiveRows? _liveExtras;
 
     public CudaSimilarityCall(SimilarityCrossEntropyWorkspace workspace, in SimilarityCrossEntropyInputs inputs, bool backward)
     {
@@ -41,7 +49,10 @@ internal readonly ref struct CudaSimilarityCall
         E = workspace.Width;
         RowCount = inputs.Captions.Shape[0];
         ImageCount = inputs.Images.Shape[0];
-        ColumnCount = ImageCount + (inputs.ExtraNegatives.IsPresent ? inputs.ExtraNegatives.Shape[0] : 0);
+        ExtraCount = inputs.ExtraNegatives.IsPresent ? inputs.ExtraNegatives.Shape[0] : 0;
+        _liveCaptions = inputs.Captions.LiveRows;
+        _liveImages = inputs.Images.LiveRows;
+        _liveExtras = inputs.ExtraNegatives.LiveRows;
         bool sigmoid = options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
         bool rounds = Device.MatMulPrecision == MatMulPrecision.BFloat16;
         ElementType = rounds ? DType.BFloat16 : DType.Float32;
@@ -70,11 +81,18 @@ internal readonly ref struct CudaSimilarityCall
 
     public int E { get; }
 
+    /// <summary>Captions, or room for them; so are <see cref="ImageCount"/> and <see cref="ExtraCount"/>.</summary>
     public int RowCount { get; }
 
     public int ImageCount { get; }
 
-    public int ColumnCount { get; }
+    public int ExtraCount { get; }
+
+    /// <summary>Columns that have statistics, whether they are there or not.</summary>
+    public int ColumnRoom => Plan.ColumnRoom;
+
+    /// <summary>Whether the device says how many rows or columns there are.</summary>
+    public bool IsLive => _liveCaptions is not null || _liveImages is not null || _liveExtras is not null;
 
     public int Flags { get; }
 
@@ -96,6 +114,16 @@ internal readonly ref struct CudaSimilarityCall
 
     public nint Tile => _address + (nint)Plan.Tile;
 
+    /// <summary>Where the device has the number of captions.</summary>
+    public nint Rows => CountAt(RowCountAt);
+
+    /// <summary>That of the images, or of the extra negatives.</summary>
+    /// <param name="extra">Which.</param>
+    public nint Columns(bool extra) => CountAt(extra ? ExtraCountAt : ImageCountAt);
+
+    /// <summary><see cref="ColumnRoom"/>, on the device.</summary>
+    public nint AllColumns => CountAt(ColumnCountAt);
+
     public nint RowRstd => _address + (nint)Plan.RowSide + (nint)((long)RstdArray * Plan.RowStride * sizeof(float));
 
     public nint ColumnRstd => _address + (nint)Plan.ColumnSide + (nint)((long)RstdArray * Plan.ColumnStride * sizeof(float));
@@ -115,8 +143,7 @@ internal readonly ref struct CudaSimilarityCall
     public void AddProblem(ref KernelArguments arguments)
     {
         arguments.Add(Flags);
-        arguments.Add(RowCount);
-        arguments.Add(ImageCount);
+        arguments.AddAddress(CountAt(0));
         arguments.AddAddress(Values);
         arguments.Add(_targets);
         arguments.Add(_rowWeights);
@@ -128,19 +155,48 @@ internal readonly ref struct CudaSimilarityCall
         arguments.Add(Plan.ColumnStride);
     }
 
+    /// <summary>Adds what similarity_counts takes.</summary>
+    public void AddCounts(ref KernelArguments arguments)
+    {
+        arguments.AddAddress(CountAt(0));
+        arguments.AddAddress(_liveCaptions?.Count.Address ?? 0);
+        arguments.AddAddress(_liveImages?.Count.Address ?? 0);
+        arguments.AddAddress(_liveExtras?.Count.Address ?? 0);
+        arguments.Add(RowCount);
+        arguments.Add(ImageCount);
+        arguments.Add(ExtraCount);
+        arguments.Add(ColumnRoom);
+        arguments.Add(Plan.PieceLength(RowCount));
+        arguments.Add(Plan.PieceLength(ImageCount));
+        arguments.Add(Plan.PieceLength(ExtraCount));
+        arguments.Add(Plan.Pieces(RowCount));
+        arguments.Add(Plan.Pieces(ImageCount));
+        arguments.Add(Plan.Pieces(ExtraCount));
+    }
+
+    /// <summary>A piece of the rows.</summary>
+    /// <param name="index">0 to the number of pieces less one; the last ones may be empty.</param>
+    public CudaSimilarityPiece RowPiece(int index) => Piece(RowCount, index, 0);
+
+    /// <summary>A piece of the columns of a block.</summary>
+    /// <param name="extra">Which block.</param>
+    /// <param name="index">0 to the number of pieces less one; the last ones may be empty.</param>
+    public CudaSimilarityPiece ColumnPiece(bool extra, int index) => extra
+        ? Piece(ExtraCount, index, Plan.Pieces(RowCount) + Plan.Pieces(ImageCount))
+        : Piece(ImageCount, index, Plan.Pieces(RowCount));
+
     /// <summary>The kept logits of a super-tile, or 0.</summary>
     public nint Kept(int firstRow, int firstColumn) => !Plan.KeepsTiles ? 0
-        : _address + (nint)(Plan.Kept + ((((long)firstRow * ColumnCount) + firstColumn) * sizeof(float)));
+        : _address + (nint)(Plan.Kept + ((((long)firstRow * ColumnRoom) + firstColumn) * sizeof(float)));
 
     /// <summary>Some lines of a side as the products take them: as they lie, or packed into the workspace.</summary>
     /// <param name="source">The side's embeddings.</param>
-    /// <param name="first">First line.</param>
-    /// <param name="count">Lines.</param>
+    /// <param name="piece">Which lines.</param>
     /// <param name="width">Of the prefix.</param>
     /// <param name="isImages">Which side: each has a place of its own.</param>
-    public CudaSimilarityOperand Operand(in Tensor source, int first, int count, int width, bool isImages)
+    public CudaSimilarityOperand Operand(in Tensor source, in CudaSimilarityPiece piece, int width, bool isImages)
     {
-        nint address = source.Address + (nint)((long)first * E * DType.ByteSize());
+        nint address = source.Address + (nint)((long)piece.First * E * DType.ByteSize());
         int size = ElementType.ByteSize();
         if (DType == ElementType && address % 16 == 0 && (long)E * size % 16 == 0 && (long)width * size % 16 == 0)
         {
@@ -149,7 +205,16 @@ internal readonly ref struct CudaSimilarityCall
 
         nint packed = _address + (nint)(isImages ? Plan.Images : Plan.Captions);
         int stride = CudaSimilarityPlan.PackedStride(width);
-        CudaMatMul.Pack(Device, DType, ElementType, address, packed, 0, (count, width), E, stride);
+        CudaMatMul.Pack(Device, DType, ElementType, address, packed, IsLive ? piece.CountAddress : 0, (piece.Count, width), E, stride);
         return new CudaSimilarityOperand(packed, stride);
+    }
+
+    private nint CountAt(int index) => _address + (nint)(Plan.Counts + (index * sizeof(int)));
+
+    private CudaSimilarityPiece Piece(int count, int index, int place)
+    {
+        int length = Plan.PieceLength(count);
+        long first = (long)length * index;
+        return new CudaSimilarityPiece((int)Math.Min(first, count), (int)Math.Clamp(count - first, 0, length), CountAt(PieceCountsAt + place + index));
     }
 }

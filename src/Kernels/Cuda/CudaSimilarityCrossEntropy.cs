@@ -5,13 +5,15 @@ namespace CrossAlign.Kernels.Cuda;
 
 /// <summary>
 /// The fused loss on a CUDA device: <c>similarity_cross_entropy.cu</c> for the statistics of super-tiles, its second file for the
-/// gradients of their logits, <see cref="CudaMatMul"/> for the two products that read them. Nothing waits for the device.
+/// gradients of their logits, <see cref="CudaMatMul"/> for the two products that read them. Nothing waits for the device. Captions, images
+/// and extra negatives may each be bound to a number of live rows: what is beyond it takes no part, and its gradient is zero.
 /// </summary>
 internal static class CudaSimilarityCrossEntropy
 {
     // As in tile_product.cuh and similarity_cross_entropy.cu.
     private const int TileThreads = 256;
-    private const int KeptRowsPerBlock = 8;
+    private const int MergeThreads = 128;
+    private const int KeptRowsPerBlock = 64;
 
     // A tile of sums, and seven words of partials a line: one block a multiprocessor, also where 99 KiB are the most.
     private const int SharedByteCount = (CudaSimilarityPlan.BlockTile + 7) * CudaSimilarityPlan.BlockTile * sizeof(float);
@@ -24,8 +26,7 @@ internal static class CudaSimilarityCrossEntropy
         in SimilarityCrossEntropyGradients gradients,
         bool backward)
     {
-        RefuseLiveRows(inputs.Captions);
-        RefuseLiveRows(inputs.Images);
+        CheckLiveRows(inputs, outputs, gradients);
         SimilarityCrossEntropyOptions options = workspace.Options;
         CudaSimilarityCall call = new(workspace, inputs, backward);
         bool sigmoid = (call.Flags & CudaSimilarityCall.Sigmoid) != 0;
@@ -33,6 +34,7 @@ internal static class CudaSimilarityCrossEntropy
         // What the last call has left must not be taken for this one's.
         call.Device.ForgetContent(workspace.Memory);
         workspace.OperationCount = 0;
+        CudaSimilarityLines.Counts(call);
         CudaSimilarityLines.Begin(call, inputs, options.MaxScale);
         Zero(call.Device, outputs.RowLoss);
         Zero(call.Device, outputs.ColumnLoss);
@@ -43,9 +45,10 @@ internal static class CudaSimilarityCrossEntropy
             Zero(call.Device, gradients.DExtraNegatives);
         }
 
-        bool hasExtras = call.ColumnCount > call.ImageCount;
-        CudaSimilarityBlock images = new(inputs.Captions, inputs.Images, 0, gradients.DCaptions, gradients.DImages);
-        CudaSimilarityBlock extras = new(inputs.Captions, inputs.ExtraNegatives, call.ImageCount, gradients.DCaptions, gradients.DExtraNegatives);
+        bool hasExtras = call.ExtraCount > 0;
+        CudaSimilarityBlock images = new(inputs.Captions, inputs.Images, isExtra: false, 0, gradients.DCaptions, gradients.DImages);
+        CudaSimilarityBlock extras = new(
+            inputs.Captions, inputs.ExtraNegatives, isExtra: true, call.Plan.FirstExtra, gradients.DCaptions, gradients.DExtraNegatives);
         for (int p = 0; p < workspace.Prefixes.Length; p++)
         {
             int width = workspace.Prefixes[p].Width;
@@ -124,11 +127,12 @@ internal static class CudaSimilarityCrossEntropy
     {
         if ((call.Flags & CudaSimilarityCall.Normalize) != 0)
         {
-            CudaSimilarityLines.Norms(call, inputs.Captions, call.RowRstd, width);
-            CudaSimilarityLines.Norms(call, inputs.Images, call.ColumnRstd, width);
-            if (call.ColumnCount > call.ImageCount)
+            CudaSimilarityLines.Norms(call, inputs.Captions, call.Rows, call.RowRstd, width);
+            CudaSimilarityLines.Norms(call, inputs.Images, call.Columns(extra: false), call.ColumnRstd, width);
+            if (call.ExtraCount > 0)
             {
-                CudaSimilarityLines.Norms(call, inputs.ExtraNegatives, call.ColumnRstd + (nint)((long)call.ImageCount * sizeof(float)), width);
+                nint rstd = call.ColumnRstd + (nint)((long)call.Plan.FirstExtra * sizeof(float));
+                CudaSimilarityLines.Norms(call, inputs.ExtraNegatives, call.Columns(extra: true), rstd, width);
             }
         }
 
@@ -141,125 +145,99 @@ internal static class CudaSimilarityCrossEntropy
     /// <summary>Phase 1: adds a block to the running statistics of its rows and columns.</summary>
     private static void Stats(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, SimilarityCrossEntropyWorkspace workspace)
     {
-        CudaSimilarityPlan plan = call.Plan;
-        for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
+        CudaSimilarityTiles tile = new(call, block, width);
+        while (tile.Next())
         {
-            CudaSimilarityPiece columns = new(plan, block.ColumnCount, j);
-            if (columns.Count == 0)
-            {
-                continue;
-            }
-
-            CudaSimilarityOperand images = call.Operand(block.Images, columns.First, columns.Count, width, isImages: true);
-            for (int i = 0; i < plan.Pieces(call.RowCount); i++)
-            {
-                CudaSimilarityPiece rows = new(plan, call.RowCount, i);
-                if (rows.Count == 0)
-                {
-                    continue;
-                }
-
-                CudaSimilarityOperand captions = call.Operand(block.Captions, rows.First, rows.Count, width, isImages: false);
-                KernelArguments arguments = default;
-                call.AddProblem(ref arguments);
-                AddTile(ref arguments, captions, images, width, rows, columns, block.FirstColumn);
-                arguments.AddAddress(call.RowPartials);
-                arguments.AddAddress(call.ColumnPartials);
-                arguments.Add(plan.TileCapacity);
-                arguments.AddAddress(call.Kept(rows.First, block.FirstColumn + columns.First));
-                arguments.Add(call.ColumnCount);
-                call.Device.Launch(call.TileKernel(gradients: false), Tiles(rows, columns), TileThreads, ref arguments, SharedByteCount);
-                workspace.OperationCount += 2L * rows.Count * columns.Count * width;
-                Merge(call, rows, columns, block.FirstColumn);
-            }
+            KernelArguments arguments = default;
+            call.AddProblem(ref arguments);
+            AddTile(ref arguments, tile);
+            arguments.AddAddress(call.RowPartials);
+            arguments.AddAddress(call.ColumnPartials);
+            arguments.Add(call.Plan.TileCapacity);
+            arguments.AddAddress(call.Kept(tile.Rows.First, tile.FirstColumn));
+            arguments.Add(call.ColumnRoom);
+            call.Device.Launch(call.TileKernel(gradients: false), Blocks(tile), TileThreads, ref arguments, SharedByteCount);
+            workspace.OperationCount += tile.OperationCount;
+            Merge(call, tile);
         }
     }
 
     /// <summary>Phase 3, after the statistics of all blocks are merged: adds a block's part to both sides' gradients.</summary>
     private static void Gradients(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, bool backward, SimilarityCrossEntropyWorkspace workspace)
     {
-        CudaSimilarityPlan plan = call.Plan;
-        for (int j = 0; j < plan.Pieces(block.ColumnCount); j++)
+        CudaSimilarityTiles tile = new(call, block, width);
+        while (tile.Next())
         {
-            CudaSimilarityPiece columns = new(plan, block.ColumnCount, j);
-            if (columns.Count == 0)
+            int stride = CudaSimilarityPlan.PackedStride(tile.Columns.Count);
+            TileGradients(call, tile, stride, workspace);
+            if (backward)
             {
-                continue;
-            }
-
-            CudaSimilarityOperand images = call.Operand(block.Images, columns.First, columns.Count, width, isImages: true);
-            for (int i = 0; i < plan.Pieces(call.RowCount); i++)
-            {
-                CudaSimilarityPiece rows = new(plan, call.RowCount, i);
-                if (rows.Count == 0)
-                {
-                    continue;
-                }
-
-                CudaSimilarityOperand captions = call.Operand(block.Captions, rows.First, rows.Count, width, isImages: false);
-                int stride = CudaSimilarityPlan.PackedStride(columns.Count);
-                TileGradients(call, block, captions, images, width, rows, columns, stride, workspace);
-                if (backward)
-                {
-                    AddGradients(call, block, captions, images, width, rows, columns, stride, workspace);
-                }
+                AddGradients(call, block, tile, stride, workspace);
             }
         }
     }
 
-    private static void TileGradients(
-        in CudaSimilarityCall call, in CudaSimilarityBlock block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
+    private static void TileGradients(in CudaSimilarityCall call, in CudaSimilarityTiles tile, int stride, SimilarityCrossEntropyWorkspace workspace)
     {
+        if (call.IsLive && call.Device.MatMulEngine == MatMulEngine.Cublas)
+        {
+            // cuBLAS reads the gradients of all rows and columns that there is room for.
+            int byteCount = checked(tile.Rows.Count * stride * call.ElementType.ByteSize());
+            call.Device.Zero(new Tensor(workspace.Memory, call.Plan.Tile, DType.UInt8, new Shape(byteCount)));
+        }
+
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
-        nint kept = call.Kept(rows.First, block.FirstColumn + columns.First);
+        nint kept = call.Kept(tile.Rows.First, tile.FirstColumn);
         if (kept != 0)
         {
             arguments.AddAddress(kept);
-            arguments.Add(call.ColumnCount);
-            arguments.Add(rows.Count);
-            arguments.Add(columns.Count);
-            arguments.Add(rows.First);
-            arguments.Add(block.FirstColumn + columns.First);
+            arguments.Add(call.ColumnRoom);
+            AddExtents(ref arguments, tile);
             AddTarget(call, ref arguments, stride);
-            Dim3 grid = new((uint)CudaKernels.Blocks(columns.Count, CudaSimilarityPlan.BlockTile), (uint)CudaKernels.Blocks(rows.Count, KeptRowsPerBlock));
+            arguments.Add(call.Device.MatMulPrecision != MatMulPrecision.Float32);
+            Dim3 grid = new((uint)CudaKernels.Blocks(tile.Columns.Count, CudaSimilarityPlan.BlockTile), (uint)CudaKernels.Blocks(tile.Rows.Count, KeptRowsPerBlock));
             call.Device.Launch(
                 CudaKernels.Get(call.Device, "similarity_cross_entropy_gradients", "similarity_gradients_kept"), grid, TileThreads, ref arguments);
             return;
         }
 
-        AddTile(ref arguments, captions, images, width, rows, columns, block.FirstColumn);
+        AddTile(ref arguments, tile);
         arguments.AddAddress(call.RowPartials);
         arguments.Add(call.Plan.TileCapacity);
         AddTarget(call, ref arguments, stride);
-        call.Device.Launch(call.TileKernel(gradients: true), Tiles(rows, columns), TileThreads, ref arguments, SharedByteCount);
-        workspace.OperationCount += 2L * rows.Count * columns.Count * width;
+        call.Device.Launch(call.TileKernel(gradients: true), Blocks(tile), TileThreads, ref arguments, SharedByteCount);
+        workspace.OperationCount += tile.OperationCount;
         if ((call.Flags & CudaSimilarityCall.Sigmoid) != 0)
         {
-            Merge(call, rows, columns, block.FirstColumn);
+            Merge(call, tile);
         }
     }
 
-    // dCaptions += tile images, dImages += tile^T captions, where they are wanted.
+    // dCaptions += tile images, dImages += tile^T captions, where they are wanted: sums that go on from super-tile to super-tile in order.
     private static void AddGradients(
-        in CudaSimilarityCall call, in CudaSimilarityBlock block, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int stride, SimilarityCrossEntropyWorkspace workspace)
+        in CudaSimilarityCall call, in CudaSimilarityBlock block, in CudaSimilarityTiles tile, int stride, SimilarityCrossEntropyWorkspace workspace)
     {
+        CudaSimilarityPiece rows = tile.Rows;
+        CudaSimilarityPiece columns = tile.Columns;
         CudaProduct product = new()
         {
             Layout = MatMulLayout.NN,
             A = call.Tile,
             AType = call.ElementType,
             AStride = stride,
-            B = images.Address,
+            B = tile.Images.Address,
             BType = call.ElementType,
-            BStride = images.Stride,
+            BStride = tile.Images.Stride,
             OutputType = DType.Float32,
             OutputStride = call.E,
             M = rows.Count,
-            N = width,
+            N = tile.Width,
             K = columns.Count,
             Alpha = 1,
-            Accumulate = true,
+            Continues = true,
+            LiveM = call.IsLive ? rows.CountAddress : 0,
+            LiveK = call.IsLive ? columns.CountAddress : 0,
         };
         if (block.DCaptions.IsPresent)
         {
@@ -270,11 +248,12 @@ internal static class CudaSimilarityCrossEntropy
         if (block.DImages.IsPresent)
         {
             product.Layout = MatMulLayout.TN;
-            product.B = captions.Address;
-            product.BStride = captions.Stride;
+            product.B = tile.Captions.Address;
+            product.BStride = tile.Captions.Stride;
             product.Output = block.DImages.Address + (nint)((long)columns.First * call.E * sizeof(float));
             product.M = columns.Count;
             product.K = rows.Count;
+            (product.LiveM, product.LiveK) = (product.LiveK, product.LiveM);
             Multiply(call, product, workspace);
         }
     }
@@ -285,33 +264,34 @@ internal static class CudaSimilarityCrossEntropy
         workspace.OperationCount += 2L * product.M * product.N * product.K;
     }
 
-    private static void Merge(in CudaSimilarityCall call, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int firstColumn)
+    private static void Merge(in CudaSimilarityCall call, in CudaSimilarityTiles tile)
     {
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
-        arguments.Add(rows.Count);
-        arguments.Add(columns.Count);
-        arguments.Add(rows.First);
-        arguments.Add(firstColumn + columns.First);
+        AddExtents(ref arguments, tile);
         arguments.AddAddress(call.RowPartials);
         arguments.AddAddress(call.ColumnPartials);
         arguments.Add(call.Plan.TileCapacity);
-        Dim3 grid = new((uint)CudaKernels.Blocks(Math.Max(rows.Count, columns.Count), TileThreads), 2);
-        call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_merge"), grid, TileThreads, ref arguments);
+        Dim3 grid = new((uint)CudaKernels.Blocks(Math.Max(tile.Rows.Count, tile.Columns.Count), MergeThreads), 2);
+        call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_merge"), grid, MergeThreads, ref arguments);
     }
 
-    private static void AddTile(
-        ref KernelArguments arguments, CudaSimilarityOperand captions, CudaSimilarityOperand images, int width, in CudaSimilarityPiece rows, in CudaSimilarityPiece columns, int firstColumn)
+    private static void AddTile(ref KernelArguments arguments, in CudaSimilarityTiles tile)
     {
-        arguments.AddAddress(captions.Address);
-        arguments.AddAddress(images.Address);
-        arguments.Add(width);
-        arguments.Add(captions.Stride);
-        arguments.Add(images.Stride);
-        arguments.Add(rows.Count);
-        arguments.Add(columns.Count);
-        arguments.Add(rows.First);
-        arguments.Add(firstColumn + columns.First);
+        arguments.AddAddress(tile.Captions.Address);
+        arguments.AddAddress(tile.Images.Address);
+        arguments.Add(tile.Width);
+        arguments.Add(tile.Captions.Stride);
+        arguments.Add(tile.Images.Stride);
+        AddExtents(ref arguments, tile);
+    }
+
+    private static void AddExtents(ref KernelArguments arguments, in CudaSimilarityTiles tile)
+    {
+        arguments.AddAddress(tile.Rows.CountAddress);
+        arguments.AddAddress(tile.Columns.CountAddress);
+        arguments.Add(tile.Rows.First);
+        arguments.Add(tile.FirstColumn);
     }
 
     private static void AddTarget(in CudaSimilarityCall call, ref KernelArguments arguments, int stride)
@@ -321,19 +301,19 @@ internal static class CudaSimilarityCrossEntropy
         arguments.Add(call.ElementType == DType.BFloat16);
     }
 
-    private static Dim3 Tiles(in CudaSimilarityPiece rows, in CudaSimilarityPiece columns) =>
-        new((uint)(CudaKernels.Blocks(rows.Count, CudaSimilarityPlan.BlockTile) * CudaKernels.Blocks(columns.Count, CudaSimilarityPlan.BlockTile)));
+    private static Dim3 Blocks(in CudaSimilarityTiles tile) =>
+        new((uint)(CudaKernels.Blocks(tile.Rows.Count, CudaSimilarityPlan.BlockTile) * CudaKernels.Blocks(tile.Columns.Count, CudaSimilarityPlan.BlockTile)));
 
     private static void KeepInner(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width)
     {
-        if (block.FirstColumn == 0 && block.DCaptions.IsPresent)
+        if (!block.IsExtra && block.DCaptions.IsPresent)
         {
-            CudaSimilarityLines.Keep(call, block.Captions, block.DCaptions, call.RowInner, width);
+            CudaSimilarityLines.Keep(call, block.Captions, call.Rows, block.DCaptions, call.RowInner, width);
         }
 
         if (block.DImages.IsPresent)
         {
-            CudaSimilarityLines.Keep(call, block.Images, block.DImages, call.ColumnInner + (nint)((long)block.FirstColumn * sizeof(double)), width);
+            CudaSimilarityLines.Keep(call, block.Images, call.Columns(block.IsExtra), block.DImages, call.ColumnInner + (nint)((long)block.FirstColumn * sizeof(double)), width);
         }
     }
 
@@ -342,7 +322,7 @@ internal static class CudaSimilarityCrossEntropy
         if (ofRows && block.DCaptions.IsPresent)
         {
             CudaSimilarityLines.Finish(
-                call, block.Captions, block.DCaptions, isFurther ? call.RowInner : 0, call.RowTerms, call.RowRstd, width, isLast, CudaSimilarityLines.ScaleByRows, CudaSimilarityLines.ScaleMagnitude);
+                call, block.Captions, call.Rows, block.DCaptions, isFurther ? call.RowInner : 0, call.RowTerms, call.RowRstd, width, isLast, CudaSimilarityLines.ScaleByRows, CudaSimilarityLines.ScaleMagnitude);
         }
 
         if (block.DImages.IsPresent)
@@ -351,6 +331,7 @@ internal static class CudaSimilarityCrossEntropy
             CudaSimilarityLines.Finish(
                 call,
                 block.Images,
+                call.Columns(block.IsExtra),
                 block.DImages,
                 isFurther ? call.ColumnInner + (first * sizeof(double)) : 0,
                 call.ColumnTerms + (first * sizeof(double)),
@@ -362,13 +343,27 @@ internal static class CudaSimilarityCrossEntropy
         }
     }
 
-    private static void RefuseLiveRows(in Tensor tensor)
+    // What belongs to the captions has their number of rows, what belongs to a kind of columns theirs.
+    private static void CheckLiveRows(
+        in SimilarityCrossEntropyInputs inputs, in SimilarityCrossEntropyOutputs outputs, in SimilarityCrossEntropyGradients gradients)
     {
-        if (tensor.LiveRows is not null)
+        LiveRows? captions = inputs.Captions.LiveRows;
+        LiveRows? images = inputs.Images.LiveRows;
+        AreBoundTo(captions, inputs.Targets, inputs.RowWeights, inputs.CaptionGroups, outputs.RowLoss, gradients.DCaptions);
+        AreBoundTo(images, inputs.ImageGroups, outputs.ColumnLoss, gradients.DImages, default, default);
+        AreBoundTo(inputs.ExtraNegatives.LiveRows, gradients.DExtraNegatives, default, default, default, default);
+    }
+
+    private static void AreBoundTo(LiveRows? rows, in Tensor a, in Tensor b, in Tensor c, in Tensor d, in Tensor e)
+    {
+        if (!IsBoundTo(rows, a) || !IsBoundTo(rows, b) || !IsBoundTo(rows, c) || !IsBoundTo(rows, d) || !IsBoundTo(rows, e))
         {
-            throw new ArgumentException("The loss takes tensors as large as the batch: no number of live rows.", nameof(tensor));
+            throw new ArgumentException(
+                "One of the loss's tensors is bound to a number of live rows that the embeddings of its rows are not bound to, or the other way round.", nameof(rows));
         }
     }
+
+    private static bool IsBoundTo(LiveRows? rows, in Tensor tensor) => !tensor.IsPresent || ReferenceEquals(rows, tensor.LiveRows);
 
     private static void Zero(CudaDevice device, in Tensor tensor)
     {

@@ -17,6 +17,14 @@ internal static class CudaSimilarityLines
     private const string Stem = "similarity_cross_entropy_lines";
     private const string EmbeddingsStem = "similarity_cross_entropy_embeddings";
 
+    /// <summary>Writes the numbers of lines that all other kernels read.</summary>
+    public static void Counts(in CudaSimilarityCall call)
+    {
+        KernelArguments arguments = default;
+        call.AddCounts(ref arguments);
+        Launch(call, Stem, "similarity_counts", new Dim3(1), ref arguments);
+    }
+
     public static void Begin(in CudaSimilarityCall call, in SimilarityCrossEntropyInputs inputs, float maxScale)
     {
         KernelArguments arguments = default;
@@ -29,12 +37,12 @@ internal static class CudaSimilarityLines
         Launch(call, Stem, "similarity_begin", new Dim3(1), ref arguments);
     }
 
-    public static void Norms(in CudaSimilarityCall call, in Tensor source, nint rstd, int width)
+    public static void Norms(in CudaSimilarityCall call, in Tensor source, nint lines, nint rstd, int width)
     {
         KernelArguments arguments = default;
         arguments.Add(source);
         arguments.AddAddress(rstd);
-        AddLines(call, ref arguments, source, width);
+        AddLines(call, ref arguments, lines, width);
         Launch(call, EmbeddingsStem, "similarity_norms", Lines(source), ref arguments);
     }
 
@@ -52,15 +60,15 @@ internal static class CudaSimilarityLines
 
         KernelArguments columns = default;
         call.AddProblem(ref columns);
-        columns.Add(call.ColumnCount);
-        Launch(call, EmbeddingsStem, "similarity_column_thresholds", Threads(call.ColumnCount), ref columns);
+        columns.Add(call.ColumnRoom);
+        Launch(call, EmbeddingsStem, "similarity_column_thresholds", Threads(call.ColumnRoom), ref columns);
     }
 
     public static void Reset(in CudaSimilarityCall call)
     {
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
-        arguments.Add(call.ColumnCount);
+        arguments.Add(call.ColumnRoom);
         Launch(call, Stem, "similarity_reset", BothSides(call), ref arguments);
     }
 
@@ -88,7 +96,7 @@ internal static class CudaSimilarityLines
         arguments.AddAddress(call.Numbers);
         arguments.Add(prefixWeight);
         arguments.Add(smoothing);
-        arguments.Add(call.ColumnCount);
+        arguments.Add(call.ColumnRoom);
         arguments.AddAddress(call.RowTerms);
         arguments.AddAddress(call.ColumnTerms);
         arguments.Add(outputs.RowLoss);
@@ -96,12 +104,12 @@ internal static class CudaSimilarityLines
         Launch(call, Stem, "similarity_softmax_lines", BothSides(call), ref arguments);
         if ((call.Flags & CudaSimilarityCall.RowsActive) != 0)
         {
-            Sum(call, call.RowTerms, call.RowCount, Loss);
+            Sum(call, call.RowTerms, call.Rows, Loss);
         }
 
         if ((call.Flags & CudaSimilarityCall.ColumnsActive) != 0)
         {
-            Sum(call, call.ColumnTerms, call.ColumnCount, Loss);
+            Sum(call, call.ColumnTerms, call.AllColumns, Loss);
         }
     }
 
@@ -113,24 +121,24 @@ internal static class CudaSimilarityLines
         arguments.AddAddress(call.ColumnTerms);
         arguments.Add(outputs.RowLoss);
         Launch(call, Stem, "similarity_sigmoid_lines", Threads(call.RowCount), ref arguments);
-        Sum(call, call.RowTerms, call.RowCount, Loss);
-        Sum(call, call.ColumnTerms, call.RowCount, BiasGradient);
+        Sum(call, call.RowTerms, call.Rows, Loss);
+        Sum(call, call.ColumnTerms, call.Rows, BiasGradient);
     }
 
     /// <summary>Before a further prefix: keeps what the inner products of lines and gradients are already.</summary>
-    public static void Keep(in CudaSimilarityCall call, in Tensor source, in Tensor gradient, nint inner, int width)
+    public static void Keep(in CudaSimilarityCall call, in Tensor source, nint lines, in Tensor gradient, nint inner, int width)
     {
         KernelArguments arguments = default;
         arguments.Add(source);
         arguments.Add(gradient);
         arguments.AddAddress(inner);
-        AddLines(call, ref arguments, source, width);
+        AddLines(call, ref arguments, lines, width);
         Launch(call, EmbeddingsStem, "similarity_keep", Lines(source), ref arguments);
     }
 
     /// <summary>After a prefix: the norm's part of the gradients, and what the prefix adds to the scale's gradient.</summary>
     public static void Finish(
-        in CudaSimilarityCall call, in Tensor source, in Tensor gradient, nint before, nint terms, nint rstd, int width, bool isLast, int to, int magnitudeTo)
+        in CudaSimilarityCall call, in Tensor source, nint lines, in Tensor gradient, nint before, nint terms, nint rstd, int width, bool isLast, int to, int magnitudeTo)
     {
         KernelArguments arguments = default;
         arguments.Add(source);
@@ -139,10 +147,10 @@ internal static class CudaSimilarityLines
         arguments.AddAddress(terms);
         arguments.AddAddress((call.Flags & CudaSimilarityCall.Normalize) != 0 ? rstd : 0);
         arguments.AddAddress(call.Values);
-        AddLines(call, ref arguments, source, width);
+        AddLines(call, ref arguments, lines, width);
         arguments.Add(isLast);
         Launch(call, EmbeddingsStem, "similarity_finish", Lines(source), ref arguments);
-        Sum(call, terms, source.Shape[0], to, magnitudeTo);
+        Sum(call, terms, lines, to, magnitudeTo);
     }
 
     public static void End(
@@ -161,20 +169,20 @@ internal static class CudaSimilarityLines
         call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_end"), new Dim3(1), 32, ref arguments);
     }
 
-    private static void Sum(in CudaSimilarityCall call, nint terms, int count, int to, int magnitudeTo = -1)
+    private static void Sum(in CudaSimilarityCall call, nint terms, nint count, int to, int magnitudeTo = -1)
     {
         KernelArguments arguments = default;
         arguments.AddAddress(terms);
-        arguments.Add(count);
+        arguments.AddAddress(count);
         arguments.AddAddress(call.Numbers);
         arguments.Add(to);
         arguments.Add(magnitudeTo);
         Launch(call, Stem, "similarity_sum", new Dim3(1), ref arguments);
     }
 
-    private static void AddLines(in CudaSimilarityCall call, ref KernelArguments arguments, in Tensor source, int width)
+    private static void AddLines(in CudaSimilarityCall call, ref KernelArguments arguments, nint lines, int width)
     {
-        arguments.Add(source.Shape[0]);
+        arguments.AddAddress(lines);
         arguments.Add(width);
         arguments.Add(call.E);
         arguments.Add(call.DType == DType.BFloat16);
@@ -186,7 +194,7 @@ internal static class CudaSimilarityLines
     private static Dim3 Threads(int count) => new((uint)CudaKernels.Blocks(count, ThreadsPerBlock));
 
     private static Dim3 BothSides(in CudaSimilarityCall call) =>
-        new((uint)CudaKernels.Blocks(Math.Max(call.RowCount, call.ColumnCount), ThreadsPerBlock), 2);
+        new((uint)CudaKernels.Blocks(Math.Max(call.RowCount, call.ColumnRoom), ThreadsPerBlock), 2);
 
     private static void Launch(in CudaSimilarityCall call, string stem, string name, Dim3 grid, ref KernelArguments arguments) =>
         call.Device.Launch(CudaKernels.Get(call.Device, stem, name), grid, ThreadsPerBlock, ref arguments);

@@ -2,24 +2,23 @@ namespace CrossAlign.Kernels.Cuda;
 
 /// <summary>
 /// How a fused loss is cut up on a CUDA device: the super-tile's extent, whether logits are kept, and where everything lies in the
-/// workspace (offsets in bytes). The products' partial sums lie in the device's scratch and are part of the budget.
+/// workspace (offsets in bytes). Where super-tiles end changes no bit: they are whole tiles, and a sum over several continues in order. The
+/// products take nothing of the device's scratch, as their operands lie packed in the workspace.
 /// </summary>
 internal sealed class CudaSimilarityPlan
 {
-    /// <summary>What the products take of the device's scratch at most: the partial sums of <see cref="CudaMatMul"/>'s splits (14 MiB).</summary>
-    public const long ScratchByteCount = 16L << 20;
-
     /// <summary>Rows and columns of a block's tile, as in tile_product.cuh.</summary>
     public const int BlockTile = 128;
 
     /// <summary>How many doubles the kernels keep of a call, as in similarity_cross_entropy_lines.cu.</summary>
     public const int NumberCount = 8;
 
-    // 32 x 32 blocks: nine waves and a half on an A100. Small budgets are used up in steps of half a block's tile; large super-tiles are whole
-    // tiles, because one at an edge costs as much as a whole one.
+    // As in similarity.cuh: before the pieces' counts.
+    private const int CallCounts = 4;
+
+    // 32 x 32 blocks: nine waves and a half on an A100. Super-tiles are whole tiles, so that the same tiles lie inside the matrix, and the same
+    // steps of depth make a sum, wherever they end.
     private const int MaxTile = 4096;
-    private const int SmallTile = 512;
-    private const int TileStep = 64;
     private const long Alignment = 256;
 
     // As in similarity.cuh: arrays of a side, and kinds of partials of a tile's lines.
@@ -33,7 +32,7 @@ internal sealed class CudaSimilarityPlan
 
     private readonly SimilarityCrossEntropyOptions _options;
     private readonly int _rows;
-    private readonly int _columns;
+    private readonly int _extras;
     private readonly int _width;
 
     /// <summary>Plans for at most these sizes.</summary>
@@ -42,13 +41,15 @@ internal sealed class CudaSimilarityPlan
     {
         _options = options;
         _rows = rows;
-        _columns = images + extras;
+        _extras = extras;
         _width = width;
-        long budget = checked(options.MemoryBudgetBytes + (32L * Math.Max(rows, _columns))) - ScratchByteCount;
+        FirstExtra = Padded(images);
+        ColumnRoom = FirstExtra + Padded(extras);
+        long budget = checked(options.MemoryBudgetBytes + (32L * Math.Max(rows, images + extras)));
         TileCapacity = MaxTile;
-        while (TileCapacity > TileStep && Lay() > budget)
+        while (TileCapacity > BlockTile && Lay() > budget)
         {
-            TileCapacity -= Step;
+            TileCapacity -= BlockTile;
         }
 
         // Forward and backward of a softmax need the similarities twice; where all of them fit they are kept.
@@ -58,7 +59,7 @@ internal sealed class CudaSimilarityPlan
         if (ByteCount > budget)
         {
             throw new ArgumentException(
-                $"MemoryBudgetBytes is {options.MemoryBudgetBytes}; {rows} rows and {_columns} columns need {ByteCount - budget + options.MemoryBudgetBytes} at least.",
+                $"MemoryBudgetBytes is {options.MemoryBudgetBytes}; {rows} rows and {images + extras} columns need {ByteCount - budget + options.MemoryBudgetBytes} at least.",
                 nameof(options));
         }
     }
@@ -66,7 +67,11 @@ internal sealed class CudaSimilarityPlan
     /// <summary>The most rows and columns of a super-tile.</summary>
     public int TileCapacity { get; private set; }
 
-    private int Step => TileCapacity > SmallTile ? BlockTile : TileStep;
+    /// <summary>The column where extra negatives begin, behind the room for images: even, as pairs of columns are loaded at once.</summary>
+    public int FirstExtra { get; }
+
+    /// <summary>Columns that the statistics, and the kept logits, have room for.</summary>
+    public int ColumnRoom { get; }
 
     /// <summary>Whether the logits of all super-tiles are kept between the two passes.</summary>
     public bool KeepsTiles { get; }
@@ -83,6 +88,9 @@ internal sealed class CudaSimilarityPlan
     public long Values { get; private set; }
 
     public long Numbers { get; private set; }
+
+    /// <summary>The numbers of lines and of lines of each piece, as in similarity.cuh.</summary>
+    public long Counts { get; private set; }
 
     public long RowSide { get; private set; }
 
@@ -108,15 +116,13 @@ internal sealed class CudaSimilarityPlan
 
     public long Kept { get; private set; }
 
-    /// <summary>The first row or column of a piece of a side; pieces are as even as whole tiles allow, small ones half tiles.</summary>
+    /// <summary>From the start of a piece of a side to that of the next: whole tiles, as even as they allow.</summary>
     /// <param name="count">Rows or columns of the side.</param>
-    /// <param name="piece">0 to <see cref="Pieces"/>.</param>
-    /// <returns>Where it starts.</returns>
-    public int PieceStart(int count, int piece)
+    /// <returns>Lines; 0 where there are none.</returns>
+    public int PieceLength(int count)
     {
         int pieces = Math.Max(1, Pieces(count));
-        int length = (((count + pieces - 1) / pieces) + Step - 1) / Step * Step;
-        return (int)Math.Min(count, (long)length * piece);
+        return WholeTiles((count + pieces - 1) / pieces);
     }
 
     /// <summary>Into how many pieces a side is cut.</summary>
@@ -127,39 +133,44 @@ internal sealed class CudaSimilarityPlan
     /// <summary>Elements from row to row of packed embeddings: whole 16-byte pieces in either type.</summary>
     /// <param name="width">Of the prefix.</param>
     /// <returns>The stride.</returns>
-    public static int PackedStride(int width) => (width + 7) / 8 * 8;
+    public static int PackedStride(int width) => Padded(width);
 
     private long Lay()
     {
         bool sigmoid = _options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
         bool smoothing = _options.LabelSmoothing > 0;
         int arrays = smoothing ? AllArrays : _options.FalseNegativeMargin is not null ? ArraysWithThreshold : PlainArrays;
-        int tileRows = Math.Min(TileCapacity, (_rows + TileStep - 1) / TileStep * TileStep);
-        int tileColumns = Math.Min(TileCapacity, (_columns + TileStep - 1) / TileStep * TileStep);
+        int tileRows = Math.Min(TileCapacity, WholeTiles(_rows));
+        int tileColumns = Math.Min(TileCapacity, WholeTiles(Math.Max(FirstExtra, _extras)));
         long rowPartials = sigmoid ? SigmoidPartials : smoothing ? AllPartials : RowPartials;
         long columnPartials = sigmoid ? 0 : smoothing ? AllPartials : ColumnPartials;
         bool severalPrefixes = _options.Prefixes.Count > 1;
-        RowStride = (_rows + 7) / 8 * 8;
-        ColumnStride = (_columns + 7) / 8 * 8;
+        RowStride = Padded(_rows);
+        ColumnStride = ColumnRoom;
         long offset = 0;
         Values = Take(16 * sizeof(float), ref offset);
         Numbers = Take(NumberCount * sizeof(double), ref offset);
+        Counts = Take((CallCounts + Pieces(_rows) + Pieces(FirstExtra) + Pieces(_extras)) * sizeof(int), ref offset);
         RowSide = Take((long)arrays * RowStride * sizeof(float), ref offset);
         ColumnSide = Take((long)arrays * ColumnStride * sizeof(float), ref offset);
         RowTerms = Take((long)_rows * sizeof(double), ref offset);
 
         // The sigmoid's terms of the bias's gradient are the rows', too.
-        ColumnTerms = Take((long)(sigmoid ? Math.Max(_rows, _columns) : _columns) * sizeof(double), ref offset);
+        ColumnTerms = Take((long)(sigmoid ? Math.Max(_rows, ColumnRoom) : ColumnRoom) * sizeof(double), ref offset);
         RowInner = Take(severalPrefixes ? (long)_rows * sizeof(double) : 0, ref offset);
-        ColumnInner = Take(severalPrefixes ? (long)_columns * sizeof(double) : 0, ref offset);
+        ColumnInner = Take(severalPrefixes ? (long)ColumnRoom * sizeof(double) : 0, ref offset);
         RowPartialsOffset = Take(rowPartials * CudaKernels.Blocks(tileColumns, BlockTile) * TileCapacity * sizeof(float), ref offset);
         ColumnPartialsOffset = Take(columnPartials * CudaKernels.Blocks(tileRows, BlockTile) * TileCapacity * sizeof(float), ref offset);
         Captions = Take((long)tileRows * PackedStride(_width) * sizeof(float), ref offset);
         Images = Take((long)tileColumns * PackedStride(_width) * sizeof(float), ref offset);
         Tile = Take((long)tileRows * tileColumns * sizeof(float), ref offset);
-        Kept = Take(KeepsTiles ? (long)_rows * _columns * sizeof(float) : 0, ref offset);
+        Kept = Take(KeepsTiles ? (long)_rows * ColumnRoom * sizeof(float) : 0, ref offset);
         return offset;
     }
+
+    private static int WholeTiles(int count) => checked((count + BlockTile - 1) / BlockTile * BlockTile);
+
+    private static int Padded(int count) => checked((count + 7) / 8 * 8);
 
     private static long Take(long byteCount, ref long offset)
     {

@@ -7,8 +7,7 @@ namespace CrossAlign.Models.Profiling;
 
 /// <summary>
 /// Computes what the fused loss of a large batch costs, from what the emulated device counts of small ones. Each count of a kernel is a
-/// polynomial: of the second degree in the extent of a super-tile for the loss's own kernels, of the first in the depth for a block of
-/// the two products. So a few small calls determine it, and evaluating it where the batch is large is no guess about the kernel; a test
+/// polynomial of the second degree in the extent of a super-tile, also of the two products that add to the gradients. So three small calls determine it, and evaluating it where the batch is large is no guess about the kernel; a test
 /// compares it with a larger call. Lines have kernels of a few blocks whose last round may be half empty; they are a hundredth of the whole. What caches, latencies and clocks make of it only a GPU can say.
 /// </summary>
 public static class LossProjector
@@ -22,16 +21,13 @@ public static class LossProjector
     /// <summary>E of the documentation's table.</summary>
     public const int DefaultWidth = 768;
 
-    // The tile of tile_product.cuh, after which depth its sums are added up, and as many tiles as keep a TN product from being cut along its
-    // depth (CudaMatMul: 216 blocks are wanted).
+    // The tile of tile_product.cuh, and after which depth its sums are added up.
     private const int Tile = 128;
     private const int ChainDepth = 64;
-    private const int UncutRows = 11 * Tile;
-    private const int UncutColumns = 10 * Tile;
 
     private static readonly GpuDataSheet[] s_gpus = [GpuDataSheet.A100, GpuDataSheet.H100, GpuDataSheet.H100Warps];
     private static readonly int[] s_extents = [Tile, 2 * Tile, 3 * Tile];
-    private static readonly string[] s_perSuperTile = ["similarity_stats_", "similarity_merge", "similarity_gradients_"];
+    private static readonly string[] s_perSuperTile = ["similarity_stats_", "similarity_merge", "similarity_gradients_", "matmul_nn_", "matmul_tn_"];
 
     /// <summary>The documentation's tables: each precision at <see cref="DefaultRows"/> and <see cref="DefaultWidth"/>.</summary>
     /// <param name="progress">Told which one is computed; may be null.</param>
@@ -54,7 +50,7 @@ public static class LossProjector
     /// <summary>Computes the costs of a symmetric loss of normalised rows, with our own matrix products and the default memory budget.</summary>
     /// <param name="precision">Of the products.</param>
     /// <param name="rows">B, a multiple of 128.</param>
-    /// <param name="width">E, a multiple of 64.</param>
+    /// <param name="width">E, a multiple of 64; the products that add to the gradients take whole tiles of 128 columns.</param>
     /// <returns>The costs.</returns>
     /// <exception cref="ArgumentOutOfRangeException">A size is not such a multiple.</exception>
     public static LossProjection Run(MatMulPrecision precision, int rows, int width)
@@ -66,18 +62,12 @@ public static class LossProjector
         long superTiles = (long)pieces * pieces;
         IReadOnlyDictionary<string, KernelCounters>[] calls = [.. s_extents.Select(s => CountLoss(precision, s, width, OneSuperTile(s, width)))];
         List<(string Kernel, long Launches, KernelCounters One)> kernels = [];
-        foreach (string kernel in calls[0].Keys.Where(IsPerSuperTile).OrderByDescending(k => k, StringComparer.Ordinal))
+        foreach (string kernel in calls[0].Keys.Where(IsPerSuperTile).OrderBy(k => Array.FindIndex(s_perSuperTile, prefix => k.StartsWith(prefix, StringComparison.Ordinal))))
         {
             kernels.Add((kernel, superTiles, AtExtent(calls, kernel, extent)));
         }
 
         bool isBFloat16 = precision == MatMulPrecision.BFloat16;
-        foreach (MatMulLayout layout in (MatMulLayout[])[MatMulLayout.NN, MatMulLayout.TN])
-        {
-            (string kernel, KernelCounters one) = Product(precision, layout, extent, width);
-            kernels.Add((kernel, superTiles, one));
-        }
-
         List<LossProjectionPart> parts = [.. kernels.Select(k => Part(k.Kernel, [(k.Launches, k.One)], isBFloat16))];
         parts.Add(Part(
             Lines, [.. calls[0].Keys.Where(k => k.StartsWith("similarity_", StringComparison.Ordinal) && !IsPerSuperTile(k)).Select(k => (1L, AtRows(calls, k, rows)))], isBFloat16));
@@ -141,51 +131,6 @@ public static class LossProjector
     {
         double more = (rows - s_extents[0]) / (double)(s_extents[^1] - s_extents[0]);
         return KernelCounters.Combine([(1 - more, calls[0][kernel]), (more, calls[^1][kernel])]);
-    }
-
-    /// <summary>The counters of a product that adds (extent, extent) times (extent, width) to a gradient: <see cref="MatMulLayout.NN"/>, or TN with the first one transposed.</summary>
-    /// <param name="precision">Of the products.</param>
-    /// <param name="layout">NN or TN.</param>
-    /// <param name="extent">Of the super-tile.</param>
-    /// <param name="width">E.</param>
-    /// <returns>The kernel's name and counters.</returns>
-    internal static (string Kernel, KernelCounters Counters) Product(MatMulPrecision precision, MatMulLayout layout, double extent, int width)
-    {
-        int m = layout == MatMulLayout.TN ? UncutRows : Tile;
-        int n = layout == MatMulLayout.TN ? UncutColumns : Tile;
-        (string kernel, KernelCounters shallow) = CountProduct(precision, layout, m, n, ChainDepth);
-        (_, KernelCounters deep) = CountProduct(precision, layout, m, n, 2 * ChainDepth);
-        double blocks = extent * width / (Tile * Tile);
-        double more = (extent / ChainDepth) - 1;
-        double scale = blocks / shallow.BlockCount;
-        KernelCounters counters = KernelCounters.Combine([(scale * (1 - more), shallow), (scale * more, deep)]);
-        counters.LaunchCount = 1;
-        counters.BlockCount = (long)Math.Ceiling(blocks);
-
-        // Each operand's sectors once, those of the sum read and written: not a multiple of a block's.
-        int elementSize = precision == MatMulPrecision.BFloat16 ? 2 : 4;
-        counters.FootprintSectorCount = (long)(((elementSize * ((extent * extent) + (extent * width))) + (4 * extent * width)) / 32);
-        return (kernel, counters);
-    }
-
-    /// <summary>Counts a product that is added to its output.</summary>
-    /// <param name="precision">Of the operands.</param>
-    /// <param name="layout">NN or TN.</param>
-    /// <param name="m">Rows.</param>
-    /// <param name="n">Columns.</param>
-    /// <param name="k">Depth.</param>
-    /// <returns>The kernel's name and counters.</returns>
-    internal static (string Kernel, KernelCounters Counters) CountProduct(MatMulPrecision precision, MatMulLayout layout, int m, int n, int k)
-    {
-        KeyValuePair<string, KernelCounters> only = Count(precision, device =>
-        {
-            DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
-            Tensor a = device.NewTensor(dtype, layout == MatMulLayout.TN ? new Shape(k, m) : new Shape(m, k));
-            Tensor b = device.NewTensor(dtype, new Shape(k, n));
-            MatMul.Run(a, b, device.NewTensor(DType.Float32, new Shape(m, n)), layout, accumulate: true);
-            device.Synchronize();
-        }).Single();
-        return (only.Key, only.Value);
     }
 
     /// <summary>A budget that is not enough to keep similarities, and just enough for one super-tile.</summary>

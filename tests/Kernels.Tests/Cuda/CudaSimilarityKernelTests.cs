@@ -63,7 +63,7 @@ public sealed class CudaSimilarityKernelTests
         const int E = 12;
         SimilarityCrossEntropyOptions options = new()
         {
-            MemoryBudgetBytes = (16L << 20) + 950_000,
+            MemoryBudgetBytes = 950_000,
             Normalize = form != "raw",
             Direction = form switch
             {
@@ -113,7 +113,7 @@ public sealed class CudaSimilarityKernelTests
         const int B = 256;
         const int E = 256;
         DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
-        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { MemoryBudgetBytes = (16L << 20) + 950_000 }, B, B, E, 3, dtype: dtype);
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { MemoryBudgetBytes = 950_000 }, B, B, E, 3, dtype: dtype);
         using EmulatedCuda backend = new(0);
         backend.Device.MatMulPrecision = precision;
 
@@ -213,24 +213,79 @@ public sealed class CudaSimilarityKernelTests
         Assert.Equal(eager.DImages, backend.Download(dImages));
     }
 
-    [Fact]
-    public void EmbeddingsBoundToLiveRowsAreRefused()
+    public static TheoryData<MatMulPrecision, string> PrecisionsAndVariants()
     {
-        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case("symmetric", 8);
-        using EmulatedCuda backend = new(0);
-        using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, 8, 8, x.E);
-        SimilarityCrossEntropyInputs inputs = x.Inputs(backend);
-        LiveRows rows = new(8, backend.Device.NewTensor(DType.Int32, new Shape(1)));
-        Assert.Throws<ArgumentException>(() => SimilarityCrossEntropy.Forward(
-            workspace,
-            inputs with { Captions = inputs.Captions.WithLiveRows(rows) },
-            new() { Loss = backend.Poisoned(DType.Float32, new Shape(1)) }));
+        TheoryData<MatMulPrecision, string> data = [];
+        foreach (MatMulPrecision precision in Enum.GetValues<MatMulPrecision>())
+        {
+            foreach (string variant in SimilarityCrossEntropyVariants.Names)
+            {
+                data.Add(precision, variant);
+            }
+        }
+
+        return data;
+    }
+
+    [Theory]
+    [MemberData(nameof(PrecisionsAndVariants))]
+    public void NeitherTheSuperTileNorKeepingItChangesABit(MatMulPrecision precision, string variant)
+    {
+        // Four tiles, one of them inside the matrix: in one super-tile that is kept, in one that is not, and in super-tiles of a tile each.
+        const int B = 150;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyVariants.Case(variant, B);
+        using EmulatedCuda backend = new((ulong)precision);
+        backend.Device.MatMulPrecision = precision;
+        SimilarityCrossEntropyOptions whole = x.Options with { MemoryBudgetBytes = ByteCountOf(x.Options with { MemoryBudgetBytes = 64 << 20 }) };
+        bool keeps = x.Options.Objective == SimilarityCrossEntropyObjective.Softmax;
+        using SimilarityCrossEntropyWorkspace keeping = New(whole);
+        using SimilarityCrossEntropyWorkspace recomputing = New(whole with { MemoryBudgetBytes = whole.MemoryBudgetBytes - (keeps ? B * x.K * sizeof(float) : 0) });
+        using SimilarityCrossEntropyWorkspace cut = new(backend.Device, x.Options with { MemoryBudgetBytes = 300 << 10 }, 600, 600, x.E, x.X);
+        Assert.Equal((keeps, false, false), (keeping.KeepsSimilarities, recomputing.KeepsSimilarities, cut.KeepsSimilarities));
+        Assert.Equal((true, true, 128), (keeping.SuperTile >= 256, recomputing.SuperTile >= 256, cut.SuperTile));
+        float[][] kept = SimilarityCrossEntropyTests.Parts(x.Run(backend, keeping, out _));
+        Assert.Equal(kept, SimilarityCrossEntropyTests.Parts(x.Run(backend, recomputing, out _)));
+        Assert.Equal(kept, SimilarityCrossEntropyTests.Parts(x.Run(backend, cut, out _)));
+        Assert.True(keeping.OperationCount < recomputing.OperationCount || !keeps);
+        Assert.Equal(recomputing.OperationCount, cut.OperationCount);
+        Assert.Equal(keeps, backend.Cuda.Emulation!.ReadCounters().ContainsKey("similarity_gradients_kept"));
+
+        SimilarityCrossEntropyWorkspace New(SimilarityCrossEntropyOptions options) => new(backend.Device, options, x.B, x.K, x.E, x.X);
+
+        long ByteCountOf(SimilarityCrossEntropyOptions options) =>
+            SimilarityCrossEntropyWorkspace.PredictByteCount(options, x.B, x.K, x.E, x.X, DeviceKind.Cuda) - (32L * Math.Max(x.B, x.K + x.X));
+    }
+
+    [Theory]
+    [InlineData(MatMulPrecision.Float32)]
+    [InlineData(MatMulPrecision.Tf32)]
+    [InlineData(MatMulPrecision.BFloat16)]
+    public void AnyNumberOfSuperTilesGivesTheSameBits(MatMulPrecision precision)
+    {
+        // Seven, three and one a side; extra negatives end within a tile.
+        const int B = 800;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), B, B, 8, 5) with { Extra = TestData.Normal(DType.Float32, 150 * 8, 6) };
+        using EmulatedCuda backend = new(1);
+        backend.Device.MatMulPrecision = precision;
+        List<int> superTiles = [];
+        float[][]? first = null;
+        foreach (long budget in (long[])[200 << 10, 700 << 10, 3 << 20, 64 << 20])
+        {
+            using SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options with { MemoryBudgetBytes = budget }, B, B, x.E, x.X);
+            superTiles.Add(workspace.SuperTile);
+            float[][] parts = SimilarityCrossEntropyTests.Parts(x.Run(backend, workspace, out _));
+            first ??= parts;
+            Assert.Equal(first, parts);
+            Assert.Equal(budget == 64 << 20, workspace.KeepsSimilarities);
+        }
+
+        Assert.Equal(4, superTiles.Distinct().Count());
     }
 
     private static void AssertNear(long expected, long actual) => Assert.InRange(actual, 0.95 * expected, 1.05 * expected);
 
-    // Room for super-tiles of some 192 lines, and not for all similarities.
-    private const long Recomputing = (16L << 20) + (300 << 10);
+    // Room for super-tiles of 128 lines, and not for all similarities.
+    private const long Recomputing = 300 << 10;
 
     private sealed class EmulatedCuda(ulong seed) : EmulatedCudaBackend(seed);
 }

@@ -66,6 +66,62 @@ public sealed class LiveRowsTests
     }
 
     [Theory]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, 20, 65535)]
+    [InlineData(MatMulPrecision.BFloat16, MatMulEngine.Own, 33, 65535)]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Cublas, 20, 65535)]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, 20, 40)]
+    [InlineData(MatMulPrecision.BFloat16, MatMulEngine.Own, 20, 40)]
+    public void AReplayedGraphOfPicturesEqualsTheEagerStepForAnyNumberOfThem(MatMulPrecision precision, MatMulEngine engine, int c, int maxGridRows)
+    {
+        // Patches, then pooling as of an image tower: ten rows a picture, all of them at once or four at a time.
+        const int Pictures = 9;
+        const int Size = 24;
+        const int Patch = 8;
+        int[] counts = [9, 4, 1, 7];
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { MaxGridRows = maxGridRows });
+        device.MatMulPrecision = precision;
+        device.MatMulEngine = engine;
+        int rows = 1 + (Size / Patch * (Size / Patch));
+        Tensor numbers = device.NewTensor(DType.Int32, new Shape(2));
+        numbers.CopyFrom<int>([Pictures, Pictures * rows]);
+        PictureTensors full = new(device, Pictures, Size, Patch, c, new LiveRows(Pictures, numbers.Rows(0, 1)), new LiveRows(Pictures * rows, numbers.Rows(1, 1)));
+        full.Fill(Pictures);
+        full.Step();
+        using CudaGraph graph = CudaGraph.Capture(device, full.Step);
+        foreach (int n in counts)
+        {
+            PictureTensors eager = new(device, n, Size, Patch, c, null, null);
+            eager.Fill(n);
+            eager.Step();
+            full.Fill(n);
+            numbers.CopyFrom<int>([n, n * rows]);
+            graph.Launch();
+
+            Assert.Equal(eager.Pooled.ToArray<float>(), full.Pooled.Rows(0, n).ToArray<float>());
+            Assert.Contains(full.Pooled.ToArray<float>(), v => v != 0);
+            Assert.All(full.Pooled.Rows(n, Pictures - n).ToArray<float>(), v => Assert.Equal(0, v));
+            foreach ((Tensor expected, Tensor actual) in eager.Gradients.Zip(full.Gradients))
+            {
+                Assert.Equal(expected.ToArray<float>(), actual.ToArray<float>());
+                Assert.Contains(actual.ToArray<float>(), v => v != 0);
+            }
+        }
+    }
+
+    [Fact]
+    public void PicturesThatAreBoundAloneAreRefused()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        LiveRows live = new(2, device.NewTensor(DType.Int32, new Shape(1)));
+        Tensor pixels = device.NewTensor(DType.Float32, new Shape(2, 3, 8, 8)).WithLiveRows(live);
+        Tensor rows = device.NewTensor(DType.Float32, new Shape(10, 4));
+        Tensor parameters = device.NewTensor(DType.Float32, new Shape(5, 4));
+        Tensor weight = device.NewTensor(DType.Float32, new Shape(4, 48));
+        ArgumentException e = Assert.Throws<ArgumentException>(() => PatchEmbedding.Forward(pixels, weight, default, parameters.Rows(0, 1).Reshape(new Shape(4)), parameters, rows, 4));
+        Assert.Contains("live rows", e.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(MatMulPrecision.Float32)]
     [InlineData(MatMulPrecision.BFloat16)]
     public void CublasAddsNothingOfTheRowsBehindTheLiveOnes(MatMulPrecision precision)
@@ -241,6 +297,53 @@ public sealed class LiveRowsTests
             LayerNorm.Forward(_input, _weight, _bias, Output, _mean, _rstd, 1e-5f);
             LayerNorm.Backward(Output, _input, _weight, _mean, _rstd, DInput, DWeight, _bias);
             device.Zero(_bias);
+        }
+    }
+
+    /// <summary>Patch embedding and mean pooling, and their gradients.</summary>
+    private sealed class PictureTensors(CudaDevice device, int count, int size, int patch, int c, LiveRows? livePictures, LiveRows? liveRows)
+    {
+        private readonly int _rows = 1 + (size / patch * (size / patch));
+        private readonly Tensor _pixels = device.NewTensor(DType.Float32, new Shape(count, 3, size, size)).WithLiveRows(livePictures);
+        private readonly Tensor _starts = device.NewTensor(DType.Int32, new Shape(count + 1));
+        private readonly Tensor _weight = device.NewTensor(DType.Float32, new Shape(c, 3 * patch * patch));
+        private readonly Tensor _classToken = device.NewTensor(DType.Float32, new Shape(c));
+        private readonly Tensor _position = device.NewTensor(DType.Float32, new Shape(1 + (size / patch * (size / patch)), c));
+        private readonly Tensor _embedded = device.NewTensor(DType.Float32, new Shape(count * (1 + (size / patch * (size / patch))), c)).WithLiveRows(liveRows);
+        private readonly Tensor _dPooled = device.NewTensor(DType.Float32, new Shape(count, c)).WithLiveRows(livePictures);
+
+        public Tensor Pooled { get; } = device.NewTensor(DType.Float32, new Shape(count, c)).WithLiveRows(livePictures);
+
+        public Tensor[] Gradients { get; } =
+        [
+            device.NewTensor(DType.Float32, new Shape(c, 3 * patch * patch)),
+            device.NewTensor(DType.Float32, new Shape(c)),
+            device.NewTensor(DType.Float32, new Shape(c)),
+            device.NewTensor(DType.Float32, new Shape(1 + (size / patch * (size / patch)), c)),
+        ];
+
+        public void Fill(int pictures)
+        {
+            device.Zero(Pooled);
+            foreach (Tensor gradient in Gradients)
+            {
+                device.Zero(gradient);
+            }
+
+            _weight.CopyFrom<float>(TestData.Normal(DType.Float32, _weight.Count, 1));
+            _classToken.CopyFrom<float>(TestData.Normal(DType.Float32, c, 2));
+            _position.CopyFrom<float>(TestData.Normal(DType.Float32, _position.Count, 3));
+            _pixels.Rows(0, pictures).CopyFrom<float>(TestData.Normal(DType.Float32, 3L * pictures * size * size, 4));
+            _dPooled.Rows(0, pictures).CopyFrom<float>(TestData.Normal(DType.Float32, (long)pictures * c, 5));
+            _starts.CopyFrom<int>([.. Enumerable.Range(0, count + 1).Select(i => Math.Min(i, pictures) * _rows)]);
+        }
+
+        public void Step()
+        {
+            PatchEmbedding.Forward(_pixels, _weight, Gradients[1], _classToken, _position, _embedded, patch);
+            Pooling.Forward(PoolingKind.Mean, _embedded, _starts, Pooled);
+            Pooling.Backward(PoolingKind.Mean, _dPooled, _starts, _embedded);
+            PatchEmbedding.Backward(_embedded, _pixels, Gradients[0], Gradients[1], Gradients[2], Gradients[3], patch);
         }
     }
 

@@ -8,9 +8,16 @@ internal static unsafe class CpuSimilarityProducts
 {
     /// <summary>
     /// What the products take of the device's scratch at most: 8 MiB of packed columns, and up to 226 KiB of packed rows a thread (for
-    /// 36 threads here). It is part of the loss's memory budget.
+    /// 36 threads here). It is part of the loss's memory budget, which must not depend on the number of threads, or else the bits would.
     /// </summary>
     public const long ScratchByteCount = 16L << 20;
+
+    private const long PackedColumnsByteCount = 8L << 20;
+    private const long ThreadByteCount = 226L << 10;
+
+    /// <summary>The same for any number of threads: what is predicted, as more than 36 take more than the budget sets aside.</summary>
+    /// <param name="threads">Threads.</param>
+    public static long ScratchByteCountFor(int threads) => Math.Max(ScratchByteCount, PackedColumnsByteCount + (threads * ThreadByteCount));
 
     /// <summary><c>tile = captions images^T</c>.</summary>
     public static void Similarities(CpuSimilarityState* s, CpuDevice device)
