@@ -154,7 +154,7 @@ public abstract class EncoderTower
 
     private Tensor Pool(in Tensor last, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
-        Tensor pooled = arena.Take(last.DType, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width));
+        Tensor pooled = arena.Take(last.DType, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width), rows.Sequences);
         if (_finalNorm is null)
         {
             LastHidden = last;
@@ -194,7 +194,7 @@ public abstract class EncoderTower
         Tensor dX = arena.Take(_embedded.DType, _embedded.Shape, _embedded.LiveRows);
         if (_finalNorm is not null && _normAfterPooling)
         {
-            Tensor dNormed = arena.Take(dPooled.DType, dPooled.Shape);
+            Tensor dNormed = arena.Take(dPooled.DType, dPooled.Shape, dPooled.LiveRows);
             BackwardFinally(dPooled, dNormed);
             Pooling.Backward(_pooling, dNormed, _rows.CuSeqlens, dX);
         }

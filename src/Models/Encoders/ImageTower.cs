@@ -96,10 +96,10 @@ public sealed class ImageTower : EncoderTower, IDisposable
         _gridRows = pixels.Shape[2] / Config.PatchSize;
         _gridColumns = pixels.Shape[3] / Config.PatchSize;
         UsedPositions = _interpolation.Positions(_tables.Position.Value, _gridRows, _gridColumns, arena);
-        Tensor embedded = arena.Take(DType.Float32, new Shape(pixels.Shape[0] * RowsOf(pixels.Shape[2], pixels.Shape[3]), Config.Width));
+        Tensor embedded = arena.Take(DType.Float32, new Shape(pixels.Shape[0] * RowsOf(pixels.Shape[2], pixels.Shape[3]), Config.Width), inputs.Rows);
         PatchEmbedding.Forward(
             _pixels, _tables.Patch.Value, _tables.PatchBias.Value, _tables.ClassToken.Value, UsedPositions, embedded, Config.PatchSize);
-        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass), pooling, arena);
+        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass, pixels.LiveRows), pooling, arena);
     }
 
     /// <summary>The rows that a picture becomes: its patches and the class token.</summary>
@@ -110,7 +110,8 @@ public sealed class ImageTower : EncoderTower, IDisposable
     /// <summary>Writes <see cref="PictureInputs.CuSeqlens"/>.</summary>
     /// <param name="tokens">Rows of a picture.</param>
     /// <param name="starts">(B + 1), int32; overwritten.</param>
-    internal void WriteStarts(int tokens, in Tensor starts)
+    /// <param name="count">How many of the B pictures there are; those behind them have no rows.</param>
+    internal void WriteStarts(int tokens, in Tensor starts, int count = int.MaxValue)
     {
         int length = starts.Shape[0];
         if (_starts.Length < length)
@@ -120,7 +121,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
 
         for (int i = 0; i < length; i++)
         {
-            _starts[i] = i * tokens;
+            _starts[i] = Math.Min(i, count) * tokens;
         }
 
         starts.CopyFrom<int>(_starts.AsSpan(0, length));
@@ -130,7 +131,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
     /// <param name="count">B.</param>
     /// <param name="tokens">Rows of a picture.</param>
     /// <param name="examples">Numbers that name the pictures in the data set; empty: their places in the batch.</param>
-    /// <param name="keys">(B * rows, 2), int32; overwritten.</param>
+    /// <param name="keys">(B * rows, 2), int32, or more; the first are overwritten.</param>
     internal void WriteKeys(int count, int tokens, ReadOnlySpan<int> examples, in Tensor keys)
     {
         int length = 2 * count * tokens;
@@ -146,7 +147,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
             _keys[(2 * row) + 1] = row % tokens;
         }
 
-        keys.CopyFrom<int>(_keys.AsSpan(0, length));
+        keys.Rows(0, count * tokens).CopyFrom<int>(_keys.AsSpan(0, length));
     }
 
     /// <summary>The gradients of the last <see cref="Forward(in Tensor, PoolingKind, TensorArena, in TowerPass, ReadOnlySpan{int})"/>: added (+=) to the parameters' that are not frozen.</summary>
@@ -187,7 +188,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
         }
 
         int planes = pixels.Shape[0] * pixels.Shape[1];
-        Tensor cropped = arena.Take(DType.Float32, new Shape(pixels.Shape[0], pixels.Shape[1], keptHeight, keptWidth));
+        Tensor cropped = arena.Take(DType.Float32, new Shape(pixels.Shape[0], pixels.Shape[1], keptHeight, keptWidth), pixels.LiveRows);
         for (int line = 0; line < planes * keptHeight; line++)
         {
             long from = ((((long)(line / keptHeight) * height) + (line % keptHeight)) * width * sizeof(float)) + pixels.ByteOffset;

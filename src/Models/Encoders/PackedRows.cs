@@ -7,7 +7,8 @@ namespace CrossAlign.Models.Encoders;
 /// <param name="CuSeqlens">(S + 1), int32: where each sequence begins, and where the last ends.</param>
 /// <param name="TokenKeys">(N, 2), int32: example and position; absent without dropout.</param>
 /// <param name="Pass">What the pass is for.</param>
-internal readonly record struct PackedRows(Tensor CuSeqlens, Tensor TokenKeys, TowerPass Pass)
+/// <param name="Sequences">How many of the S sequences count, read from the device; null where all do.</param>
+internal readonly record struct PackedRows(Tensor CuSeqlens, Tensor TokenKeys, TowerPass Pass, LiveRows? Sequences = null)
 {
     /// <summary>A place where dropout acts in this pass.</summary>
     /// <param name="rate">The share that is dropped.</param>

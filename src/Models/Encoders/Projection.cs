@@ -50,7 +50,7 @@ public sealed class Projection
     {
         ArgumentNullException.ThrowIfNull(arena);
         _input = pooled;
-        Tensor output = arena.Take(DType.Float32, new Shape(pooled.Shape[0], OutputWidth));
+        Tensor output = arena.Take(DType.Float32, new Shape(pooled.Shape[0], OutputWidth), pooled.LiveRows);
         Linear.Forward(pooled, _weight.Operand, _bias.Value, output);
         return output;
     }
@@ -63,7 +63,7 @@ public sealed class Projection
     public Tensor Backward(in Tensor dOutput, TensorArena arena, bool wantsInput = true)
     {
         ArgumentNullException.ThrowIfNull(arena);
-        Tensor dInput = wantsInput ? arena.Take(DType.Float32, _input.Shape) : default;
+        Tensor dInput = wantsInput ? arena.Take(DType.Float32, _input.Shape, _input.LiveRows) : default;
         Linear.Backward(dOutput, _input, _weight.Operand, dInput, _weight.Gradient, _bias.Gradient);
         return dInput;
     }

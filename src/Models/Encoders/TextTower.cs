@@ -77,7 +77,7 @@ public sealed class TextTower : EncoderTower
         _inputs = inputs;
         Tensor embedded = arena.Take(DType.Float32, new Shape(ids.Shape[0], Config.Width), ids.LiveRows);
         Embedding.Forward(ids, inputs.Positions, inputs.Types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
-        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass), pooling, arena);
+        return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass, inputs.Texts), pooling, arena);
     }
 
     /// <summary>Runs embeddings and the lowest blocks, without dropout. A text's rows do not depend on the texts beside it, so they can be kept.</summary>

@@ -12,7 +12,8 @@ namespace CrossAlign.Models.Encoders;
 /// <param name="Types">(N), int32: token types; absent where all are 0.</param>
 /// <param name="CuSeqlens">(S + 1), int32: where each text begins, and where the last ends.</param>
 /// <param name="TokenKeys">(N, 2), int32: example and position of each row; absent without dropout.</param>
-public readonly record struct TokenInputs(Tensor Ids, Tensor Positions, Tensor Types, Tensor CuSeqlens, Tensor TokenKeys)
+/// <param name="Texts">How many of the S texts count; the others are empty. Null where all do.</param>
+public readonly record struct TokenInputs(Tensor Ids, Tensor Positions, Tensor Types, Tensor CuSeqlens, Tensor TokenKeys, LiveRows? Texts = null)
 {
     /// <summary>What capacities are multiples of: few graphs, and few blocks that find nothing to do.</summary>
     public const int CapacityStep = 512;

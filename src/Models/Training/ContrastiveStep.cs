@@ -10,15 +10,16 @@ namespace CrossAlign.Models.Training;
 /// backward. Large batches go through the towers in micro-batches: with <see cref="Accumulation.Exact"/> they are embedded first
 /// without keeping activations, the loss is taken over all of them, and each is run again with its part of the gradient (L. Gao et
 /// al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup", 2021). Dropout and augmentation are keyed by
-/// example, so the second run sees the same numbers.
+/// example, so the second run sees the same numbers. What lies on a device is worked on in stages without a copy from the host, so
+/// that a graph can be captured of each; how many pictures a part of the batch has is then read from the device.
 /// </summary>
-internal sealed class ContrastiveStep : IDisposable
+internal sealed partial class ContrastiveStep : IDisposable
 {
     private readonly TwoTowerModel _model;
     private readonly RunConfig _config;
     private readonly Device _device;
     private readonly TensorArena _arena;
-    private readonly SimilarityCrossEntropyWorkspace[] _workspaces;
+    private readonly SimilarityCrossEntropyWorkspace _workspace;
     private readonly DeviceMemory _embeddings;
     private readonly Tensor _captions;
     private readonly Tensor _images;
@@ -27,6 +28,12 @@ internal sealed class ContrastiveStep : IDisposable
     private readonly Tensor _dImagesOfOne;
     private readonly Tensor _losses;
     private readonly Tensor _captionGroups;
+
+    // Of a part of the batch, where stages find them: groups and losses of plain accumulation, vectors (and then their gradients) of exact.
+    private readonly Tensor _partGroups;
+    private readonly Tensor _partLosses;
+    private readonly Tensor _partTexts;
+    private readonly Tensor _partImages;
     private readonly FrozenFeatures _frozen;
     private readonly bool _textDrops;
     private readonly bool _imageDrops;
@@ -53,12 +60,10 @@ internal sealed class ContrastiveStep : IDisposable
         _arena = new TensorArena(_device, 1 << 20);
 
         // One loss over the whole batch, or one for each micro-batch (the last may be smaller).
-        int[] rows = config.Accumulate == Accumulation.Plain
-            ? [.. Enumerable.Range(0, parts).Select(p => Math.Min(microBatchSize, b - (p * microBatchSize)))]
-            : [b];
-        LossRows = rows[0];
-        SimilarityCrossEntropyOptions options = LossOptions.From(config.Loss);
-        _workspaces = Array.ConvertAll(rows, n => new SimilarityCrossEntropyWorkspace(_device, options, n, n, e));
+        int losses = config.Accumulate == Accumulation.Plain ? parts : 1;
+        PartSize = microBatchSize;
+        LossRows = config.Accumulate == Accumulation.Plain ? Math.Min(microBatchSize, b) : b;
+        _workspace = new SimilarityCrossEntropyWorkspace(_device, LossOptions.From(config.Loss), LossRows, LossRows, e);
 
         long perSet = (long)b * e;
         _embeddings = _device.Allocate(((2 * sets * perSet) + (3 * perSet)) * sizeof(float));
@@ -68,8 +73,22 @@ internal sealed class ContrastiveStep : IDisposable
         _images = Slice(new Shape(b, e));
         _dImages = Slice(new Shape(b, e));
         _dImagesOfOne = Slice(new Shape(b, e));
-        _losses = _device.NewTensor(DType.Float32, new Shape(sets * rows.Length));
+        _losses = _device.NewTensor(DType.Float32, new Shape(sets * losses));
         _captionGroups = config.Loss.Groups == GroupPolicy.None ? default : _device.NewTensor(DType.Int32, new Shape(b));
+        _partGroups = _captionGroups;
+        _partLosses = _losses;
+        if (_device.Kind == DeviceKind.Cuda && config.Accumulate == Accumulation.Plain)
+        {
+            _partGroups = _captionGroups.IsPresent ? _device.NewTensor(DType.Int32, new Shape(LossRows)) : default;
+            _partLosses = _device.NewTensor(DType.Float32, new Shape(sets));
+        }
+
+        if (_device.Kind == DeviceKind.Cuda && config.Accumulate == Accumulation.Exact)
+        {
+            bool pictures = config.Objective == Objective.ImageText;
+            _partTexts = _device.NewTensor(DType.Float32, new Shape(TextsPerPicture * microBatchSize, e));
+            _partImages = pictures ? _device.NewTensor(DType.Float32, new Shape(microBatchSize, e)) : default;
+        }
 
         Tensor Slice(Shape shape)
         {
@@ -94,11 +113,18 @@ internal sealed class ContrastiveStep : IDisposable
     /// <summary>The vectors of towers that are frozen whole.</summary>
     public FrozenFeatures Frozen => _frozen;
 
+    /// <summary>Texts of a picture: its captions, and the English one that stands in for it under a text-text objective.</summary>
+    public int TextsPerPicture => _config.CaptionsPerPicture + (_config.Objective == Objective.TextText ? 1 : 0);
+
+    /// <summary>Pictures that go through the towers at once; the last part of a batch may have fewer.</summary>
+    public int PartSize { get; }
+
     /// <summary>
-    /// Whether <see cref="Run(in StepInputs, in TowerPass)"/> makes this run's steps: one loss over a batch that goes through both towers
-    /// at once, the same operations at every step. A batch has as many pictures at every step, so that their number is the graph's.
+    /// Whether the number of a part's pictures is read from the device. One set of captions lies as the tower gives it; several lie one behind the
+    /// other, and cutting them apart where the device says is left to copies between stages, which exact accumulation alone has. Where it is
+    /// not read, a part must have <see cref="PartSize"/> pictures to be run in stages.
     /// </summary>
-    public bool RunsOnDeviceInputs => _config.Accumulate == Accumulation.None;
+    public bool ReadsPictureCount => _config.Accumulate == Accumulation.Exact || TextsPerPicture == 1;
 
     /// <summary>Changes whenever the addresses of activations do.</summary>
     public int ArenaGeneration => _arena.Generation;
@@ -109,28 +135,8 @@ internal sealed class ContrastiveStep : IDisposable
     {
         if (_captionGroups.IsPresent)
         {
-            _captionGroups.CopyFrom<int>(batch.Groups);
+            _captionGroups.Rows(0, batch.Pictures).CopyFrom<int>(batch.Groups);
         }
-    }
-
-    /// <summary>
-    /// Adds the gradients of a batch that lies on the device to the parameters'. Nothing is copied from the host, so that a graph can
-    /// be captured of it.
-    /// </summary>
-    /// <param name="inputs">The captions, in the order of <see cref="MicroBatch.Captions"/>, and the pictures, or what frozen towers make of them.</param>
-    /// <param name="pass">Training, with this step's dropout.</param>
-    public void Run(in StepInputs inputs, in TowerPass pass)
-    {
-        Tensor embedded = inputs.PooledTexts.IsPresent
-            ? _model.TextHead!.Forward(inputs.PooledTexts, _arena)
-            : _model.ForwardText(inputs.Texts, _arena, pass with { Dropout = _textDrops });
-        Tensor images = _config.Objective == Objective.TextText ? default
-            : inputs.PooledPictures.IsPresent ? _model.ImageHead!.Forward(inputs.PooledPictures, _arena)
-            : _model.ForwardImages(inputs.Pictures, _arena, pass with { Dropout = _imageDrops });
-        Keep(embedded, images, 0, _config.BatchSize);
-        TakeLosses(0, 0, _config.BatchSize);
-        Backward(0, _config.BatchSize);
-        _arena.Reset();
     }
 
     /// <summary>Adds the batch's gradients, summed over <see cref="LossCount"/> losses, to the parameters'.</summary>
@@ -150,11 +156,11 @@ internal sealed class ContrastiveStep : IDisposable
                     _arena.Reset();
                 }
 
-                TakeLosses(0, 0, batch.Pictures);
+                TakeBatchLosses(batch.Pictures);
                 foreach (MicroBatch part in batch.MicroBatches)
                 {
                     Embed(part, training);
-                    Backward(part.First, part.Count);
+                    Backward(part.First, part.Count, null, null);
                     _arena.Reset();
                 }
 
@@ -163,23 +169,23 @@ internal sealed class ContrastiveStep : IDisposable
             case Accumulation.Plain:
                 for (int i = 0; i < batch.MicroBatches.Count; i++)
                 {
-                    MicroBatch part = batch.MicroBatches[i];
-                    Embed(part, training);
-                    TakeLosses(i, part.First, part.Count);
-                    Backward(part.First, part.Count);
-                    _arena.Reset();
+                    RunHostPart(batch, i, training);
                 }
 
                 break;
 
             default:
-                Embed(batch.MicroBatches[0], training);
-                TakeLosses(0, 0, batch.Pictures);
-                Backward(0, batch.Pictures);
-                _arena.Reset();
+                RunHostPart(batch, 0, training);
                 break;
         }
     }
+
+    /// <summary>Adds the gradients of one part with a loss of its own to the parameters'.</summary>
+    /// <param name="batch">The batch, for which <see cref="Upload"/> was called.</param>
+    /// <param name="index">Which part.</param>
+    /// <param name="dropoutKey">Key of this step's dropout.</param>
+    public void RunHostPart(TrainingBatch batch, int index, ulong dropoutKey) =>
+        RunHostPart(batch, index, TowerPass.Training with { Recompute = _config.RecomputeActivations, DropoutKey = dropoutKey });
 
     /// <inheritdoc/>
     public void Dispose()
@@ -188,21 +194,31 @@ internal sealed class ContrastiveStep : IDisposable
         _frozen.Dispose();
         _embeddings.Dispose();
         _losses.Memory.Dispose();
-        if (_captionGroups.IsPresent)
+        foreach (Tensor tensor in (Tensor[])[_captionGroups, _partGroups, _partLosses, _partTexts, _partImages])
         {
-            _captionGroups.Memory.Dispose();
+            if (tensor.IsPresent)
+            {
+                tensor.Memory.Dispose();
+            }
         }
 
-        foreach (SimilarityCrossEntropyWorkspace workspace in _workspaces)
-        {
-            workspace.Dispose();
-        }
+        _workspace.Dispose();
     }
 
     // A tower that is frozen whole is an encoder, not a learner: it drops nothing, and its vectors repeat. One that only stands still
     // at the start, or in part, drops as in training.
     private static bool Drops(EncoderTower? tower) =>
         tower is not null && tower.Freeze != TowerFreeze.All && (tower.Config.HiddenDropout > 0 || tower.Config.AttentionDropout > 0);
+
+    private void RunHostPart(TrainingBatch batch, int index, in TowerPass pass)
+    {
+        MicroBatch part = batch.MicroBatches[index];
+        Embed(part, pass);
+        Tensor groups = _captionGroups.IsPresent ? _captionGroups.Rows(part.First, part.Count) : default;
+        TakeLosses(_losses.Rows(index * _config.CaptionsPerPicture, _config.CaptionsPerPicture), groups, part.First, part.Count, null);
+        Backward(part.First, part.Count, null, null);
+        _arena.Reset();
+    }
 
     private void Embed(MicroBatch part, in TowerPass pass)
     {
@@ -256,41 +272,42 @@ internal sealed class ContrastiveStep : IDisposable
     {
         int sets = _config.CaptionsPerPicture;
         int b = _config.BatchSize;
-        _device.Copy(images.IsPresent ? images : texts.Rows(sets * count, count), _images.Rows(first, count));
+        _device.Copy(images.IsPresent ? images.Rows(0, count) : texts.Rows(sets * count, count), _images.Rows(first, count));
         for (int k = 0; k < sets; k++)
         {
             _device.Copy(texts.Rows(k * count, count), _captions.Rows((k * b) + first, count));
         }
     }
 
-    private void TakeLosses(int workspace, int first, int count)
+    // live: how many of the pictures count, read from the device; null where all do.
+    private void TakeLosses(in Tensor losses, in Tensor groups, int first, int count, LiveRows? live)
     {
         int sets = _config.CaptionsPerPicture;
         int b = _config.BatchSize;
-        Tensor images = _images.Rows(first, count);
-        Tensor dImages = _dImages.Rows(first, count);
-        Tensor groups = _captionGroups.IsPresent ? _captionGroups.Rows(first, count) : default;
+        Tensor images = _images.Rows(first, count).WithLiveRows(live);
+        Tensor dImages = _dImages.Rows(first, count).WithLiveRows(live);
+        Tensor groupsOfThese = groups.IsPresent ? groups.Rows(0, count).WithLiveRows(live) : default;
         for (int k = 0; k < sets; k++)
         {
-            Tensor dImagesOfThis = k == 0 ? dImages : _dImagesOfOne.Rows(0, count);
+            Tensor dImagesOfThis = k == 0 ? dImages : _dImagesOfOne.Rows(0, count).WithLiveRows(live);
             SimilarityCrossEntropyInputs inputs = new()
             {
-                Captions = _captions.Rows((k * b) + first, count),
+                Captions = _captions.Rows((k * b) + first, count).WithLiveRows(live),
                 Images = images,
                 Scale = _model.Scale.Value,
                 Bias = _model.LogitBias.Value,
-                CaptionGroups = groups,
-                ImageGroups = groups,
+                CaptionGroups = groupsOfThese,
+                ImageGroups = groupsOfThese,
             };
-            SimilarityCrossEntropyOutputs outputs = new() { Loss = _losses.Rows((workspace * sets) + k, 1) };
+            SimilarityCrossEntropyOutputs outputs = new() { Loss = losses.Rows(k, 1) };
             SimilarityCrossEntropyGradients gradients = new()
             {
-                DCaptions = _dCaptions.Rows((k * b) + first, count),
+                DCaptions = _dCaptions.Rows((k * b) + first, count).WithLiveRows(live),
                 DImages = dImagesOfThis,
                 DScale = _config.Loss.ScaleLearned ? _model.Scale.Gradient : default,
                 DBias = _model.LogitBias.Gradient,
             };
-            SimilarityCrossEntropy.ForwardBackward(_workspaces[workspace], inputs, outputs, gradients);
+            SimilarityCrossEntropy.ForwardBackward(_workspace, inputs, outputs, gradients);
             if (k > 0)
             {
                 Residual.Add(dImages, dImagesOfThis, dImages);
@@ -300,27 +317,35 @@ internal sealed class ContrastiveStep : IDisposable
         _clock?.Lap(StepPart.Loss);
     }
 
-    private void Backward(int first, int count)
+    private void Backward(int first, int count, LiveRows? liveTexts, LiveRows? livePictures)
+    {
+        Tensor dTexts = _arena.Take(DType.Float32, new Shape(TextsPerPicture * count, _config.Projection.Width), liveTexts);
+        Gather(dTexts, first, count);
+        _clock?.Lap(StepPart.Loss);
+        BackwardTowers(dTexts, _config.Objective == Objective.ImageText ? _dImages.Rows(first, count).WithLiveRows(livePictures) : default);
+    }
+
+    // The gradients of a part's texts, in the order of the texts: the counterpart of Keep.
+    private void Gather(in Tensor dTexts, int first, int count)
     {
         int sets = _config.CaptionsPerPicture;
-        int b = _config.BatchSize;
-        int e = _config.Projection.Width;
-        bool pictures = _config.Objective == Objective.ImageText;
-        Tensor dTexts = _arena.Take(DType.Float32, new Shape((sets + (pictures ? 0 : 1)) * count, e));
         for (int k = 0; k < sets; k++)
         {
-            _device.Copy(_dCaptions.Rows((k * b) + first, count), dTexts.Rows(k * count, count));
+            _device.Copy(_dCaptions.Rows((k * _config.BatchSize) + first, count), dTexts.Rows(k * count, count));
         }
 
-        _clock?.Lap(StepPart.Loss);
-        if (pictures)
-        {
-            _model.BackwardImages(_dImages.Rows(first, count), _arena);
-            _clock?.Lap(StepPart.ImageTower);
-        }
-        else
+        if (_config.Objective == Objective.TextText)
         {
             _device.Copy(_dImages.Rows(first, count), dTexts.Rows(sets * count, count));
+        }
+    }
+
+    private void BackwardTowers(in Tensor dTexts, in Tensor dImages)
+    {
+        if (dImages.IsPresent)
+        {
+            _model.BackwardImages(dImages, _arena);
+            _clock?.Lap(StepPart.ImageTower);
         }
 
         _model.BackwardText(dTexts, _arena);

@@ -9,10 +9,11 @@ namespace CrossAlign.Models.Training;
 
 /// <summary>
 /// A step of training from a batch to new weights: gradients, clipping, update, and what is reported of it, with one wait for the
-/// device. On CUDA devices steps are replayed from captured graphs, one a capacity of tokens: the first step of a capacity is issued
-/// operation by operation, the second captured. Both are the same operations on the same tensors, and give the same bits. Where a tower
-/// is frozen whole, its rows are looked up, or made, before the graph, which reads them; steps in which the towers stand still have
-/// graphs of their own.
+/// device. On CUDA devices steps are replayed from captured graphs, those that read captions one a capacity of tokens: the first time a
+/// stage is issued operation by operation, the second time captured. Both are the same operations on the same tensors, and give the same bits.
+/// A batch that goes through the towers at once is one graph; micro-batches have a graph each for what they do, which the next one replays, the
+/// last and smaller one too: how many pictures there are is read from the device. Where a tower is frozen whole, its rows are looked up,
+/// or made, before the graph, which reads them; steps in which the towers stand still have graphs of their own.
 /// </summary>
 internal sealed class StepRunner : IDisposable
 {
@@ -22,6 +23,12 @@ internal sealed class StepRunner : IDisposable
     // Of the sigmoid losses alone; then come the losses.
     private const int BiasAt = ScaleAt + 1;
 
+    // What a part has: pictures, rows of them, texts.
+    private const int PicturesAt = 0;
+    private const int PictureRowsAt = 1;
+    private const int TextsAt = 2;
+    private const int CountsLength = 3;
+
     private readonly TwoTowerModel _model;
     private readonly RunConfig _config;
     private readonly ContrastiveStep _step;
@@ -30,6 +37,7 @@ internal sealed class StepRunner : IDisposable
     private readonly bool _capturesGraphs;
     private readonly int _tokensPerCapacity;
     private readonly Dictionary<(int Tokens, bool HasTypes), TextCapacity> _capacities = [];
+    private readonly StepGraphs _ofAllTexts = new();
     private readonly int _lossesAt;
     private readonly Tensor _figures;
     private readonly float[] _hostFigures;
@@ -40,6 +48,11 @@ internal sealed class StepRunner : IDisposable
     private readonly PictureInputs _pictures;
     private readonly Tensor _pooledTexts;
     private readonly Tensor _pooledPictures;
+    private readonly Tensor _counts;
+    private readonly LiveRows? _livePictures;
+    private readonly LiveRows? _livePictureRows;
+    private readonly LiveRows? _liveTexts;
+    private readonly int[] _hostCounts = new int[CountsLength];
     private (StepPhase Phase, bool LooksUpTexts) _kind;
 
     /// <summary>Takes the memory of what is reported, and of what graphs read.</summary>
@@ -69,37 +82,48 @@ internal sealed class StepRunner : IDisposable
 
         _settings = new StoredStepSettings(NewSettings(), NewSettings(), NewSettings());
         _dropoutKey = _device.NewTensor(DType.Int32, DropoutSite.StoredKeyShape);
-        int b = config.BatchSize;
+        int b = step.PartSize;
+        int texts = step.TextsPerPicture * b;
+        int size = config.ImageTower.ImageSize;
+        int rows = config.Objective == Objective.ImageText ? model.Image!.RowsOf(size, size) : 0;
+        if (step.ReadsPictureCount)
+        {
+            _counts = _device.NewTensor(DType.Int32, new Shape(CountsLength));
+            _livePictures = new LiveRows(b, _counts.Rows(PicturesAt, 1));
+            _livePictureRows = new LiveRows(b * rows, _counts.Rows(PictureRowsAt, 1));
+            _liveTexts = new LiveRows(texts, _counts.Rows(TextsAt, 1));
+        }
+
         if (step.Frozen.MayHaveTexts)
         {
-            int texts = (config.CaptionsPerPicture + (config.Objective == Objective.TextText ? 1 : 0)) * b;
-            _pooledTexts = _device.NewTensor(DType.Float32, new Shape(texts, model.Text!.Config.Width));
+            _pooledTexts = _device.NewTensor(DType.Float32, new Shape(texts, model.Text!.Config.Width)).WithLiveRows(_liveTexts);
         }
 
         if (step.Frozen.HasPictures)
         {
-            _pooledPictures = _device.NewTensor(DType.Float32, new Shape(b, model.Image!.Config.Width));
+            _pooledPictures = _device.NewTensor(DType.Float32, new Shape(b, model.Image!.Config.Width)).WithLiveRows(_livePictures);
         }
-        else if (config.Objective == Objective.ImageText)
+        else if (rows > 0)
         {
-            ImageTower tower = model.Image!;
-            int size = config.ImageTower.ImageSize;
-            int rows = tower.RowsOf(size, size);
             _pictures = new PictureInputs(
-                _device.NewTensor(DType.Float32, new Shape(b, 3, size, size)),
+                _device.NewTensor(DType.Float32, new Shape(b, 3, size, size)).WithLiveRows(_livePictures),
                 _device.NewTensor(DType.Int32, new Shape(b + 1)),
-                step.HasDropout ? _device.NewTensor(DType.Int32, new Shape(b * rows, 2)) : default);
-            tower.WriteStarts(rows, _pictures.CuSeqlens);
+                step.HasDropout ? _device.NewTensor(DType.Int32, new Shape(b * rows, 2)).WithLiveRows(_livePictureRows) : default,
+                _livePictureRows);
         }
     }
 
     /// <summary>How many capacities of tokens there have been.</summary>
     public int CapacityCount => _capacities.Count;
 
-    /// <summary>How many steps were replayed from a graph.</summary>
+    /// <summary>How many stages of steps were replayed from a graph: one a step where the batch goes through the towers at once.</summary>
     public int ReplayCount { get; private set; }
 
-    private bool RunsOnDeviceInputs => _step.RunsOnDeviceInputs && _device is CudaDevice;
+    /// <summary>How many graphs were captured.</summary>
+    public int CaptureCount { get; private set; }
+
+    // Without graphs there is nothing to be gained from parts that lie in the room of a larger one.
+    private bool RunsOnDeviceInputs => _device is CudaDevice && (_capturesGraphs || _config.Accumulate == Accumulation.None);
 
     /// <summary>Makes a step; where a gradient is not finite nothing is changed. Does not wait for the device.</summary>
     /// <param name="batch">The batch.</param>
@@ -109,7 +133,7 @@ internal sealed class StepRunner : IDisposable
     /// <param name="textLearningRate">The common learning rate as the text tower has it, where it has the schedule for itself; null for the same.</param>
     public void Run(TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate = null)
     {
-        if (RunsOnDeviceInputs)
+        if (RunsOnDeviceInputs && (_config.Accumulate != Accumulation.None || Fits(batch.MicroBatches[0])))
         {
             RunOnDevice((CudaDevice)_device, batch, number, learningRate, dropoutKey, textLearningRate);
             return;
@@ -142,7 +166,7 @@ internal sealed class StepRunner : IDisposable
     public void Dispose()
     {
         DisposeCapacities();
-        foreach (Tensor tensor in (Tensor[])[_figures, _settings.Common, _settings.Image, _settings.Text, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys, _pooledTexts, _pooledPictures])
+        foreach (Tensor tensor in (Tensor[])[_figures, _settings.Common, _settings.Image, _settings.Text, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys, _pooledTexts, _pooledPictures, _counts])
         {
             if (tensor.IsPresent)
             {
@@ -151,9 +175,10 @@ internal sealed class StepRunner : IDisposable
         }
     }
 
+    private bool Fits(MicroBatch part) => _step.ReadsPictureCount || part.Count == _step.PartSize;
+
     private void RunOnDevice(CudaDevice device, TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate)
     {
-        MicroBatch whole = batch.MicroBatches[0];
         (StepPhase, bool) kind = (_optimizer.PhaseOf(number), _step.Frozen.HasTexts);
         if (_kind != kind)
         {
@@ -162,30 +187,96 @@ internal sealed class StepRunner : IDisposable
             _kind = kind;
         }
 
-        TextCapacity capacity = CapacityFor(device, whole.Captions);
-        Upload(batch, whole, capacity);
+        _step.Upload(batch);
         _optimizer.StoreSettings(number, learningRate, textLearningRate, _settings);
         DropoutSite.WriteKey(dropoutKey, _dropoutKey);
-
-        // A graph keeps the addresses of its capture; when activations have moved since, it is captured anew. Before it is captured a
-        // step has run, so that kernels are loaded and working memory is large enough: a capture can take none.
-        // A log of operations times them one by one, which a replayed graph has no room for.
-        bool isSettled = capacity.Generation == _step.ArenaGeneration;
-        if (_capturesGraphs && isSettled && device.Operations is null)
+        if (_config.Accumulate == Accumulation.None)
         {
-            capacity.Graph ??= Capture(device, capacity);
-            capacity.Graph.Launch();
+            Launch(device, StepStage.Whole, Upload(device, batch.MicroBatches[0]));
+            return;
+        }
+
+        Launch(device, StepStage.Begin, null);
+        if (_config.Accumulate == Accumulation.Plain)
+        {
+            RunPlain(device, batch, dropoutKey);
+        }
+        else
+        {
+            RunExact(device, batch);
+        }
+
+        Launch(device, StepStage.End, null);
+    }
+
+    private void RunPlain(CudaDevice device, TrainingBatch batch, ulong dropoutKey)
+    {
+        for (int i = 0; i < batch.MicroBatches.Count; i++)
+        {
+            MicroBatch part = batch.MicroBatches[i];
+            if (Fits(part))
+            {
+                _step.BeginPart(part);
+                Launch(device, StepStage.Part, Upload(device, part));
+                _step.EndPart(i);
+            }
+            else
+            {
+                _step.RunHostPart(batch, i, dropoutKey);
+            }
+        }
+    }
+
+    private void RunExact(CudaDevice device, TrainingBatch batch)
+    {
+        for (int i = 0; i < batch.MicroBatches.Count; i++)
+        {
+            Launch(device, StepStage.Embed, Upload(device, batch.MicroBatches[i]));
+            _step.KeepVectors(batch.MicroBatches[i]);
+        }
+
+        if (batch.Pictures == _config.BatchSize)
+        {
+            Launch(device, StepStage.Losses, null);
+        }
+        else
+        {
+            _step.TakeBatchLosses(batch.Pictures);
+        }
+
+        for (int i = 0; i < batch.MicroBatches.Count; i++)
+        {
+            _step.BeginRerun(batch.MicroBatches[i]);
+            Launch(device, StepStage.Rerun, Upload(device, batch.MicroBatches[i]));
+        }
+    }
+
+    // A graph keeps the addresses of its capture; when activations have moved since, it is captured anew. Before it is captured the
+    // stage has run, so that kernels are loaded and working memory is large enough: a capture can take none.
+    // A log of operations times them one by one, which a replayed graph has no room for.
+    private void Launch(CudaDevice device, StepStage stage, TextCapacity? capacity)
+    {
+        StepGraphs graphs = capacity?.Graphs ?? _ofAllTexts;
+        if (_capturesGraphs && graphs.Generation(stage) == _step.ArenaGeneration && device.Operations is null)
+        {
+            if (graphs[stage] is null)
+            {
+                graphs.Set(stage, Capture(device, stage, capacity));
+                CaptureCount++;
+            }
+
+            graphs[stage]!.Launch();
             ReplayCount++;
             return;
         }
 
-        capacity.Graph = null;
-        Issue(capacity);
-        capacity.Generation = _step.ArenaGeneration;
+        graphs.Set(stage, null);
+        Issue(stage, capacity);
+        graphs.Generation(stage) = _step.ArenaGeneration;
     }
 
     // By itself: where the lambda stands, each call makes its closure.
-    private CudaGraph Capture(CudaDevice device, TextCapacity capacity) => CudaGraph.Capture(device, () => Issue(capacity));
+    private CudaGraph Capture(CudaDevice device, StepStage stage, TextCapacity? capacity) => CudaGraph.Capture(device, () => Issue(stage, capacity));
 
     private TextCapacity CapacityFor(CudaDevice device, TokenBatch captions)
     {
@@ -194,48 +285,83 @@ internal sealed class StepRunner : IDisposable
         bool hasTypes = isRead && !captions.Types.IsEmpty;
         if (!_capacities.TryGetValue((tokens, hasTypes), out TextCapacity? capacity))
         {
-            capacity = isRead ? new TextCapacity(device, tokens, captions.Count, hasTypes, _step.HasDropout) : new TextCapacity();
+            int texts = _step.TextsPerPicture * _step.PartSize;
+            capacity = isRead ? new TextCapacity(device, tokens, texts, _liveTexts, hasTypes, _step.HasDropout) : new TextCapacity();
             _capacities.Add((tokens, hasTypes), capacity);
         }
 
         return capacity;
     }
 
-    private void Upload(TrainingBatch batch, MicroBatch whole, TextCapacity capacity)
+    private TextCapacity Upload(CudaDevice device, MicroBatch part)
     {
-        _step.Upload(batch);
+        TextCapacity capacity = CapacityFor(device, part.Captions);
+        int texts = part.Captions.Count;
+        int rows = _pictures.Pixels.IsPresent ? _model.Image!.RowsOf(_config.ImageTower.ImageSize, _config.ImageTower.ImageSize) : 0;
+        if (_counts.IsPresent)
+        {
+            _hostCounts[PicturesAt] = part.Count;
+            _hostCounts[PictureRowsAt] = part.Count * rows;
+            _hostCounts[TextsAt] = texts;
+            _counts.CopyFrom<int>(_hostCounts);
+        }
+
         if (_kind.LooksUpTexts)
         {
-            _step.Frozen.Texts(whole.Captions, _pooledTexts);
+            _step.Frozen.Texts(part.Captions, _pooledTexts.Rows(0, texts));
         }
         else
         {
-            capacity.Upload(whole.Captions);
+            capacity.Upload(part.Captions);
         }
 
         if (_pooledPictures.IsPresent)
         {
-            _step.Frozen.Pictures(whole, _config.ImageTower.ImageSize, _pooledPictures);
+            _step.Frozen.Pictures(part, _config.ImageTower.ImageSize, _pooledPictures.Rows(0, part.Count));
         }
-        else if (_pictures.Pixels.IsPresent)
+        else if (rows > 0)
         {
-            _pictures.Pixels.CopyFrom<float>(whole.Pixels);
+            _pictures.Pixels.Rows(0, part.Count).CopyFrom<float>(part.Pixels);
+            _model.Image!.WriteStarts(rows, _pictures.CuSeqlens, part.Count);
             if (_pictures.TokenKeys.IsPresent)
             {
-                int rows = _pictures.TokenKeys.Shape[0] / whole.Count;
-                _model.Image!.WriteKeys(whole.Count, rows, whole.Examples, _pictures.TokenKeys);
+                _model.Image.WriteKeys(part.Count, rows, part.Examples, _pictures.TokenKeys);
             }
         }
+
+        return capacity;
     }
 
-    private void Issue(TextCapacity capacity)
+    private void Issue(StepStage stage, TextCapacity? capacity)
     {
-        _model.Parameters.ZeroGradients();
-        _step.Run(
-            new StepInputs(capacity.Inputs, _pictures, _kind.LooksUpTexts ? _pooledTexts : default, _pooledPictures),
-            TowerPass.Training with { Recompute = _config.RecomputeActivations, Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey });
-        _optimizer.Step(_settings, _kind.Phase);
-        CollectFigures();
+        if (stage is StepStage.Whole or StepStage.Begin)
+        {
+            _model.Parameters.ZeroGradients();
+        }
+
+        StepInputs inputs = new(capacity?.Inputs ?? default, _pictures, _kind.LooksUpTexts ? _pooledTexts : default, _pooledPictures);
+        TowerPass pass = TowerPass.Training with { Recompute = _config.RecomputeActivations, Dropout = _step.HasDropout, StoredDropoutKey = _dropoutKey };
+        switch (stage)
+        {
+            case StepStage.Whole or StepStage.Part:
+                _step.RunPart(inputs, pass);
+                break;
+            case StepStage.Embed:
+                _step.EmbedPart(inputs, pass);
+                break;
+            case StepStage.Losses:
+                _step.TakeBatchLosses(_config.BatchSize);
+                break;
+            case StepStage.Rerun:
+                _step.RerunPart(inputs, pass);
+                break;
+        }
+
+        if (stage is StepStage.Whole or StepStage.End)
+        {
+            _optimizer.Step(_settings, _kind.Phase);
+            CollectFigures();
+        }
     }
 
     private Tensor NewSettings() => _device.NewTensor(DType.Float32, new Shape(AdamWSettings.StoredLength));
@@ -248,6 +374,7 @@ internal sealed class StepRunner : IDisposable
         }
 
         _capacities.Clear();
+        _ofAllTexts.Dispose();
     }
 
     private void CollectFigures()

@@ -13,8 +13,12 @@ public sealed partial class CudaStepTests
     private sealed class Trainer : IDisposable
     {
         private readonly TwoTowerModel _model;
-        private readonly PairedCaptionSource _source;
-        private readonly TrainingBatch _batch;
+        private readonly Dictionary<int, (PairedCaptionSource Source, TrainingBatch Batch)> _sources = [];
+        private readonly RunConfig _config;
+        private readonly CaptionedPictures _data;
+        private readonly ITokenizer _tokenizer;
+        private readonly int _microBatchSize;
+        private readonly bool _readsHostInputs;
         private readonly ContrastiveStep _step;
         private readonly Optimizer _optimizer;
         private readonly StepRunner _runner;
@@ -30,13 +34,21 @@ public sealed partial class CudaStepTests
             bool freezesText = false,
             bool freezesImage = false,
             bool isSparse = false,
-            bool keepsCopies = false)
+            bool keepsCopies = false,
+            bool readsHostInputs = false,
+            Accumulation accumulate = Accumulation.None,
+            int microBatchSize = BatchSize,
+            int captions = 1)
         {
+            _microBatchSize = microBatchSize;
+            _readsHostInputs = readsHostInputs;
             RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
             {
                 Steps = Steps,
-                BatchSize = 6,
-                CaptionsPerPicture = 1,
+                BatchSize = BatchSize,
+                CaptionsPerPicture = captions,
+                Accumulate = accumulate,
+                MicroBatchSize = accumulate == Accumulation.None ? null : microBatchSize,
                 Tokenizer = new TokenizerConfig { Pieces = 300, MaxTokens = 12 },
                 Projection = new ProjectionConfig { Width = 24 },
             };
@@ -47,6 +59,7 @@ public sealed partial class CudaStepTests
             };
             CaptionedPictures data = ShapesDataSet.Create(DataSets.OptionsOf(config));
             ITokenizer tokenizer = TowerFactory.MakeTokenizer(config, data);
+            (_config, _data, _tokenizer) = (config, data, tokenizer);
             _model = new TwoTowerModel(
                 device,
                 TextEncoderConfig.Create(config.TextTower.Kind, tokenizer.VocabularySize, 12, 32, 2, 2, 48, dropout),
@@ -54,8 +67,6 @@ public sealed partial class CudaStepTests
                 TowerFactory.Options(config));
             _model.Initialize(7);
             _model.Scale.Value.CopyFrom<float>([2.66f]);
-            _source = new PairedCaptionSource(config, data, tokenizer, _model, TowerInputs.Of(config, null, null), config.BatchSize);
-            _batch = _source.NewBatch();
             _model.Text!.Freeze = freezesText ? TowerFreeze.All : TowerFreeze.None;
             _model.Image!.Freeze = freezesImage ? TowerFreeze.All : TowerFreeze.None;
             if (isSparse)
@@ -69,7 +80,7 @@ public sealed partial class CudaStepTests
                 _model.Parameters.AllocateCopies();
             }
 
-            _step = new ContrastiveStep(_model, config, config.BatchSize);
+            _step = new ContrastiveStep(_model, config, microBatchSize);
             _pause = new TowerPause(_model, config with { Steps = 100 }, stepsPerEpoch: 1);
             _optimizer = new Optimizer(_model, config, _step.LossCount, _pause.TextSteps, _pause.ImageSteps);
             _runner = new StepRunner(_model, config, _step, _optimizer, capturesGraphs, tokensPerCapacity);
@@ -77,21 +88,19 @@ public sealed partial class CudaStepTests
 
         public int Replays => _runner.ReplayCount;
 
+        public int Captures => _runner.CaptureCount;
+
         public IEnumerable<Parameter> Copied() => _model.Parameters.Trainable.Where(p => p.Copy.IsPresent);
 
         public int Capacities => _runner.CapacityCount;
 
-        public StepFigures Step(int step)
-        {
-            _source.Fill(_batch, step);
-            return StepOfBatch(step);
-        }
+        public StepFigures Step(int step, int pictures = BatchSize) => StepOfBatch(Fill(step, pictures), step);
 
         public long HeapBytesOf(int step)
         {
-            _source.Fill(_batch, step);
+            TrainingBatch batch = Fill(step, BatchSize);
             long before = GC.GetAllocatedBytesForCurrentThread();
-            StepOfBatch(step);
+            StepOfBatch(batch, step);
             return GC.GetAllocatedBytesForCurrentThread() - before;
         }
 
@@ -105,11 +114,35 @@ public sealed partial class CudaStepTests
             _model.Dispose();
         }
 
-        private StepFigures StepOfBatch(int step)
+        private TrainingBatch Fill(int step, int pictures)
         {
+            if (!_sources.TryGetValue(pictures, out (PairedCaptionSource Source, TrainingBatch Batch) of))
+            {
+                PairedCaptionSource source = new(
+                    _config with { BatchSize = pictures }, _data, _tokenizer, _model, TowerInputs.Of(_config, null, null), Math.Min(pictures, _microBatchSize));
+                of = (source, source.NewBatch());
+                _sources.Add(pictures, of);
+            }
+
+            of.Source.Fill(of.Batch, step);
+            return of.Batch;
+        }
+
+        private StepFigures StepOfBatch(TrainingBatch batch, int step)
+        {
+            ulong key = (ulong)step * 0x1_0000_0001;
             _pause.Apply(step);
-            _runner.Run(_batch, step, 1e-3 / step, dropoutKey: (ulong)step * 0x1_0000_0001);
-            return _runner.Read();
+            if (!_readsHostInputs)
+            {
+                _runner.Run(batch, step, 1e-3 / step, key);
+                return _runner.Read();
+            }
+
+            // Without the runner: tensors as large as the batch, which are uploaded operation by operation.
+            _model.Parameters.ZeroGradients();
+            _step.Run(batch, key);
+            _optimizer.Step(step, 1e-3 / step);
+            return new StepFigures(_step.Losses.ToArray<float>().Average(v => (double)v), _optimizer.Norm.ToArray<float>()[0], _model.Scale.Value.ToArray<float>()[0]);
         }
     }
 }

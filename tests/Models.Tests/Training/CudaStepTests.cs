@@ -1,6 +1,7 @@
 using System.Globalization;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
 using CrossAlign.Runtime.Cuda.Emulation;
@@ -15,6 +16,7 @@ namespace CrossAlign.Models.Tests.Training;
 public sealed partial class CudaStepTests
 {
     private const int Steps = 5;
+    private const int BatchSize = 6;
 
     public static TheoryData<ulong, MatMulPrecision> Variations() => new()
     {
@@ -300,6 +302,67 @@ public sealed partial class CudaStepTests
         Assert.Equal((GradientFigures + 2) * sizeof(float), after.DeviceToHostByteCount - before.DeviceToHostByteCount);
     }
 
+    [Theory]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, false)]
+    [InlineData(MatMulPrecision.BFloat16, MatMulEngine.Own, false)]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, true)]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Cublas, false)]
+    public void BatchesOfSeveralSizesReplayOneGraphWithTheBitsOfStepsOnTensorsAsLargeAsTheBatch(MatMulPrecision precision, MatMulEngine engine, bool freezesText)
+    {
+        using CudaDevice exactDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        exactDevice.MatMulPrecision = replayDevice.MatMulPrecision = precision;
+        exactDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
+        using Trainer exact = new(exactDevice, capturesGraphs: false, freezesText: freezesText, readsHostInputs: true);
+        using Trainer replayed = new(replayDevice, capturesGraphs: true, freezesText: freezesText);
+        int[] sizes = [6, 6, 4, 1, 6];
+        for (int step = 1; step <= sizes.Length; step++)
+        {
+            Assert.Equal(exact.Step(step, sizes[step - 1]), replayed.Step(step, sizes[step - 1]));
+        }
+
+        Assert.Equal((1, sizes.Length - 1, 1), (replayed.Captures, replayed.Replays, replayed.Capacities));
+        AssertSameBits(exact, replayed);
+    }
+
+    [Theory]
+    [InlineData(Accumulation.Plain, 1, 4, 0.1f, false)]
+    [InlineData(Accumulation.Plain, 2, 3, 0.1f, false)]
+    [InlineData(Accumulation.Plain, 2, 4, 0, false)]
+    [InlineData(Accumulation.Exact, 1, 4, 0.1f, false)]
+    [InlineData(Accumulation.Exact, 2, 4, 0.1f, false)]
+    [InlineData(Accumulation.Exact, 1, 4, 0, true)]
+    public void MicroBatchesReplayGraphsWithTheBitsOfPartsThatAreIssuedOneByOne(Accumulation accumulate, int captions, int microBatchSize, float dropout, bool freezesText)
+    {
+        // Six pictures in parts of three and three, or four and two.
+        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        using Trainer eager = New(eagerDevice, capturesGraphs: false);
+        using Trainer replayed = New(replayDevice, capturesGraphs: true);
+        for (int step = 1; step <= 3; step++)
+        {
+            Assert.Equal(eager.Step(step), replayed.Step(step));
+        }
+
+        int captures = replayed.Captures;
+        int replays = replayed.Replays;
+        const int More = 2;
+        for (int step = 4; step <= 3 + More; step++)
+        {
+            Assert.Equal(eager.Step(step), replayed.Step(step));
+        }
+
+        // Begin and end, and each part once, or twice with the loss between; several sets of captions of a smaller part are not cut apart.
+        int stages = accumulate == Accumulation.Exact ? 2 + 1 + (2 * 2) : captions > 1 && microBatchSize == 4 ? 2 + 1 : 2 + 2;
+        Assert.Equal((captures, More * stages), (replayed.Captures, replayed.Replays - replays));
+        Assert.InRange(captures, accumulate == Accumulation.Exact ? 5 : 3, 8);
+        Assert.Equal(0, eager.Replays);
+        AssertSameBits(eager, replayed);
+
+        Trainer New(CudaDevice device, bool capturesGraphs) => new(
+            device, capturesGraphs, dropout: dropout, freezesText: freezesText, accumulate: accumulate, microBatchSize: microBatchSize, captions: captions);
+    }
+
     private const int GradientFigures = 3;
 
     private static bool IsOf(string name, string prefix) => name.StartsWith(prefix, StringComparison.Ordinal);
@@ -332,7 +395,7 @@ public sealed partial class CudaStepTests
     {
         using Trainer trainer = new(device, capturesGraphs);
         Dictionary<string, float[]> initial = trainer.Weights();
-        StepFigures[] figures = [.. Enumerable.Range(1, Steps).Select(trainer.Step)];
+        StepFigures[] figures = [.. Enumerable.Range(1, Steps).Select(step => trainer.Step(step))];
         return new Trained(initial, trainer.Weights(), figures, trainer.Replays);
     }
 
