@@ -4,6 +4,8 @@ using CrossAlign.Models;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Profiling;
 using CrossAlign.Models.Training.Configuration;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 using Spectre.Console;
 
 namespace CrossAlign.Cli;
@@ -12,13 +14,14 @@ namespace CrossAlign.Cli;
 internal static class ProfileCommand
 {
     private const int MaxSize = 1 << 24;
+    private const string Processor = "cpu";
 
     public static Command Create()
     {
         RunConfigOptions config = new(defaultData: ShapesDataSet.Name);
         Option<string> batchSizes = new("--batch-sizes") { Description = "Captions and images of the loss, as in 1024,4096.", DefaultValueFactory = _ => "256,1024,4096" };
         Option<string> widths = new("--widths") { Description = "Widths of the embeddings, as in 256,512.", DefaultValueFactory = _ => "512" };
-        Option<string> precisions = new("--precisions") { Description = "Of matrix products: f32, bf16 (rounded operands), tf32 (GPU).", DefaultValueFactory = _ => "f32" };
+        Option<string> precisions = new("--precisions") { Description = "Of matrix products: f32, bf16 (rounded operands); on a CUDA device tf32 too.", DefaultValueFactory = _ => "f32" };
         Option<string> variants = new("--variants")
         {
             Description = $"{string.Join(", ", LossProfileVariant.VariantNames)}; each with additions, as in symmetric+masked: {string.Join(", ", LossProfileVariant.AdditionNames)}.",
@@ -48,11 +51,21 @@ internal static class ProfileCommand
                     return KernelProfileView.Run(Terminal.Of(parsed), parsed.GetValue(tokens), parsed.GetValue(markdown), cancellation);
                 }
 
-                LossProfileCase[] cases = WrongInvocationException.Guard(
-                    () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!));
                 RunConfig? run = parsed.GetValue(steps) == 0 ? null : config.Read(parsed);
-                WrongInvocationException.Guard(() => RefuseOthersThanTheProcessor(run?.Device ?? parsed.GetValue(GlobalOptions.Device)));
-                Plan plan = new(cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), parsed.GetValue(output)!.FullName);
+
+                // Without a name the processor is measured, also where there is a GPU: nobody shall take one for the other.
+                string device = (run?.Device ?? parsed.GetValue(GlobalOptions.Device)) is { } name && name != "auto" ? name : Processor;
+                LossProfileCase[] cases = WrongInvocationException.Guard(
+                    () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!, device));
+                if (run is not null && device != Processor)
+                {
+                    bool isAsked = parsed.GetResult(steps) is { Implicit: false };
+                    WrongInvocationException.Guard(() => isAsked ? throw StepsOfTheProcessor(device) : false);
+                    Terminal.Of(parsed).Say("the training step is taken apart on the processor alone: it is left out");
+                    run = null;
+                }
+
+                Plan plan = new(device, cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), parsed.GetValue(output)!.FullName);
                 return Profile(parsed, plan, cancellation);
             },
             CancellationToken.None));
@@ -63,19 +76,29 @@ internal static class ProfileCommand
     {
         Terminal terminal = Terminal.Of(parsed);
         int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
-        DeviceOptions.Open("cpu", threads, terminal).Dispose();
-        ProfileReport report = new() { Machine = ProfileMachine.Look(threads) };
-        terminal.Say(string.Create(
-            CultureInfo.InvariantCulture, $"a plain matrix product runs at {report.Machine.PeakGflops:F0} GFLOP/s; {MemoryText.Of(report.Machine.MemoryBytes)} of memory are available"));
+        Device device = DeviceOptions.Open(plan.Device, threads, terminal);
+        using CudaDevice? cuda = device as CudaDevice;
+        if (cuda is null)
+        {
+            // Each measurement of the processor opens one of its own.
+            device.Dispose();
+        }
+
+        ProfileReport report = new() { Machine = cuda is null ? ProfileMachine.Look(threads) : ProfileMachine.Look(cuda) };
+        terminal.Say(cuda?.Emulation is not null
+            ? "nothing is timed: how long the emulation takes says nothing of a GPU; memory and operations are those of one"
+            : string.Create(
+                CultureInfo.InvariantCulture, $"a plain matrix product runs at {report.Machine.PeakGflops:F0} GFLOP/s; {MemoryText.Of(report.Machine.MemoryBytes)} of memory are available"));
         bool interrupted = false;
         try
         {
-            LossProfiler profiler = new(threads, plan.Duration, plan.Naive);
+            LossProfiler ofProcessor = new(threads, plan.Duration, plan.Naive);
+            CudaLossProfiler? ofCuda = cuda is null ? null : new CudaLossProfiler(cuda, plan.Duration);
             for (int i = 0; i < plan.Cases.Length; i++)
             {
                 LossProfileCase profiled = plan.Cases[i];
                 terminal.Live($"{i + 1}/{plan.Cases.Length}: {profiled.Variant.Name}, B = {profiled.BatchSize}, E = {profiled.Width}, {profiled.Precision}");
-                LossProfileRow row = profiler.Measure(profiled, cancellation);
+                LossProfileRow row = ofCuda is null ? ofProcessor.Measure(profiled, cancellation) : ofCuda.Measure(profiled, cancellation);
                 report = report with { Loss = [.. report.Loss, row] };
 
                 // Written after each: whatever ends the program, what was measured stays.
@@ -140,10 +163,10 @@ internal static class ProfileCommand
                 r.Precision,
                 Number(r.BatchSize, "0"),
                 Number(r.Width, "0"),
-                $"{Number(r.Milliseconds, "F1")} ({Number(r.MillisecondsP20, "F1")}-{Number(r.MillisecondsP80, "F1")})",
+                r.Milliseconds is null ? string.Empty : $"{Number(r.Milliseconds, "F1")} ({Number(r.MillisecondsP20, "F1")}-{Number(r.MillisecondsP80, "F1")})",
                 Number(r.ForwardMilliseconds, "F1"),
                 Number(r.Gflops, "F0"),
-                $"{Number(100 * r.ShareOfPeak, "F0")} %",
+                r.ShareOfPeak is null ? string.Empty : $"{Number(100 * r.ShareOfPeak, "F0")} %",
                 MemoryText.Of(r.MemoryBytes!.Value),
                 MemoryText.Of(r.BoundBytes),
                 r.NaiveMilliseconds is null ? r.NaiveRefusal ?? string.Empty : Number(r.NaiveMilliseconds, "F1"),
@@ -183,37 +206,36 @@ internal static class ProfileCommand
         terminal.Write(operations);
     }
 
-    private static LossProfileCase[] Cases(string batchSizes, string widths, string precisions, string variants)
+    private static LossProfileCase[] Cases(string batchSizes, string widths, string precisions, string variants, string device)
     {
         int[] rows = [.. Split(batchSizes).Select(t => Size(t, "--batch-sizes"))];
         int[] columns = [.. Split(widths).Select(t => Size(t, "--widths"))];
-        Precision[] products = [.. Split(precisions).Select(ParsePrecision)];
+        Precision[] products = [.. Split(precisions).Select(p => ParsePrecision(p, device))];
         LossProfileVariant[] forms = [.. Split(variants).Select(LossProfileVariant.Parse)];
         return [.. from form in forms from precision in products from width in columns from batch in rows select new LossProfileCase(batch, width, precision, form)];
     }
 
-    // A machine may have a GPU: what is measured is the processor all the same, and nobody shall take one for the other.
-    private static bool RefuseOthersThanTheProcessor(string? device) => device is null or "auto" or "cpu"
-        ? true
-        : throw new UserErrorException(
-            $"profile measures the processor, not '{device}'", "give --device cpu; profile --kernels counts what the CUDA kernels cost");
+    private static UserErrorException StepsOfTheProcessor(string device) =>
+        new($"a training step is taken apart on the processor, not on '{device}'", "give --steps 0; train --profile-ops times a step's operations there");
 
     private static int Size(string text, string option) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int size) && size is >= 1 and <= MaxSize
             ? size
             : throw new UserErrorException($"{option}: '{text}' is no size", $"give whole numbers from 1 to {MaxSize}");
 
-    private static Precision ParsePrecision(string name) => name switch
+    private static Precision ParsePrecision(string name, string device) => name switch
     {
         "f32" => Precision.F32,
         "bf16" => Precision.BF16,
-        "tf32" => throw new UserErrorException("--precisions: tf32 is arithmetic of CUDA devices, and the loss runs on the processor", "give f32 or bf16"),
-        _ => throw new UserErrorException($"--precisions: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, ["f32", "bf16", "tf32"])}'"),
+        "tf32" when device != Processor => Precision.TF32,
+        "tf32" => throw new UserErrorException("--precisions: tf32 is arithmetic of CUDA devices, and the loss runs on the processor", "give f32 or bf16, or a CUDA --device"),
+        _ => throw new UserErrorException(
+            $"--precisions: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, device == Processor ? ["f32", "bf16"] : ["f32", "bf16", "tf32"])}'"),
     };
 
     private static string[] Split(string list) => list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? string.Empty;
 
-    private sealed record Plan(LossProfileCase[] Cases, RunConfig? Config, int Steps, bool Operations, TimeSpan Duration, bool Naive, string Folder);
+    private sealed record Plan(string Device, LossProfileCase[] Cases, RunConfig? Config, int Steps, bool Operations, TimeSpan Duration, bool Naive, string Folder);
 }

@@ -66,8 +66,7 @@ public sealed class ProfileCommandTests : IDisposable
     [InlineData("--precisions", "f23", "the nearest is 'f32'")]
     [InlineData("--precisions", "tf32", "CUDA")]
     [InlineData("--variants", "symetric", "the nearest is 'symmetric'")]
-    [InlineData("--device", "cuda-emulated", "profile measures the processor, not 'cuda-emulated'")]
-    [InlineData("--set", "device=cuda", "profile measures the processor, not 'cuda'")]
+    [InlineData("--device", "gpu", "'gpu'")]
     [InlineData("--steps", "-1", "--steps takes 0 to 10000")]
     public async Task AWrongInvocationIsRefused(string option, string value, string message)
     {
@@ -76,6 +75,37 @@ public sealed class ProfileCommandTests : IDisposable
         Assert.StartsWith("error: ", run.ErrorLines[0], StringComparison.Ordinal);
         Assert.Contains(message, run.ErrorLines[0], StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.File("p")));
+    }
+
+    [Fact]
+    public async Task TheLossIsCountedOnAnEmulatedDeviceAndNotTimed()
+    {
+        Invocation run = await Invocation.RunAsync(
+        [
+            "profile", "--device", "cuda-emulated", "--batch-sizes", "40", "--widths", "8", "--precisions", "f32,tf32,bf16", "--variants", "symmetricNormalized,sigmoid+masked",
+            "--json", "--out", _folder.File("p"),
+        ]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        Assert.Contains("left out", run.Error, StringComparison.Ordinal);
+        using JsonDocument report = JsonDocument.Parse(run.Output);
+        JsonElement[] rows = [.. report.RootElement.GetProperty("loss").EnumerateArray()];
+        Assert.Equal(["f32", "tf32", "bf16", "f32", "tf32", "bf16"], rows.Select(r => r.GetProperty("precision").GetString()));
+        Assert.All(rows, r =>
+        {
+            Assert.Equal(3 * 2 * 40 * 40 * 8, r.GetProperty("arithmetic").GetInt64());
+            Assert.InRange(r.GetProperty("memoryBytes").GetInt64(), 1, r.GetProperty("predictedBytes").GetInt64());
+            Assert.False(r.TryGetProperty("milliseconds", out JsonElement time) && time.ValueKind != JsonValueKind.Null);
+            Assert.Contains("processor", r.GetProperty("naiveRefusal").GetString(), StringComparison.Ordinal);
+        });
+        Assert.StartsWith("cuda-emulated", report.RootElement.GetProperty("machine").GetProperty("device").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AStepOnACudaDeviceIsRefusedWhereItIsAskedFor()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--device", "cuda-emulated", "--steps", "2", "--out", _folder.File("p"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("taken apart on the processor", run.ErrorLines[0], StringComparison.Ordinal);
     }
 
     [Fact]

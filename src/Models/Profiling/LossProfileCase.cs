@@ -26,7 +26,13 @@ public sealed record LossProfileCase(int BatchSize, int Width, Precision Precisi
     public long TensorByteCount => (4 - (Variant.LocksCaptions ? 1 : 0) - (Variant.LocksImages ? 1 : 0)) * (long)BatchSize * Width * sizeof(float);
 
     /// <summary>What the loss takes beside them, as it is known before anything is allocated.</summary>
-    public long PredictedByteCount => SimilarityCrossEntropyWorkspace.PredictByteCount(Options, BatchSize, BatchSize, Width);
+    public long PredictedByteCount => PredictByteCount(DeviceKind.Cpu);
+
+    /// <summary>What the loss takes beside them on a kind of device.</summary>
+    /// <param name="kind">The kind.</param>
+    /// <returns>Bytes.</returns>
+    /// <exception cref="ArgumentException">The budget is too small.</exception>
+    public long PredictByteCount(DeviceKind kind) => SimilarityCrossEntropyWorkspace.PredictByteCount(Options, BatchSize, BatchSize, Width, kind: kind);
 
     /// <summary>The most that it may take beside them: the budget and 32 bytes a row.</summary>
     public long BoundByteCount => Options.MemoryBudgetBytes + (32L * BatchSize);

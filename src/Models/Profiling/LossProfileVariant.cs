@@ -49,9 +49,6 @@ public sealed class LossProfileVariant
     /// <summary>Whether there is a bias: SigLIP's.</summary>
     public bool HasBias => _variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized;
 
-    /// <summary>Whether <see cref="NaiveContrastiveLoss"/> has it.</summary>
-    public bool HasNaive => _additions.All(a => a == "kept");
-
     /// <summary>Reads a name.</summary>
     /// <param name="name">A variant and additions, joined by plus signs.</param>
     /// <returns>The variant.</returns>

@@ -1,4 +1,6 @@
+using System.Globalization;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Profiling;
 
@@ -8,7 +10,7 @@ namespace CrossAlign.Models.Profiling;
 /// <param name="Device">The device.</param>
 /// <param name="SimdTier">The width of its vectors.</param>
 /// <param name="Threads">Threads that compute.</param>
-/// <param name="PeakGflops">Its rate of float32 matrix products, measured at the start.</param>
+/// <param name="PeakGflops">Its rate of float32 matrix products, measured at the start; 0 on an emulated device, which has none.</param>
 /// <param name="MemoryBytes">Memory that was available at the start.</param>
 /// <param name="Started">When.</param>
 public sealed record ProfileMachine(
@@ -25,5 +27,17 @@ public sealed record ProfileMachine(
         double rate = Kernels.MatMulRate.MeasureGflops(device, MatMulPrecision.Float32, s_measured);
         return new ProfileMachine(
             ProgramVersion.Number, ProgramVersion.Commit, device.Name, CpuFeatures.Tier.ToString(), device.Workers.ThreadCount, rate, MachineMemory.AvailableByteCount(), DateTimeOffset.UtcNow);
+    }
+
+    /// <summary>Looks at a CUDA device.</summary>
+    /// <param name="device">The device.</param>
+    /// <returns>What it is.</returns>
+    public static ProfileMachine Look(CudaDevice device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        double rate = device.Emulation is null ? Kernels.MatMulRate.MeasureGflops(device, MatMulPrecision.Float32, s_measured) : 0;
+        string capability = string.Create(CultureInfo.InvariantCulture, $"sm_{device.ComputeCapability}");
+        return new ProfileMachine(
+            ProgramVersion.Number, ProgramVersion.Commit, $"{device.Name} ({device.Model})", capability, 1, rate, device.MemoryByteCount - device.Pool.LiveByteCount, DateTimeOffset.UtcNow);
     }
 }

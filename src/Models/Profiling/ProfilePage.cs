@@ -40,7 +40,7 @@ internal static class ProfilePage
         html.Add($"<header>\n<p class=\"eyebrow\">CrossAlign profile · {machine.Started.UtcDateTime.ToString("d MMMM yyyy", CultureInfo.InvariantCulture)}</p>\n");
         html.AddRaw("<h1>What the contrastive loss and a training step cost here</h1>\n<div class=\"stats\">\n");
         html.Add($"<div class=\"stat\"><b>{machine.Device}</b><span>{machine.Threads} threads, {machine.SimdTier}</span></div>\n");
-        html.Add($"<div class=\"stat\"><b>{machine.PeakGflops:0}</b><span>GFLOP/s of a plain float32 matrix product, measured at the start</span></div>\n");
+        html.Add($"<div class=\"stat\"><b>{(machine.PeakGflops > 0 ? Number(machine.PeakGflops, "0") : "no")}</b><span>GFLOP/s of a plain float32 matrix product, measured at the start</span></div>\n");
         html.Add($"<div class=\"stat\"><b>{MemoryText.Of(machine.MemoryBytes)}</b><span>of memory available at the start</span></div>\n</div>\n</header>\n");
     }
 

@@ -45,11 +45,12 @@ public sealed class LossProfilerTests
 
     [Theory]
     [MemberData(nameof(Additions))]
-    public void EveryAdditionIsMeasured(string addition)
+    public void EveryAdditionIsMeasuredAndItsNaiveFormAgrees(string addition)
     {
         LossProfileRow row = Measure($"symmetricNormalized+{addition}", 40, 8);
         Assert.True(row.Milliseconds > 0, row.ToString());
-        Assert.Equal(addition == "kept", row.NaiveMilliseconds is not null);
+        Assert.True(row.NaiveMilliseconds > 0, row.ToString());
+        Assert.InRange(row.NaiveDifference!.Value, 0, 1e-5);
         double products = addition switch
         {
             "matryoshka" => 3 * 1.5,
@@ -57,6 +58,23 @@ public sealed class LossProfilerTests
             _ => 3,
         };
         Assert.Equal((long)(products * 2 * 40 * 40 * 8), row.Arithmetic);
+    }
+
+    [Theory]
+    [InlineData("captionToImage+masked+smoothing+falseNegatives+matryoshka")]
+    [InlineData("imageToCaption+shared+smoothing+lockedImages")]
+    [InlineData("symmetric+masked+falseNegatives")]
+    [InlineData("sigmoidNormalized+masked+matryoshka")]
+    [InlineData("sigmoid+shared+lockedCaptions")]
+    public void TheNaiveFormAgreesForAdditionsTogether(string variant)
+    {
+        // No multiple of a vector, and more columns than a thread sweeps at a time.
+        foreach (int b in (int[])[39, 530])
+        {
+            LossProfileRow row = Measure(variant, b, 12);
+            Assert.True(row.NaiveMilliseconds > 0, row.ToString());
+            Assert.InRange(row.NaiveDifference!.Value, 0, 2e-5);
+        }
     }
 
     [Fact]
