@@ -17,6 +17,7 @@ namespace CrossAlign.Benchmarks;
 internal static class SimilarityCrossEntropyPeer
 {
     private const int Tile = 2048;
+    private const string Own = "fused loss";
 
     /// <summary>Runs the comparison.</summary>
     /// <param name="args">Sizes, width, rounds, python.</param>
@@ -83,22 +84,31 @@ internal static class SimilarityCrossEntropyPeer
                 }
             }
 
+            List<(string Name, Func<double> Call)> calls =
+            [
+                (Own, () => Time(() => SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients))),
+                ("8 B^2 E of plain products", () => Time(() => Products(rows, tile, captions, images, product))),
+                .. peers.Select(p => (p.Name, (Func<double>)p.Peer.Step)),
+            ];
             Dictionary<string, List<double>> times = [];
             Dictionary<string, List<double>> ratios = [];
+            double[] milliseconds = new double[calls.Count];
             for (int round = -1; round < rounds; round++)
             {
-                double own = Time(() => SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients));
-                List<(string Name, double Milliseconds)> others = [("8 B^2 E of plain products", Time(() => Products(rows, tile, captions, images, product)))];
-                others.AddRange(peers.Select(p => (p.Name, p.Peer.Step())));
+                // Each begins in its turn: what comes after another program finds caches and threads as that left them.
+                for (int i = 0; i < calls.Count; i++)
+                {
+                    int turn = (i + round + 1) % calls.Count;
+                    milliseconds[turn] = calls[turn].Call();
+                }
 
                 // The first round warms up.
-                if (round >= 0)
+                for (int i = 0; round >= 0 && i < calls.Count; i++)
                 {
-                    Record(times, "fused loss", own);
-                    foreach ((string name, double milliseconds) in others)
+                    Record(times, calls[i].Name, milliseconds[i]);
+                    if (i > 0)
                     {
-                        Record(times, name, milliseconds);
-                        Record(ratios, name, milliseconds / own);
+                        Record(ratios, calls[i].Name, milliseconds[i] / milliseconds[0]);
                     }
                 }
             }
