@@ -147,6 +147,74 @@ public sealed class CudaSimilarityKernelTests
         Assert.Equal(products, all["matmul_tn_" + suffix].MmaOperationCount);
     }
 
+    [Theory]
+    [InlineData(MatMulPrecision.BFloat16)]
+    [InlineData(MatMulPrecision.Tf32)]
+    [InlineData(MatMulPrecision.Float32)]
+    public void MergesLinesAndKeptLogitsMoveWhatTheCommentsSay(MatMulPrecision precision)
+    {
+        const int B = 256;
+        const int E = 256;
+        const int Tiles = 4;
+        const int TilesAcross = 2;
+        const int Warps = 2 * B / 32;
+        DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+        int size = dtype.ByteSize();
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Prefixes = [new(E, 1), new(E / 2, 1)] }, B, B, E, 3, dtype: dtype);
+        using EmulatedCuda backend = new(0);
+        backend.Device.MatMulPrecision = precision;
+        using (SimilarityCrossEntropyWorkspace workspace = new(backend.Device, x.Options, B, B, E))
+        {
+            Assert.True(workspace.KeepsSimilarities);
+            x.Run(backend, workspace, out _);
+        }
+
+        // Two prefixes: E and E / 2. Of both sides, so 2 B lines; what is launched once a prefix counts twice.
+        IReadOnlyDictionary<string, KernelCounters> all = backend.Cuda.Emulation!.ReadCounters();
+        long size2 = 2L * E * size;
+        Sectors("similarity_merge", 2 * ((((B * (32 + (16 * TilesAcross))) + (B * (40 + (20 * TilesAcross)))) / 32) + (2 * Warps)));
+        Sectors("similarity_reset", 2 * ((2 * B * 20 / 32) + Warps));
+        Sectors("similarity_softmax_lines", 2 * ((B * (28 + 36 + 8) / 32) + (5 * Warps)));
+        Sectors("similarity_norms", 2 * B * ((size2 / 32) + (size2 / 2 / 32) + 4));
+        Sectors("similarity_keep", 2 * B * ((((E / 2 * size) + (4 * E / 2)) / 32) + 2));
+
+        // The last prefix writes the whole gradient: what lies behind the prefix is read once.
+        Sectors("similarity_finish", 2 * B * (((size2 + (12 * E)) / 32) + 4 + (((size2 / 2) + (4 * E / 2) + (8 * E)) / 32) + 5));
+        Sectors("similarity_gradients_kept", 2 * Tiles * (2048 + (512 * size) + 1024 + 512));
+        Near(2L * 2 * B * TilesAcross * 2 / 32, Special("similarity_merge"), "similarity_merge");
+        Near(2L * Tiles * 2 * 128 * 128 / 32, Special("similarity_gradients_kept"), "similarity_gradients_kept");
+        Assert.All(["similarity_merge", "similarity_gradients_kept", "similarity_keep"], k => Assert.InRange(all[k].GlobalSectorCount, 1, (long)(1.05 * all[k].MinGlobalSectorCount)));
+
+        long Special(string kernel) => all[kernel].Instructions[(int)InstructionClass.Special];
+
+        void Sectors(string kernel, long expected) => Near(expected, all[kernel].GlobalSectorCount, kernel);
+
+        static void Near(long expected, long actual, string kernel) =>
+            Assert.True(Math.Abs(actual - expected) <= 0.05 * expected, $"{kernel}: {actual}, the comment says {expected}");
+    }
+
+    [Theory]
+    [InlineData(MatMulPrecision.BFloat16, "bf16")]
+    [InlineData(MatMulPrecision.Float32, "f32")]
+    public void TheSigmoidMovesWhatTheCommentsSay(MatMulPrecision precision, string suffix)
+    {
+        const int B = 256;
+        const int E = 256;
+        const int Tiles = 4;
+        DType dtype = precision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new() { Objective = SimilarityCrossEntropyObjective.Sigmoid }, B, B, E, 3, dtype: dtype) with { Bias = -3 };
+        using EmulatedCuda backend = new(0);
+        backend.Device.MatMulPrecision = precision;
+        x.Run(backend, out _);
+        IReadOnlyDictionary<string, KernelCounters> all = backend.Cuda.Emulation!.ReadCounters();
+        KernelCounters gradients = all["similarity_gradients_" + suffix];
+        AssertNear(Tiles * ((8L * E * dtype.ByteSize()) + 432 + (512 * dtype.ByteSize())), gradients.GlobalSectorCount);
+        AssertNear(Tiles * 3L * 128 * 128 / 32, gradients.Instructions[(int)InstructionClass.Special]);
+
+        // Rows alone: two tiles across, a warp of 32 rows two sectors more.
+        AssertNear((B * (16 + (8 * 2)) / 32) + (2 * B / 32), all["similarity_merge"].GlobalSectorCount);
+    }
+
     [Fact]
     public void MemoryStaysWithinTheBoundAndThePrediction()
     {
