@@ -1,12 +1,14 @@
 using System.Globalization;
 using CrossAlign.Kernels;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Profiling;
 
 /// <summary>
 /// The cases of <c>profile --kernels</c>: each operation with a CUDA backend, at the widths of a base-size tower and as many tokens as are
-/// asked for. Counts grow with the tokens; the shape of the picture does not change.
+/// asked for, and what it takes besides so that every kernel has a row. Counts grow with the tokens; the shape of the picture does not
+/// change.
 /// </summary>
 public static class KernelProfileCases
 {
@@ -16,11 +18,13 @@ public static class KernelProfileCases
     private const int C = 768;
     private const int FeedForward = 3072;
     private const int HeadSize = 64;
+    private const int FewHeads = 2;
     private const int E = 512;
     private const int Vocabulary = 4096;
     private const int SequenceLength = 128;
     private const int ImageSize = 64;
     private const int PatchSize = 16;
+    private const int OddWidth = 147;
 
     /// <summary>Makes the cases.</summary>
     /// <param name="tokens">Rows of activations, at least 1.</param>
@@ -30,33 +34,76 @@ public static class KernelProfileCases
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(tokens, 1);
         List<KernelProfileCase> cases = [];
-        Both(nameof(Attention), $"{Tokens(tokens)}, {C / HeadSize} heads of {HeadSize}, sequences of {SequenceLength}", (device, dtype) => RunAttention(device, dtype, tokens));
+        Both(nameof(Attention), $"{Tokens(tokens)}, {C / HeadSize} heads of {HeadSize}, sequences of {SequenceLength}", (device, dtype) => RunAttention(device, dtype, tokens, C / HeadSize, HeadSize));
+        foreach (int size in (int[])[32, 80, 96, 128])
+        {
+            Both(nameof(Attention), $"{Tokens(tokens)}, {FewHeads} heads of {size}, sequences of {SequenceLength}", (device, dtype) => RunAttention(device, dtype, tokens, FewHeads, size));
+        }
+
         Add(nameof(AdamW), $"{FeedForward} x {C} weights", DType.Float32, RunAdamW);
         Both(nameof(Cast), $"{Tokens(tokens)} x {C}", (device, dtype) => Kernels.Cast.Run(
             device.NewTensor(dtype, new Shape(tokens, C)), device.NewTensor(dtype == DType.Float32 ? DType.BFloat16 : DType.Float32, new Shape(tokens, C))));
         Both(nameof(Dropout), $"{Tokens(tokens)} x {C}", (device, dtype) => RunDropout(device, dtype, tokens));
         Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, {Vocabulary} words", (device, dtype) => RunEmbedding(device, dtype, tokens));
+        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, bfloat16 tables, gradients of the rows that occur", (device, dtype) => RunSparseEmbedding(device, dtype, tokens));
         Both(nameof(Gelu), $"{Tokens(tokens)} x {FeedForward}", (device, dtype) => RunGelu(device, dtype, tokens));
         Add(nameof(GradientNorm), $"{FeedForward} x {C} weights", DType.Float32, RunGradientNorm);
         Both(nameof(L2Norm), $"{Tokens(tokens)} x {E}", (device, dtype) => RunL2Norm(device, dtype, tokens));
         Both(nameof(LayerNorm), $"{Tokens(tokens)} x {C}", (device, dtype) => RunLayerNorm(device, dtype, tokens));
-        Both(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}", (device, dtype) => RunLinear(device, dtype, tokens));
-        Both(nameof(PatchEmbedding), $"4 pictures of {ImageSize}, patches of {PatchSize}, {C} columns", RunPatchEmbedding);
+        Both(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}", (device, dtype) => RunLinear(device, dtype, tokens, C, C));
+        Add(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}", DType.Float32, device => RunLinear(device, DType.Float32, tokens, C, C), MatMulPrecision.Tf32);
+        Add(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}", DType.Float32, device => RunLinear(device, DType.Float32, tokens, C, C), MatMulPrecision.BFloat16);
+        Add(nameof(Linear), $"{Tokens(tokens)} x {C} to {C}, float32 weights and products", DType.BFloat16, device => RunLinear(device, DType.BFloat16, tokens, C, C, DType.Float32));
+        Both(nameof(Linear), $"{Tokens(tokens)} x {OddWidth} to {OddWidth}: rows of no whole number of 16 bytes", (device, dtype) => RunLinear(device, dtype, tokens, OddWidth, OddWidth));
+        Both(nameof(Linear), $"room for {Tokens(2 * tokens)} x {C}, {Tokens(tokens)} live, the products by cuBLAS", (device, dtype) => RunLiveLinear(device, dtype, tokens), engine: MatMulEngine.Cublas);
+        Both(nameof(PatchEmbedding), $"4 pictures of {ImageSize}, patches of {PatchSize}, {C} columns", (device, dtype) => RunPatchEmbedding(device, dtype, default, default), InStorage);
+        Both(
+            nameof(PatchEmbedding),
+            $"room for 4 pictures of {ImageSize}, 2 live, patches of {PatchSize}, {C} columns",
+            RunLivePatchEmbedding,
+            InStorage);
         Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}", (device, dtype) => RunPooling(device, dtype, tokens));
         Both(nameof(Residual), $"{Tokens(tokens)} x {C}", (device, dtype) => RunResidual(device, dtype, tokens));
         Both(nameof(RetrievalRanks), $"{Tokens(tokens)} queries, as many in the pool, {E} columns", (device, dtype) => RunRetrievalRanks(device, dtype, tokens));
-        Both(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", (device, dtype) => RunLoss(device, dtype, tokens));
+        Both(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", (device, dtype) => RunLoss(device, dtype, tokens, new()), InStorage);
+        Add(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", DType.Float32, device => RunLoss(device, DType.Float32, tokens, new()), MatMulPrecision.Tf32);
+        SimilarityCrossEntropyOptions sigmoid = new() { Objective = SimilarityCrossEntropyObjective.Sigmoid };
+        SimilarityCrossEntropyOptions plain = new() { FalseNegativeMargin = 0.1f, Prefixes = [new(E / 2, 0.5f), new(E, 1)] };
+        SimilarityCrossEntropyOptions recomputing = new() { MemoryBudgetBytes = LossProjector.OneSuperTile(Math.Min(tokens, 4096), E) };
+        Both(
+            nameof(SimilarityCrossEntropy),
+            $"{Tokens(tokens)} captions and images x {E}, similarities not kept",
+            (device, dtype) => RunLoss(device, dtype, tokens, recomputing),
+            InStorage);
+        Add(
+            nameof(SimilarityCrossEntropy),
+            $"{Tokens(tokens)} captions and images x {E}, similarities not kept",
+            DType.Float32,
+            device => RunLoss(device, DType.Float32, tokens, recomputing),
+            MatMulPrecision.Tf32);
+        Add(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}, sigmoid", DType.BFloat16, device => RunLoss(device, DType.BFloat16, tokens, sigmoid), MatMulPrecision.BFloat16);
+        Add(
+            nameof(SimilarityCrossEntropy),
+            $"{Tokens(tokens)} captions and images x {E}, without likely false negatives, and of {E / 2} columns besides",
+            DType.BFloat16,
+            device => RunLoss(device, DType.BFloat16, tokens, plain),
+            MatMulPrecision.BFloat16);
         return [.. cases.Where(c => KernelCatalog.Operations.Any(o => o.Operation == c.Operation && o.HasCuda)).OrderBy(c => c.Operation, StringComparer.Ordinal)];
 
-        void Both(string operation, string shape, Action<Device, DType> run)
+        // Where a step stores bfloat16, its products round to it as well.
+        static MatMulPrecision InStorage(DType dtype) => dtype == DType.BFloat16 ? MatMulPrecision.BFloat16 : MatMulPrecision.Float32;
+
+        void Both(string operation, string shape, Action<Device, DType> run, Func<DType, MatMulPrecision>? precision = null, MatMulEngine engine = MatMulEngine.Own)
         {
             foreach (DType dtype in (DType[])[DType.BFloat16, DType.Float32])
             {
-                Add(operation, shape, dtype, device => run(device, dtype));
+                Add(operation, shape, dtype, device => run(device, dtype), precision?.Invoke(dtype) ?? MatMulPrecision.Float32, engine);
             }
         }
 
-        void Add(string operation, string shape, DType dtype, Action<Device> run) => cases.Add(new KernelProfileCase(operation, shape, dtype, run));
+        void Add(
+            string operation, string shape, DType dtype, Action<Device> run, MatMulPrecision precision = MatMulPrecision.Float32, MatMulEngine engine = MatMulEngine.Own) =>
+            cases.Add(new KernelProfileCase(operation, shape, dtype, run) { Precision = precision, Engine = engine });
     }
 
     private static string Tokens(int tokens) => tokens.ToString(CultureInfo.InvariantCulture);
@@ -82,14 +129,15 @@ public static class KernelProfileCases
         return tensor;
     }
 
-    private static void RunAttention(Device device, DType dtype, int tokens)
+    private static void RunAttention(Device device, DType dtype, int tokens, int heads, int size)
     {
-        Tensor qkv = New(device, dtype, tokens, 3 * C);
-        Tensor output = New(device, dtype, tokens, C);
-        Tensor lse = New(device, DType.Float32, tokens, C / HeadSize);
+        int c = heads * size;
+        Tensor qkv = New(device, dtype, tokens, 3 * c);
+        Tensor output = New(device, dtype, tokens, c);
+        Tensor lse = New(device, DType.Float32, tokens, heads);
         Tensor ends = Ends(device, tokens);
-        Attention.Forward(qkv, ends, output, lse, C / HeadSize);
-        Attention.Backward(output, qkv, ends, output, lse, New(device, dtype, tokens, 3 * C), C / HeadSize);
+        Attention.Forward(qkv, ends, output, lse, heads);
+        Attention.Backward(output, qkv, ends, output, lse, New(device, dtype, tokens, 3 * c), heads);
     }
 
     private static AdamWParameters Parameters(Device device)
@@ -129,6 +177,16 @@ public static class KernelProfileCases
         Embedding.Backward(output, ids, positions, default, word, position, default);
     }
 
+    private static void RunSparseEmbedding(Device device, DType dtype, int tokens)
+    {
+        Tensor ids = Numbers(device, tokens, Vocabulary);
+        Tensor output = New(device, dtype, tokens, C);
+        Embedding.Forward(
+            ids, Numbers(device, tokens, SequenceLength), default, New(device, DType.BFloat16, Vocabulary, C), New(device, DType.BFloat16, SequenceLength, C), default, output);
+        RowSparseGradient rows = new(New(device, DType.Int32, tokens), New(device, DType.Float32, tokens, C), New(device, DType.Int32, 1));
+        Embedding.BackwardSparse(output, ids, Vocabulary, rows);
+    }
+
     private static void RunGelu(Device device, DType dtype, int tokens)
     {
         Tensor x = New(device, dtype, tokens, FeedForward);
@@ -159,25 +217,47 @@ public static class KernelProfileCases
         LayerNorm.Backward(y, x, weight, mean, rstd, x, weight, bias);
     }
 
-    private static void RunLinear(Device device, DType dtype, int tokens)
+    private static void RunLinear(Device device, DType dtype, int tokens, int inputs, int outputs, DType? weights = null)
     {
-        Tensor x = New(device, dtype, tokens, C);
-        Tensor y = New(device, dtype, tokens, C);
-        Tensor weight = New(device, dtype, C, C);
-        Tensor bias = New(device, DType.Float32, C);
+        Tensor x = New(device, dtype, tokens, inputs);
+        Tensor y = New(device, dtype, tokens, outputs);
+        Tensor weight = New(device, weights ?? dtype, outputs, inputs);
+        Tensor bias = New(device, DType.Float32, outputs);
         Linear.Forward(x, weight, bias, y);
-        Linear.Backward(y, x, weight, New(device, dtype, tokens, C), New(device, DType.Float32, C, C), bias);
+        Linear.Backward(y, x, weight, New(device, dtype, tokens, inputs), New(device, DType.Float32, outputs, inputs), bias);
     }
 
-    private static void RunPatchEmbedding(Device device, DType dtype)
+    // What a replayed graph does whose batch fills half of its room: cuBLAS multiplies all rows.
+    private static void RunLiveLinear(Device device, DType dtype, int tokens)
+    {
+        Tensor count = New(device, DType.Int32, 1);
+        count.CopyFrom<int>([tokens]);
+        LiveRows live = new(2 * tokens, count);
+        Tensor x = New(device, dtype, 2 * tokens, C).WithLiveRows(live);
+        Tensor y = New(device, dtype, 2 * tokens, C).WithLiveRows(live);
+        Linear.Backward(y, x, New(device, dtype, C, C), default, New(device, DType.Float32, C, C), default);
+    }
+
+    // A replayed graph, half full.
+    private static void RunLivePatchEmbedding(Device device, DType dtype)
+    {
+        const int Rows = 1 + (ImageSize / PatchSize * (ImageSize / PatchSize));
+        Tensor pictures = New(device, DType.Int32, 1);
+        Tensor rows = New(device, DType.Int32, 1);
+        pictures.CopyFrom<int>([2]);
+        rows.CopyFrom<int>([2 * Rows]);
+        RunPatchEmbedding(device, dtype, new LiveRows(4, pictures), new LiveRows(4 * Rows, rows));
+    }
+
+    private static void RunPatchEmbedding(Device device, DType dtype, LiveRows? livePictures, LiveRows? liveRows)
     {
         const int Pictures = 4;
         const int Patches = ImageSize / PatchSize * (ImageSize / PatchSize);
-        Tensor pixels = device.NewTensor(DType.Float32, new Shape(Pictures, 3, ImageSize, ImageSize));
+        Tensor pixels = device.NewTensor(DType.Float32, new Shape(Pictures, 3, ImageSize, ImageSize)).WithLiveRows(livePictures);
         Tensor weight = New(device, DType.Float32, C, 3 * PatchSize * PatchSize);
         Tensor bias = New(device, DType.Float32, C);
         Tensor position = New(device, DType.Float32, 1 + Patches, C);
-        Tensor output = New(device, dtype, Pictures * (1 + Patches), C);
+        Tensor output = New(device, dtype, Pictures * (1 + Patches), C).WithLiveRows(liveRows);
         PatchEmbedding.Forward(pixels, weight, bias, bias, position, output, PatchSize);
         PatchEmbedding.Backward(output, pixels, weight, bias, New(device, DType.Float32, C), position, PatchSize);
     }
@@ -205,17 +285,24 @@ public static class KernelProfileCases
         RetrievalRanks.TopK(queries, pool, New(device, DType.Int32, tokens, Math.Min(tokens, 10)));
     }
 
-    private static void RunLoss(Device device, DType dtype, int tokens)
+    private static void RunLoss(Device device, DType dtype, int tokens, SimilarityCrossEntropyOptions options)
     {
-        using SimilarityCrossEntropyWorkspace workspace = new(device, new SimilarityCrossEntropyOptions(), tokens, tokens, E);
+        using SimilarityCrossEntropyWorkspace workspace = new(device, options, tokens, tokens, E);
         Tensor One() => New(device, DType.Float32, 1);
-        SimilarityCrossEntropyInputs inputs = new() { Captions = New(device, dtype, tokens, E), Images = New(device, dtype, tokens, E), Scale = One() };
+        SimilarityCrossEntropyInputs inputs = new()
+        {
+            Captions = New(device, dtype, tokens, E),
+            Images = New(device, dtype, tokens, E),
+            Scale = One(),
+            Bias = options.Objective == SimilarityCrossEntropyObjective.Sigmoid ? One() : default,
+        };
         SimilarityCrossEntropyOutputs outputs = new() { Loss = One() };
         SimilarityCrossEntropyGradients gradients = new()
         {
             DCaptions = New(device, DType.Float32, tokens, E),
             DImages = New(device, DType.Float32, tokens, E),
             DScale = One(),
+            DBias = inputs.Bias.IsPresent ? One() : default,
         };
         SimilarityCrossEntropy.ForwardBackward(workspace, inputs, outputs, gradients);
         device.Synchronize();

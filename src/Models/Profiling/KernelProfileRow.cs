@@ -9,7 +9,7 @@ public sealed record KernelProfileRow
     /// <summary>The shape.</summary>
     public required string Shape { get; init; }
 
-    /// <summary>The activations' storage: <c>f32</c> or <c>bf16</c>.</summary>
+    /// <summary>The activations' storage and the precision of products: <c>f32</c>, <c>tf32</c>, <c>bf16</c>, or <c>f32 as bf16</c> for float32 that products round.</summary>
     public required string DType { get; init; }
 
     /// <summary>The kernel's name in the PTX.</summary>

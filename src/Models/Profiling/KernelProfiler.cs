@@ -25,7 +25,7 @@ public static class KernelProfiler
         {
             cancellation.ThrowIfCancellationRequested();
             KernelProfileCase profiled = cases[i];
-            progress?.Report(string.Create(CultureInfo.InvariantCulture, $"{i + 1}/{cases.Count}: {profiled.Operation}, {profiled.Shape}, {NameOf(profiled.DType)}"));
+            progress?.Report(string.Create(CultureInfo.InvariantCulture, $"{i + 1}/{cases.Count}: {profiled.Operation}, {profiled.Shape}, {profiled.Precisions}"));
             rows.AddRange(Count(profiled));
         }
 
@@ -34,13 +34,16 @@ public static class KernelProfiler
 
     private static IEnumerable<KernelProfileRow> Count(KernelProfileCase profiled)
     {
-        // Without cuBLAS: its products are not among the kernels that can be counted.
-        EmulatedDriver driver = new(new EmulationOptions { CountsFootprint = true });
-        using CudaDevice device = new(driver, null, 0, "cuda-emulated:sm_80", poolsMemory: false);
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { CountsFootprint = true });
+        device.MatMulPrecision = profiled.Precision;
+        device.MatMulEngine = profiled.Engine;
         profiled.Run(device);
         device.Synchronize();
+
+        // cuBLAS's products are not among the kernels that there is PTX of.
+        EmulatedDriver driver = device.Emulation!;
         IReadOnlyDictionary<string, int> registers = driver.ReadLiveRegisters();
-        return [.. driver.ReadCounters().OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => Row(profiled, pair.Key, pair.Value, registers[pair.Key]))];
+        return [.. driver.ReadCounters().Where(pair => registers.ContainsKey(pair.Key)).OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => Row(profiled, pair.Key, pair.Value, registers[pair.Key]))];
     }
 
     private static KernelProfileRow Row(KernelProfileCase profiled, string kernel, KernelCounters counters, int registers)
@@ -51,7 +54,7 @@ public static class KernelProfiler
         {
             Operation = profiled.Operation,
             Shape = profiled.Shape,
-            DType = NameOf(profiled.DType),
+            DType = profiled.Precisions,
             Kernel = kernel,
             Launches = counters.LaunchCount,
             Blocks = counters.BlockCount / counters.LaunchCount,
@@ -69,16 +72,14 @@ public static class KernelProfiler
             MinWavefronts = counters.MinSharedWavefrontCount,
             TensorOperations = counters.MmaOperationCount,
             Intensity = operations / (32.0 * Math.Max(counters.FootprintSectorCount, 1)),
-            Bounds = [.. s_gpus.Select(gpu => Bound(gpu, counters, threads, profiled.DType))],
+            Bounds = [.. s_gpus.Select(gpu => Bound(gpu, counters, threads, profiled.DType == DType.BFloat16 || profiled.Precision == MatMulPrecision.BFloat16))],
         };
     }
 
-    private static KernelBound Bound(GpuDataSheet gpu, KernelCounters counters, int threads, DType dtype)
+    private static KernelBound Bound(GpuDataSheet gpu, KernelCounters counters, int threads, bool isBFloat16)
     {
-        (string resource, double microseconds) = gpu.LowerBounds(counters, dtype == DType.BFloat16)[0];
+        (string resource, double microseconds) = gpu.LowerBounds(counters, isBFloat16)[0];
         (int blocks, string limit) = gpu.Occupancy(threads, counters.SharedByteCount);
         return new KernelBound(gpu.Name, blocks, limit, microseconds / counters.LaunchCount, resource);
     }
-
-    private static string NameOf(DType dtype) => dtype == DType.Float32 ? "f32" : "bf16";
 }

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Profiling;
 using CrossAlign.Runtime.Cuda.Emulation;
@@ -26,6 +27,17 @@ public sealed class KernelProfileTests
         Assert.True(
             expected.SequenceEqual(actual, StringComparer.Ordinal),
             $"docs/kernels.md is not what the kernels cost: run 'crossalign profile --kernels --markdown docs/kernels.md'. The first line that it lacks: {first}");
+
+        // Every kernel that ships has a row.
+        System.Reflection.Assembly kernels = typeof(MatMul).Assembly;
+        IEnumerable<string> shipped = kernels.GetManifestResourceNames()
+            .Where(name => name.EndsWith(".ptx", StringComparison.Ordinal))
+            .SelectMany(name =>
+            {
+                using StreamReader reader = new(kernels.GetManifestResourceStream(name)!);
+                return Regex.Matches(reader.ReadToEnd(), @"\.entry\s+(\w+)").Select(m => m.Groups[1].Value).ToArray();
+            });
+        Assert.Equal(shipped.Order(StringComparer.Ordinal), report.Kernels.Select(k => k.Kernel).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
 
         // What makes a kernel slow without making it wrong: on these shapes the tensor cores run without bank conflicts.
         Assert.All(report.Kernels.Where(k => k.TensorOperations > 0), k => Assert.Equal(k.MinWavefronts, k.Wavefronts));
