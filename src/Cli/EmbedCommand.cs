@@ -21,7 +21,7 @@ internal static class EmbedCommand
         Option<string?> pooling = new("--pooling") { Description = "mean, cls or eos (default: as the model's folder declares)." };
         Option<bool?> normalize = new("--normalize") { Description = "Whether vectors get length 1 (default: as the model's folder declares, else true)." };
         Option<bool> project = new("--project") { Description = "Whether the head is applied where the model has one.", DefaultValueFactory = _ => true };
-        Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: none)." };
+        Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: the default prompt that the model's folder declares, or none; \"\" for none)." };
         Option<string?> prompt = new("--prompt") { Description = "The name of a prompt that the model's folder declares, in place of --prefix." };
         Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
         Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read; FILE.skipped.jsonl beside the vectors says what and why." };

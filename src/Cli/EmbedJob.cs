@@ -77,6 +77,11 @@ internal sealed partial class EmbedJob : IDisposable
         TokenEmbedder embedder = Embedder(_request.Source.ReadSettings(RequireText()), out Dictionary<string, string> metadata, string.Empty);
         using SafetensorsFile file = SafetensorsFile.Open(path);
         TokenRow[] rows = TokenRowsFile.Read(file, _model.Text!);
+        if (file.TryGetEntry("token_type_ids", out _) && file.ReadInt32s("token_type_ids").Any(t => t != 0))
+        {
+            throw new UserErrorException($"'{path}' has token_type_ids other than 0, and each row is one text here", "leave them out; 'compute tower' takes them");
+        }
+
         Run(embedder, metadata, rows.Select((row, i) => (i.ToString(CultureInfo.InvariantCulture), row)), cancellation);
         if (_truncated > 0)
         {

@@ -56,6 +56,9 @@ internal readonly struct JsonFields(JsonObject json, string source)
     /// <summary>A whole number from 1, or null.</summary>
     public int? OptionalSize(string key, int largest = LargestSize) => Has(key) ? Size(key, 1, largest) : null;
 
+    /// <summary>Any number, or null.</summary>
+    public double? OptionalNumber(string key) => Has(key) ? Number(key, 0) : null;
+
     /// <summary>A token id.</summary>
     public int Id(string key, int fallback) => Whole(key, fallback, 0, LargestSize) ?? throw Wrong(key, "a token id");
 

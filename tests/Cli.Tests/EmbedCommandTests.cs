@@ -206,6 +206,13 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
         Invocation outside = await Invocation.RunAsync("embed", "--model", run.Folder, "--ids", _folder.File("ids.safetensors"), "--out", output);
         Assert.Equal(1, outside.ExitCode);
         Assert.Contains("row 0 has the id 100000", outside.Error, StringComparison.Ordinal);
+        SafetensorsWriter typed = new();
+        typed.Add("input_ids", [1, 2], new long[] { 0, 2 });
+        typed.Add("token_type_ids", [1, 2], new long[] { 0, 1 });
+        typed.Save(_folder.File("typed.safetensors"));
+        Invocation types = await Invocation.RunAsync("embed", "--model", run.Folder, "--ids", _folder.File("typed.safetensors"), "--out", output);
+        Assert.Equal(1, types.ExitCode);
+        Assert.Contains("token_type_ids", types.Error, StringComparison.Ordinal);
         byte[] bad = [(byte)'a', (byte)'\n', 0xff];
         Invocation invalid = await Invocation.RunAsync(bad, "embed", "--model", run.Folder, "--texts", "-", "--out", output);
         Assert.Equal(1, invalid.ExitCode);

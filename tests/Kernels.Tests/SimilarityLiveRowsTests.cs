@@ -26,10 +26,15 @@ public abstract class SimilarityLiveRowsTests(Backend backend, MatMulPrecision p
     [InlineData("extra negatives", 129, 1)]
     [InlineData("masked + smoothing + weights + ignored + extra + prefixes", 64, 3)]
     [InlineData("sigmoid", 128, 1)]
-    public void SuperTilesMayBeEmptyOrEndAnywhere(string variant, int first, int second) => Check(
-        SimilarityCrossEntropyVariants.Case(variant, 300),
-        [SimilarityCrossEntropyVariants.Case(variant, first, 1), SimilarityCrossEntropyVariants.Case(variant, second, 2), SimilarityCrossEntropyVariants.Case(variant, 257, 3)],
-        TileBudget);
+    public void SuperTilesMayBeEmptyOrEndAnywhere(string variant, int first, int second)
+    {
+        // With cuBLAS bits depend on where super-tiles end.
+        using OwnProducts own = new(Device);
+        Check(
+            SimilarityCrossEntropyVariants.Case(variant, 300),
+            [SimilarityCrossEntropyVariants.Case(variant, first, 1), SimilarityCrossEntropyVariants.Case(variant, second, 2), SimilarityCrossEntropyVariants.Case(variant, 257, 3)],
+            TileBudget);
+    }
 
     [Fact]
     public void RowsWithoutAnImageGiveANaNLoss()

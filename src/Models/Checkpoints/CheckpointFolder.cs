@@ -61,9 +61,22 @@ public static class CheckpointFolder
     /// <param name="folder">The folder.</param>
     /// <returns>The JSON object.</returns>
     /// <exception cref="UserErrorException">The folder or the file is missing, or it is no JSON object.</exception>
-    public static JsonObject ReadConfig(string folder) => Directory.Exists(folder)
-        ? EncoderConfigReader.ReadFile(Path.Combine(folder, ConfigName))
-        : throw new UserErrorException($"there is no folder '{folder}'", "name a checkpoint folder with config.json and model.safetensors");
+    public static JsonObject ReadConfig(string folder)
+    {
+        if (!Directory.Exists(folder))
+        {
+            throw new UserErrorException($"there is no folder '{folder}'", "name a checkpoint folder with config.json and model.safetensors");
+        }
+
+        string path = Path.Combine(folder, ConfigName);
+        if (!File.Exists(path))
+        {
+            // A sentence-transformers folder of the oldest layout has its tower in a folder of its own; the error names that module.
+            SentenceTransformersReader.Read(folder);
+        }
+
+        return EncoderConfigReader.ReadFile(path);
+    }
 
     /// <summary>Loads the weights of a folder into a tower, strictly.</summary>
     /// <param name="folder">The folder.</param>

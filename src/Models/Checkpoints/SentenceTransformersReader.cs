@@ -51,6 +51,14 @@ internal static class SentenceTransformersReader
             settings = settings with { MaxTokens = fields.OptionalSize("max_seq_length"), LowerCase = fields.Flag("do_lower_case", false) };
         }
 
+        string tokenizer = Path.Combine(folder, "tokenizer_config.json");
+        if (settings.MaxTokens is null && File.Exists(tokenizer))
+        {
+            // Published tokenizers without a limit name a number of thirty digits here.
+            double limit = Fields(tokenizer).OptionalNumber("model_max_length") ?? double.MaxValue;
+            settings = limit <= JsonFields.LargestSize ? settings with { MaxTokens = Math.Max(1, (int)limit) } : settings;
+        }
+
         string prompts = Path.Combine(folder, "config_sentence_transformers.json");
         return File.Exists(prompts) ? ReadPrompts(settings, prompts) : settings;
     }

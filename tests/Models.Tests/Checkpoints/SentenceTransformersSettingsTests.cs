@@ -85,6 +85,31 @@ public sealed class SentenceTransformersSettingsTests
         Assert.Equal((64, true, false), (settings.MaxTokens, settings.LowerCase, settings.IncludesPrompt));
     }
 
+    [Theory]
+    [InlineData("24", null, 24)]
+    [InlineData("24", "64", 64)]
+    [InlineData("1000000000000000019884624838656", null, null)]
+    [InlineData("null", null, null)]
+    public void TheTokenizersLimitHoldsWhereTheModuleHasNone(string tokenizer, string? module, int? expected)
+    {
+        using TemporaryFolder folder = new();
+        File.WriteAllText(folder.File("tokenizer_config.json"), $"{{\"model_max_length\": {tokenizer}}}");
+        if (module is not null)
+        {
+            File.WriteAllText(folder.File("sentence_bert_config.json"), $"{{\"max_seq_length\": {module}}}");
+        }
+
+        Assert.Equal(expected, SentenceTransformersSettings.Read(folder.Path).MaxTokens);
+    }
+
+    [Fact]
+    public void ATransformerInAFolderOfItsOwnIsNamed()
+    {
+        using TemporaryFolder folder = Folder(
+            Modules.Replace("REST", "", StringComparison.Ordinal).Replace("\"path\": \"\"", "\"path\": \"0_Transformer\"", StringComparison.Ordinal), "{}");
+        Assert.Contains("'Transformer' in '0_Transformer'", Assert.Throws<UserErrorException>(() => CheckpointFolder.ReadConfig(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
     private static TemporaryFolder Folder(string modules, string pooling)
     {
         TemporaryFolder folder = new();

@@ -205,7 +205,7 @@ internal static unsafe class CpuSimilarityTileGradients
             if (s->HasMargin)
             {
                 // A threshold never drops the positive, however it was rounded.
-                float g = line.Coefficient * MathF.Exp(logit - line.Max) - line.Smoothing;
+                float g = s->Rows.Active ? (line.Coefficient * MathF.Exp(logit - line.Max)) - line.Smoothing : 0;
                 if (s->Columns.Active)
                 {
                     g += (s->Columns.Sum[column] * MathF.Exp(logit - s->Columns.Max[column])) - (s->Smoothing > 0 ? s->Columns.LogitSum[column] : 0);
