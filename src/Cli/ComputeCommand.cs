@@ -107,7 +107,7 @@ internal static class ComputeCommand
             WrongInvocationException.Guard(() => File.Exists(path) ? path : throw new UserErrorException($"there is no file '{path}'", "give a safetensors file with --in"));
             using SafetensorsFile input = SafetensorsFile.Open(path);
             Terminal terminal = Terminal.Of(parsed);
-            using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+            using Device device = DeviceOptions.Open(parsed, terminal);
             string output = parsed.GetValue(_output)!.FullName;
             operation(input, device).Save(output);
             SayWritten(terminal, output);

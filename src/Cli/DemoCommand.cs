@@ -38,7 +38,7 @@ internal static class DemoCommand
         int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
         long firstSeed = parsed.GetValue(GlobalOptions.Seed) ?? 1;
         string folder = Path.GetFullPath(output ?? (quick ? "report-quick" : "report"));
-        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), threads, terminal);
+        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), threads, terminal, parsed.GetValue(GlobalOptions.Matmul));
         string[] setups = quick ? ["multilingual", "multilingual+quechua"] : [.. Setups.Names];
         string[] languages = ["en", "es", "ja", "hi", "qu"];
         List<string> notices = [];

@@ -55,7 +55,7 @@ internal static class EmbedCommand
                 WrongInvocationException.Guard(() => pictures is null || Directory.Exists(pictures) ? pictures : throw new UserErrorException($"there is no folder '{pictures}'", "give a folder of pictures"));
                 string? textFile = parsed.GetValue(texts) ?? parsed.GetValue(jsonLines);
                 using Stream? input = textFile is null ? null : TextInput.Open(parsed, textFile);
-                using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+                using Device device = DeviceOptions.Open(parsed, terminal);
                 using EmbedJob job = new(request, device, terminal);
                 if (input is not null)
                 {

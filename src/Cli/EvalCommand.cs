@@ -66,7 +66,7 @@ internal static class EvalCommand
         Terminal terminal, ParseResult parsed, string folder, string? dataName, EvaluationPlan plan, CancellationToken cancellation)
     {
         DateTimeOffset started = DateTimeOffset.UtcNow;
-        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+        using Device device = DeviceOptions.Open(parsed, terminal);
         using RunEvaluation run = RunEvaluation.Open(folder, device);
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         IReadOnlyList<string> languages = run.LanguagesOf(plan);

@@ -33,7 +33,7 @@ internal static class ExportCommand
     private static int Export(Terminal terminal, ParseResult parsed, string run, string folder)
     {
         ModelSource source = WrongInvocationException.Guard(() => ModelSource.Find(run));
-        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+        using Device device = DeviceOptions.Open(parsed, terminal);
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         IReadOnlyList<DataSource> sources = source.Config?.Data == PhotoAlbum.Name && PhotoAlbum.IsPrepared(cache) ? PhotoAlbum.Prepare(cache).Sources : [];
         bool existed = Directory.Exists(folder);

@@ -17,6 +17,12 @@ internal static class GlobalOptions
         Recursive = true,
     };
 
+    public static Option<string?> Matmul { get; } = new("--matmul")
+    {
+        Description = "What multiplies matrices on a GPU: auto (cuBLAS where it is found), own (the program's kernels: no row depends on how many others there are) or cublas.",
+        Recursive = true,
+    };
+
     public static Option<int?> Threads { get; } = new("--threads")
     {
         Description = "Threads that compute (default: one for each processor). Results do not depend on it.",
@@ -44,7 +50,7 @@ internal static class GlobalOptions
     public static void AddTo(RootCommand root)
     {
         NumberRange.Require(Threads, n => n >= 0, "--threads takes 0 or more");
-        foreach (Option option in (Option[])[Json, Device, Threads, Seed, Verbose, Cache])
+        foreach (Option option in (Option[])[Json, Device, Matmul, Threads, Seed, Verbose, Cache])
         {
             root.Options.Add(option);
         }

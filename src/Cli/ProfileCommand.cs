@@ -76,7 +76,7 @@ internal static class ProfileCommand
     {
         Terminal terminal = Terminal.Of(parsed);
         int threads = parsed.GetValue(GlobalOptions.Threads) ?? 0;
-        Device device = DeviceOptions.Open(plan.Device, threads, terminal);
+        Device device = DeviceOptions.Open(plan.Device, threads, terminal, parsed.GetValue(GlobalOptions.Matmul));
         using CudaDevice? cuda = device as CudaDevice;
         if (cuda is null)
         {

@@ -29,7 +29,7 @@ internal static class ReportCommand
     private static int Report(Terminal terminal, ParseResult parsed, string[] runs, string folder, string? languages, CancellationToken cancellation)
     {
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
-        using Device device = DeviceOptions.Open(parsed.GetValue(GlobalOptions.Device), parsed.GetValue(GlobalOptions.Threads) ?? 0, terminal);
+        using Device device = DeviceOptions.Open(parsed, terminal);
         (string Folder, string? Name)[] named = WrongInvocationException.Guard(() => Array.ConvertAll(runs, Split));
         ReportRequest request = new()
         {

@@ -60,7 +60,7 @@ internal sealed class RunConfigOptions
 
     /// <summary>The first of these options that was given, or null: resuming takes none.</summary>
     public string? FirstGiven(ParseResult parsed) =>
-        ((Option[])[_recipe, _setup, _data, _languages, _precision, _accumulate, _microBatch, _config, _set, GlobalOptions.Seed])
+        ((Option[])[_recipe, _setup, _data, _languages, _precision, _accumulate, _microBatch, _config, _set, GlobalOptions.Seed, GlobalOptions.Matmul])
             .FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false })?.Name;
 
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
@@ -120,6 +120,11 @@ internal sealed class RunConfigOptions
         if (parsed.GetValue(GlobalOptions.Device) is { } device)
         {
             reader.Set("device", device);
+        }
+
+        if (parsed.GetValue(GlobalOptions.Matmul) is { } matmul)
+        {
+            reader.Set("matmul", matmul);
         }
 
         // What is wrong in itself is a wrong invocation; what a folder on disk says is not.
