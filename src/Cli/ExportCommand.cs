@@ -37,15 +37,21 @@ internal static class ExportCommand
         string? cache = parsed.GetValue(GlobalOptions.Cache)?.FullName;
         IReadOnlyList<DataSource> sources = source.Config?.Data == PhotoAlbum.Name && PhotoAlbum.IsPrepared(cache) ? PhotoAlbum.Prepare(cache).Sources : [];
         bool existed = Directory.Exists(folder);
+        IReadOnlyList<string> fresh;
         try
         {
-            RunExport.Write(source, device, folder, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), sources);
+            fresh = RunExport.Write(source, device, folder, Path.GetFileName(Path.TrimEndingDirectorySeparator(folder)), sources);
         }
         catch when (!existed && Directory.Exists(folder))
         {
             // Half an export looks like a whole one.
             Directory.Delete(folder, recursive: true);
             throw;
+        }
+
+        if (fresh.Count > 0)
+        {
+            terminal.Say($"newly initialised, since the checkpoint is without: {string.Join(", ", fresh)}");
         }
 
         string[] files = [.. Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal)];

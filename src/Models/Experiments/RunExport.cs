@@ -5,6 +5,7 @@ using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
+using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 
@@ -19,17 +20,24 @@ public static class RunExport
     /// <param name="folder">Where to write.</param>
     /// <param name="name">The model's name on the card.</param>
     /// <param name="sources">Where the data comes from, with licences; empty where it is not known here.</param>
+    /// <returns>The parameters that the checkpoint lacks and that are newly initialised here: poolers, through which no vector passes and without which the published framework names a missing key.</returns>
     /// <exception cref="UserErrorException">The source is no run, or a file cannot be read or written.</exception>
-    public static void Write(ModelSource source, Device device, string folder, string name, IReadOnlyList<DataSource> sources)
+    public static IReadOnlyList<string> Write(ModelSource source, Device device, string folder, string name, IReadOnlyList<DataSource> sources)
     {
         ArgumentNullException.ThrowIfNull(source);
         RunConfig config = source.Config ?? throw new UserErrorException($"'{source.Folder}' holds no run", "give the folder that train wrote; a published checkpoint needs no export");
-        using TwoTowerModel model = source.Load(device);
+        using TwoTowerModel model = ModelFolder.Load(device, source.Folder, TowerFactory.WithPooler, TowerFactory.WithPooler, out IReadOnlyList<CheckpointReport> reports);
+        IReadOnlyList<string> fresh = CheckpointReport.NewlyInitialized(model.Parameters, reports);
+        foreach (Parameter parameter in model.Parameters.Parameters.Where(p => fresh.Contains(p.Name)))
+        {
+            ParameterInitialization.Initialize(parameter, (ulong)config.Seed);
+        }
+
         string image = Path.Combine(source.Folder, ModelFolder.ImageName);
         PictureNormalization pictures = TowerInputs.Of(config, image, model.Image?.Config).Pictures;
         HubExport.Write(model, folder, new HubExportContent
         {
-            Card = CardOf(source, config, name, sources),
+            Card = CardOf(source, config, name, sources, fresh),
             Tokenizer = config.TextTower.From is null ? source.LoadTokenizer() : null,
             NormalizesCaptions = config.Tokenizer.Kind == TokenizerSource.Train,
 
@@ -39,9 +47,10 @@ public static class RunExport
             Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize, pictures),
             Settings = model.Text is null ? SentenceTransformersSettings.None : source.ReadSettings(model.Text),
         });
+        return fresh;
     }
 
-    private static ModelCard CardOf(ModelSource source, RunConfig config, string name, IReadOnlyList<DataSource> sources)
+    private static ModelCard CardOf(ModelSource source, RunConfig config, string name, IReadOnlyList<DataSource> sources, IReadOnlyList<string> fresh)
     {
         string[] bases = [.. new[] { config.TextTower.From, config.ImageTower.From }.OfType<string>().Select(p => HubModels.IdOf(p) ?? PublishedTowers.NameOf(p)).Distinct(StringComparer.Ordinal)];
         return new ModelCard
@@ -53,7 +62,7 @@ public static class RunExport
             Languages = config.Languages,
             BaseModels = bases,
             Data = DataOf(source, config, sources),
-            Training = TrainingOf(source, config),
+            Training = fresh.Count == 0 ? TrainingOf(source, config) : [.. TrainingOf(source, config), $"newly initialised at the export, and not a part of any vector: {string.Join(", ", fresh)}"],
         };
     }
 

@@ -275,10 +275,15 @@ internal static class TowerFactory
                 string.Create(CultureInfo.InvariantCulture, $"'{key}' is {text}, but the tower has {tower.Config.Layers} blocks"), "give fewer, or all");
     }
 
-    // The published framework makes one with every such tower: where a checkpoint has none (a masked-LM one, say), it begins anew, and is named.
-    private static TextEncoderConfig WithPooler(TextEncoderConfig config) => config.IsCausal ? config : config with { HasPooler = true };
+    /// <summary>The published framework makes a pooler with every such tower: where a checkpoint has none (a masked-LM one, say), it begins anew, and is named.</summary>
+    /// <param name="config">A tower's configuration.</param>
+    /// <returns>The same with a pooler, where the architecture has one.</returns>
+    public static TextEncoderConfig WithPooler(TextEncoderConfig config) => config.IsCausal ? config : config with { HasPooler = true };
 
-    private static ImageEncoderConfig WithPooler(ImageEncoderConfig config) => config.IsClip ? config : config with { HasPooler = true };
+    /// <summary>As <see cref="WithPooler(TextEncoderConfig)"/>, of an image tower.</summary>
+    /// <param name="config">A tower's configuration.</param>
+    /// <returns>The same with a pooler, where the architecture has one.</returns>
+    public static ImageEncoderConfig WithPooler(ImageEncoderConfig config) => config.IsClip ? config : config with { HasPooler = true };
 
     private static TextEncoderConfig WithDropout(TextEncoderConfig config, double? dropout) =>
         dropout is double rate ? config with { HiddenDropout = (float)rate, AttentionDropout = (float)rate } : config;

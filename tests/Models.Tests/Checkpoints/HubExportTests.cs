@@ -85,9 +85,39 @@ public sealed class HubExportTests : IDisposable
         using TwoTowerModel model = TwoTowerModel.Load(_device, source.Path);
         HubExportContent content = new() { TextSource = source.Path, Card = new ModelCard { Name = "tuned", Summary = "Tuned." } };
         Assert.Contains("no tokenizer", Assert.Throws<UserErrorException>(() => HubExport.Write(model, target.Path, content)).Message, StringComparison.Ordinal);
-        File.WriteAllText(source.File("tokenizer.json"), "{\"any\": 1}");
+        File.Copy(Fixtures.PathOf("tokenizer", "bpe-bytes", "tokenizer.json"), source.File("tokenizer.json"));
         HubExport.Write(model, target.Path, content);
         Assert.Equal(File.ReadAllBytes(source.File("tokenizer.json")), File.ReadAllBytes(target.File("text/tokenizer.json")));
+
+        // It came alone: what the published framework needs beside it is written.
+        JsonObject config = EncoderConfigReader.ReadFile(target.File("text/tokenizer_config.json"));
+        Assert.Equal("PreTrainedTokenizerFast", config["tokenizer_class"]!.GetValue<string>());
+        Assert.Equal(40, config["model_max_length"]!.GetValue<int>());
+        Assert.Equal(("<s>", "</s>", "<pad>", "<unk>", "<mask>"), (Mark("cls"), Mark("sep"), Mark("pad"), Mark("unk"), Mark("mask")));
+        Assert.Equal("</s>", EncoderConfigReader.ReadFile(target.File("text/special_tokens_map.json"))["eos_token"]!.GetValue<string>());
+        File.WriteAllText(source.File("tokenizer_config.json"), "{\"tokenizer_class\": \"its own\"}");
+        HubExport.Write(model, target.Path, content);
+        Assert.Equal("its own", EncoderConfigReader.ReadFile(target.File("text/tokenizer_config.json"))["tokenizer_class"]!.GetValue<string>());
+
+        string Mark(string name) => config[name + "_token"]!.GetValue<string>();
+    }
+
+    [Fact]
+    public void ASentencePieceModelAloneIsNamedAsWhatItIs()
+    {
+        using TemporaryFolder source = new();
+        using TemporaryFolder target = new();
+        foreach (string file in Directory.GetFiles(Fixtures.PathOf("text-tower-bert", "hf")))
+        {
+            File.Copy(file, source.File(Path.GetFileName(file)));
+        }
+
+        File.Copy(Fixtures.PathOf("tokenizer", "unigram-nfkc", "sentencepiece.bpe.model"), source.File("sentencepiece.bpe.model"));
+        using TwoTowerModel model = TwoTowerModel.Load(_device, source.Path);
+        HubExport.Write(model, target.Path, new HubExportContent { TextSource = source.Path, Card = new ModelCard { Name = "tuned", Summary = "Tuned." } });
+        JsonObject config = EncoderConfigReader.ReadFile(target.File("text/tokenizer_config.json"));
+        Assert.Equal("XLMRobertaTokenizer", config["tokenizer_class"]!.GetValue<string>());
+        Assert.Equal("<s>", config["cls_token"]!.GetValue<string>());
     }
 
     private static float[] Vector(TwoTowerModel model)

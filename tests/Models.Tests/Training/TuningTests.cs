@@ -53,6 +53,53 @@ public sealed class TuningTests : IDisposable
     }
 
     [Fact]
+    public void AnExportHasThePoolersThatACheckpointLacks()
+    {
+        RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-bert"), _runs.Image("image-tower-vit"), "none", "none") with { Steps = 1 };
+        _runs.Run(config, "run");
+        string checkpoint = new RunFolder(_runs.PathOf("run")).KeptCheckpoint();
+        foreach (string side in (string[])["text", "image"])
+        {
+            // As runs wrote them before towers got a pooler of their own.
+            string path = Path.Combine(checkpoint, side, CheckpointTensors.FileName);
+            SafetensorsWriter writer = new();
+            using (SafetensorsFile file = SafetensorsFile.Open(path))
+            {
+                Assert.Equal(2, file.Entries.Count(e => e.Name.StartsWith("pooler.", StringComparison.Ordinal)));
+                foreach (SafetensorsEntry entry in file.Entries.Where(e => !e.Name.StartsWith("pooler.", StringComparison.Ordinal)))
+                {
+                    writer.Add(entry.Name, [.. entry.Shape], file.ReadSingles(entry.Name));
+                }
+            }
+
+            writer.Save(path);
+        }
+
+        using CpuDevice device = new(1);
+        ModelSource source = ModelSource.Find(_runs.PathOf("run"));
+        Assert.Equal(
+            ["image_encoder.pooler.dense.bias", "image_encoder.pooler.dense.weight", "text_encoder.pooler.dense.bias", "text_encoder.pooler.dense.weight"],
+            RunExport.Write(source, device, _runs.PathOf("export"), "tuned", []).Order(StringComparer.Ordinal));
+        Assert.Contains("text_encoder.pooler.dense.weight", File.ReadAllText(_runs.PathOf("export/README.md")), StringComparison.Ordinal);
+        foreach (string side in (string[])["text", "image"])
+        {
+            using SafetensorsFile file = SafetensorsFile.Open(_runs.PathOf($"export/{side}/model.safetensors"));
+            Assert.Contains(file.ReadSingles("pooler.dense.weight"), v => v != 0);
+            using SafetensorsFile before = SafetensorsFile.Open(Path.Combine(checkpoint, side, CheckpointTensors.FileName));
+            Assert.Equal(before.Entries.Count + 2, file.Entries.Count);
+            Assert.All(before.Entries, e => Assert.Equal(before.ReadSingles(e.Name), file.ReadSingles(e.Name)));
+        }
+
+        Assert.Empty(RunExport.Write(ModelSource.Find(RunWithPoolers()), device, _runs.PathOf("again"), "tuned", []));
+
+        string RunWithPoolers()
+        {
+            _runs.Run(config, "whole");
+            return _runs.PathOf("whole");
+        }
+    }
+
+    [Fact]
     public void ARunOfNoStepsHoldsThePublishedWeights()
     {
         RunConfig config = ShortRuns.Tiny(_runs.Text("text-tower-xlm-roberta"), _runs.Image("image-tower-vit"), "none", "none") with { Steps = 0, Setup = "none" };

@@ -48,6 +48,12 @@ public static class HubExport
                 throw new UserErrorException($"'{content.TextSource}' has no tokenizer to export", "fetch the whole checkpoint folder");
             }
 
+            // A tokenizer that came alone: the published framework would go by the tower's architecture, which need not be the tokenizer's.
+            if (copied.FirstOrDefault(n => n is "tokenizer.json" or "sentencepiece.bpe.model") is string alone && !copied.Contains("tokenizer_config.json"))
+            {
+                WriteTokenizerConfig(Tokenizer.Load(Path.Combine(folder, alone)), tower, folder, content);
+            }
+
             return;
         }
 
@@ -59,6 +65,11 @@ public static class HubExport
             CaptionNormalizer.AddTo(file);
         }
 
+        WriteTokenizerConfig(tokenizer, tower, folder, content);
+    }
+
+    private static void WriteTokenizerConfig(ITokenizer tokenizer, TextTower tower, string folder, HubExportContent content)
+    {
         SpecialTokens special = tokenizer.SpecialTokens;
         JsonObject names = [];
         AddName("bos_token", special.Begin);
@@ -71,7 +82,7 @@ public static class HubExport
         CheckpointFolder.WriteJson(Path.Combine(folder, "special_tokens_map.json"), names.DeepClone());
         names["clean_up_tokenization_spaces"] = false;
         names["model_max_length"] = Math.Min(tower.Packing.MaxTokens, content.Settings.MaxTokens ?? int.MaxValue);
-        names["tokenizer_class"] = "PreTrainedTokenizerFast";
+        names["tokenizer_class"] = tokenizer.Kind == "sentencepiece" ? "XLMRobertaTokenizer" : "PreTrainedTokenizerFast";
         CheckpointFolder.WriteJson(Path.Combine(folder, "tokenizer_config.json"), names);
 
         void AddName(string key, int? id)
