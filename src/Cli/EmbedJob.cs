@@ -42,7 +42,12 @@ internal sealed partial class EmbedJob : IDisposable
         SentenceTransformersSettings settings = _request.Source.ReadSettings(tower);
         TextPipeline pipeline = TextPipeline.Of(
             tower, _request.Source, settings, new TextEmbedderOptions { Pooling = _request.Pooling ?? _model.Options.TextPooling, Prefix = _request.Prefix, PromptName = _request.Prompt });
-        TokenEmbedder embedder = Embedder(settings, out Dictionary<string, string> metadata, pipeline.Prefix);
+        if (pipeline.DefaultPromptName is string prompt)
+        {
+            _terminal.Say($"before every text stands the prompt '{prompt}', which the model's folder declares as its default: \"{pipeline.Prefix}\" (--prefix \"\" for none)");
+        }
+
+        TokenEmbedder embedder = Embedder(settings, out Dictionary<string, string> metadata, pipeline.Prefix, pipeline.UnpooledTokens);
         Run(embedder, metadata, Rows(), cancellation);
         if (_truncated > 0)
         {
@@ -127,12 +132,12 @@ internal sealed partial class EmbedJob : IDisposable
         _model.Dispose();
     }
 
-    private TokenEmbedder Embedder(SentenceTransformersSettings settings, out Dictionary<string, string> metadata, string prefix)
+    private TokenEmbedder Embedder(SentenceTransformersSettings settings, out Dictionary<string, string> metadata, string prefix, int unpooledTokens = 0)
     {
         PoolingKind pooling = _request.Pooling ?? _model.Options.TextPooling;
         bool normalize = _request.Normalize ?? settings.Normalize ?? true;
         metadata = Metadata(pooling, normalize, prefix);
-        return new TokenEmbedder(_model, pooling, normalize, _request.Project, _request.BatchTokens);
+        return new TokenEmbedder(_model, pooling, normalize, _request.Project, _request.BatchTokens, unpooledTokens);
     }
 
     private Dictionary<string, string> Metadata(PoolingKind pooling, bool normalize, string prefix) => new()

@@ -12,7 +12,7 @@ internal static class TokenizeCommand
 {
     public static Command Create()
     {
-        Option<string> tokenizer = new("--tokenizer") { Description = "A sentencepiece .model, a tokenizer.json, a model folder, a run, or the name of a fetched model.", Required = true };
+        Option<string> tokenizer = new("--tokenizer") { Description = "A sentencepiece .model, a tokenizer.json, a vocab.txt, a model folder, a run, or the name of a fetched model.", Required = true };
         Option<string?> jsonLines = new("--jsonl") { Description = "A JSON object a line with id and text (default: texts on standard input, one a line)." };
         Command command = new("tokenize", "Split texts into tokens, as the published tokenizer of a model does.") { tokenizer, jsonLines };
         command.SetAction((parsed, cancellation) => Task.Run(

@@ -93,6 +93,40 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
     }
 
     [Fact]
+    public async Task ADefaultPromptThatTheFolderDeclaresIsUsedAndSaid()
+    {
+        string folder = _folder.File("exported");
+        Assert.Equal(0, (await Invocation.RunAsync("export", run.Folder, "--out", folder)).ExitCode);
+        string declared = Path.Combine(folder, "text", "config_sentence_transformers.json");
+        File.WriteAllText(declared, """{"prompts": {"query": "query: "}, "default_prompt_name": "query"}""");
+        string input = _folder.Write("texts.txt", "a red circle\n");
+        string asked = _folder.Write("asked.txt", "query: a red circle\n");
+        (float[] byDefault, string prefix, string said) = await EmbedAsync(input);
+        Assert.Equal("query: ", prefix);
+        Assert.Contains("the prompt 'query', which the model's folder declares as its default: \"query: \" (--prefix \"\" for none)", said, StringComparison.Ordinal);
+        (float[] written, _, string quiet) = await EmbedAsync(asked, "--prefix", "");
+        Assert.Equal(written, byDefault);
+        Assert.DoesNotContain("default", quiet, StringComparison.Ordinal);
+        (float[] plain, prefix, _) = await EmbedAsync(input, "--prefix", "");
+        Assert.NotEqual(byDefault, plain);
+        Assert.Equal("", prefix);
+
+        // What is declared and not the default is for those who ask.
+        File.WriteAllText(declared, """{"prompts": {"query": "query: "}}""");
+        Assert.Equal(plain, (await EmbedAsync(input)).Vectors);
+        Assert.Equal(byDefault, (await EmbedAsync(input, "--prompt", "query")).Vectors);
+
+        async Task<(float[] Vectors, string Prefix, string Said)> EmbedAsync(string texts, params string[] more)
+        {
+            string output = _folder.File("v.safetensors");
+            Invocation embed = await Invocation.RunAsync(["embed", "--model", folder, "--texts", texts, "--out", output, "--json", .. more]);
+            Assert.True(embed.ExitCode == 0, embed.Error);
+            using SafetensorsFile file = SafetensorsFile.Open(output);
+            return (file.ReadSingles("embeddings"), file.Metadata["prefix"], embed.Error);
+        }
+    }
+
+    [Fact]
     public async Task LongTextsAreCutAndListed()
     {
         string output = _folder.File("out.safetensors");

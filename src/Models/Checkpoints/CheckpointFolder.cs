@@ -37,6 +37,7 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static TextEncoderConfig ReadTextConfig(string folder)
     {
+        folder = SentenceTransformersReader.TowerIn(folder);
         TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
         config = config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
@@ -50,6 +51,7 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static ImageEncoderConfig ReadImageConfig(string folder)
     {
+        folder = SentenceTransformersReader.TowerIn(folder);
         ImageEncoderConfig config = EncoderConfigReader.ReadImage(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
         config = config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
@@ -63,19 +65,13 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">The folder or the file is missing, or it is no JSON object.</exception>
     public static JsonObject ReadConfig(string folder)
     {
+        folder = SentenceTransformersReader.TowerIn(folder);
         if (!Directory.Exists(folder))
         {
             throw new UserErrorException($"there is no folder '{folder}'", "name a checkpoint folder with config.json and model.safetensors");
         }
 
-        string path = Path.Combine(folder, ConfigName);
-        if (!File.Exists(path))
-        {
-            // A sentence-transformers folder of the oldest layout has its tower in a folder of its own; the error names that module.
-            SentenceTransformersReader.Read(folder);
-        }
-
-        return EncoderConfigReader.ReadFile(path);
+        return EncoderConfigReader.ReadFile(Path.Combine(folder, ConfigName));
     }
 
     /// <summary>Loads the weights of a folder into a tower, strictly.</summary>
@@ -130,15 +126,24 @@ public static class CheckpointFolder
     public static IReadOnlyList<(string Name, byte[] Content)> ReadCompanions(string folder)
     {
         List<(string Name, byte[] Content)> files = [];
-        foreach (string name in s_companions.Where(n => File.Exists(Path.Combine(folder, n))))
+        string tower = SentenceTransformersReader.TowerIn(folder);
+        foreach (string name in s_companions)
         {
+            // Where the tower has a folder of its own its files go beside the weights, and the list of modules, which would look for them there, stays behind.
+            string path = Path.Combine(tower, name);
+            path = File.Exists(path) || (tower != folder && name.StartsWith("modules", StringComparison.Ordinal)) ? path : Path.Combine(folder, name);
+            if (!File.Exists(path))
+            {
+                continue;
+            }
+
             try
             {
-                files.Add((name, File.ReadAllBytes(Path.Combine(folder, name))));
+                files.Add((name, File.ReadAllBytes(path)));
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                throw new UserErrorException($"'{Path.Combine(folder, name)}' could not be read: {e.Message}", "check its permissions", e);
+                throw new UserErrorException($"'{path}' could not be read: {e.Message}", "check its permissions", e);
             }
         }
 

@@ -41,12 +41,13 @@ public sealed class CheckpointTensors : IDisposable
     public int Count => _owners.Count;
 
     /// <summary>Opens the weights of a checkpoint folder.</summary>
-    /// <param name="folder">The folder.</param>
+    /// <param name="folder">The folder; one of sentence-transformers may have them in its first module's folder.</param>
     /// <returns>The open files, owned by the caller.</returns>
     /// <exception cref="UserErrorException">There are no safetensors files, a shard is missing or does not fit the index, or a file is not sound. A folder with only <c>pytorch_model.bin</c> is refused with the way to convert it.</exception>
     public static CheckpointTensors Open(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
+        folder = SentenceTransformersReader.TowerIn(folder);
         string single = Path.Combine(folder, FileName);
         string index = Path.Combine(folder, IndexName);
         if (File.Exists(single))

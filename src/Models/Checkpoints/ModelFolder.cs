@@ -202,6 +202,13 @@ public static class ModelFolder
         ImageEncoderConfig? image = isImage ? CheckpointFolder.ReadImageConfig(folder) : null;
         SentenceTransformersSettings settings = isImage ? SentenceTransformersSettings.None : SentenceTransformersSettings.Read(folder);
 
+        if (settings.PooledWidth is int pooled && pooled != text!.Width)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"'{folder}' declares a pooling of rows of {pooled} numbers (word_embedding_dimension), but its tower gives rows of {text.Width} (hidden_size)"),
+                "take the pooling that belongs to this tower");
+        }
+
         // A pooling that is declared stands in the place of the architecture's own, projection included.
         bool projects = settings.Pooling is null && HasProjection(folder, isImage);
         TwoTowerOptions options = new()

@@ -10,7 +10,8 @@ namespace CrossAlign.Models.Checkpoints;
 internal static class SentenceTransformersReader
 {
     private const string Mend = "fetch the checkpoint again";
-    private const string KnownModules = "known ones, in this order: Transformer in the folder itself, Pooling, any number of Dense, Normalize";
+    private const string KnownModules = "known ones, in this order: Transformer, Pooling, any number of Dense, Normalize; or CLIPModel alone";
+    private const string ModulesName = "modules.json";
 
     // The first that is there; the library looks for them in this order.
     private static readonly string[] s_limitFiles =
@@ -39,19 +40,20 @@ internal static class SentenceTransformersReader
     public static SentenceTransformersSettings Read(string folder)
     {
         SentenceTransformersSettings settings = SentenceTransformersSettings.None;
-        string modules = Path.Combine(folder, "modules.json");
+        string modules = Path.Combine(folder, ModulesName);
         if (File.Exists(modules))
         {
             settings = ReadModules(folder, modules);
         }
 
-        if (s_limitFiles.Select(f => Path.Combine(folder, f)).FirstOrDefault(File.Exists) is string limits)
+        string tower = TowerIn(folder);
+        if (s_limitFiles.Select(f => Path.Combine(tower, f)).FirstOrDefault(File.Exists) is string limits)
         {
             JsonFields fields = Fields(limits);
             settings = settings with { MaxTokens = fields.OptionalSize("max_seq_length"), LowerCase = fields.Flag("do_lower_case", false) };
         }
 
-        string tokenizer = Path.Combine(folder, "tokenizer_config.json");
+        string tokenizer = Path.Combine(tower, "tokenizer_config.json");
         if (settings.MaxTokens is null && File.Exists(tokenizer))
         {
             // Published tokenizers without a limit name a number of thirty digits here.
@@ -61,6 +63,17 @@ internal static class SentenceTransformersReader
 
         string prompts = Path.Combine(folder, "config_sentence_transformers.json");
         return File.Exists(prompts) ? ReadPrompts(settings, prompts) : settings;
+    }
+
+    /// <summary>Where a folder's tower lies with its configuration, weights and tokenizer: the folder itself, or the one that its first module is declared in.</summary>
+    /// <param name="folder">A checkpoint folder; it need not exist.</param>
+    /// <returns>The folder of the tower.</returns>
+    /// <exception cref="UserErrorException">There is a <c>modules.json</c>, and it is not sound.</exception>
+    public static string TowerIn(string folder)
+    {
+        string path = Path.Combine(folder, ModulesName);
+        (string? kind, string? subfolder) = File.Exists(path) ? TypesOf(JsonFile.ReadArray(path, Mend), path).FirstOrDefault() : default;
+        return kind is "Transformer" or "CLIPModel" && !string.IsNullOrEmpty(subfolder) ? Path.Combine(folder, subfolder) : folder;
     }
 
     private static JsonFields Fields(string path) => new(JsonFile.ReadObject(path, Mend), $"'{path}'");
@@ -73,10 +86,10 @@ internal static class SentenceTransformersReader
         {
             switch (kind)
             {
-                case "Transformer" when stage == 0 && subfolder.Length == 0:
+                case "Transformer" when stage == 0:
                     stage = 1;
                     break;
-                case "CLIPModel" when stage == 0 && subfolder.Length == 0:
+                case "CLIPModel" when stage == 0:
                     // Pools by itself.
                     stage = 2;
                     break;
@@ -97,7 +110,7 @@ internal static class SentenceTransformersReader
             }
         }
 
-        return stage >= 2 ? settings : throw new UserErrorException($"'{path}' declares no Pooling behind a Transformer", KnownModules);
+        return stage >= 2 ? settings : throw new UserErrorException($"'{path}' declares {(stage == 0 ? "no module at all" : "no Pooling behind its Transformer")}", KnownModules);
     }
 
     private static SentenceTransformersSettings ReadPooling(SentenceTransformersSettings settings, string path)
@@ -128,6 +141,7 @@ internal static class SentenceTransformersReader
                 _ => throw new UserErrorException($"'{path}' pools by {string.Join(" and ", modes)}, which is not computed here", "known ones: mean, cls, lasttoken; one of them"),
             },
             IncludesPrompt = fields.Flag("include_prompt", true),
+            PooledWidth = fields.OptionalSize("word_embedding_dimension") ?? fields.OptionalSize("embedding_dimension"),
         };
     }
 

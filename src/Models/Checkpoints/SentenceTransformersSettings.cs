@@ -37,8 +37,11 @@ public sealed record SentenceTransformersSettings
     /// <summary>Whether texts are put into lower case before they are tokenized.</summary>
     public bool LowerCase { get; init; }
 
-    /// <summary>Whether the tokens of a prompt belong to the mean; where they do not, embedding with a prompt is refused.</summary>
+    /// <summary>Whether the tokens of a prompt, the one in front of the text included, belong to the mean.</summary>
     public bool IncludesPrompt { get; init; } = true;
+
+    /// <summary>The width of the rows that the declared pooling takes; null where the folder says nothing.</summary>
+    public int? PooledWidth { get; init; }
 
     /// <summary>Reads what a folder declares.</summary>
     /// <param name="folder">A checkpoint folder.</param>

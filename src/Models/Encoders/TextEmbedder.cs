@@ -44,7 +44,7 @@ public sealed class TextEmbedder : ModelEmbedder<string>
         ArgumentOutOfRangeException.ThrowIfLessThan(options.BatchTokens, 1, nameof(options));
         _pipeline = pipeline;
         Pooling = options.Pooling ?? model.Options.TextPooling;
-        _embedder = new TokenEmbedder(model, Pooling, options.Normalize ?? settings.Normalize ?? true, options.Project, options.BatchTokens);
+        _embedder = new TokenEmbedder(model, Pooling, options.Normalize ?? settings.Normalize ?? true, options.Project, options.BatchTokens, pipeline.UnpooledTokens);
     }
 
     /// <summary>How a text's rows become its vector.</summary>

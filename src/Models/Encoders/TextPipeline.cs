@@ -19,7 +19,7 @@ public sealed class TextPipeline
     /// <param name="settings">What the model's folder declares.</param>
     /// <param name="options">What deviates from that.</param>
     /// <param name="prepare">What becomes of a text with its prompt; null: nothing.</param>
-    /// <exception cref="UserErrorException">The tokenizer does not fit the tower, there is no prompt of that name, or the folder leaves a prompt's tokens out of the mean.</exception>
+    /// <exception cref="UserErrorException">The tokenizer does not fit the tower, or there is no prompt of that name.</exception>
     public TextPipeline(TextTower tower, ITokenizer tokenizer, SentenceTransformersSettings settings, TextEmbedderOptions options, Func<string, string>? prepare = null)
     {
         ArgumentNullException.ThrowIfNull(tower);
@@ -44,15 +44,21 @@ public sealed class TextPipeline
         }
 
         Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
+        DefaultPromptName = options.Prefix is null && options.PromptName is null && Prefix.Length > 0 ? settings.DefaultPromptName : null;
         if (Prefix.Length > 0 && !settings.IncludesPrompt && (options.Pooling ?? settings.Pooling ?? PoolingKind.Mean) == PoolingKind.Mean)
         {
-            throw new UserErrorException(
-                "the model's folder declares include_prompt false, and a mean without the prompt's tokens is not computed here", "embed without a prompt (--prefix \"\"), or pool otherwise");
+            UnpooledTokens = CountPrompt();
         }
     }
 
     /// <summary>What is put before every text.</summary>
     public string Prefix { get; }
+
+    /// <summary>The name of the prompt that is used because the model's folder declares it as its default; null where none is, or a caller chose.</summary>
+    public string? DefaultPromptName { get; }
+
+    /// <summary>How many of a text's first tokens the mean leaves out: those of the prompt with what the tokenizer puts before it, where the folder declares <c>include_prompt</c> false.</summary>
+    public int UnpooledTokens { get; }
 
     /// <summary>The most tokens of a text; a longer one is cut.</summary>
     public int MaxTokens { get; }
@@ -76,12 +82,11 @@ public sealed class TextPipeline
     /// <exception cref="UserErrorException">The text is not well-formed, or no token is left of it.</exception>
     public TokenRow Encode(string text)
     {
-        string prompted = _prepare(Prefix + text);
         List<int> ids = [];
-        bool cut = _tokenizer.Encode(_lowerCase ? ToLower(prompted) : prompted, ids, MaxTokens);
-        return ids.Count > 0
-            ? new TokenRow([.. ids], [], cut)
-            : throw new UserErrorException("no token is left of the text, and this tokenizer puts none around", "leave the text out");
+        bool cut = Encode(Prefix + text, ids);
+        return ids.Count > UnpooledTokens ? new TokenRow([.. ids], [], cut)
+            : ids.Count == 0 ? throw new UserErrorException("no token is left of the text, and this tokenizer puts none around", "leave the text out")
+            : throw new UserErrorException("no token is left of the text behind its prompt, which the model's folder leaves out of the mean", "leave the text out, or embed without a prompt (--prefix \"\")");
     }
 
     /// <summary>Lower case as the published library makes it (Python's <c>str.lower</c>): U+0130 becomes two characters, and a sigma at the end of a word its final form.</summary>
@@ -129,6 +134,20 @@ public sealed class TextPipeline
         }
 
         return false;
+    }
+
+    private bool Encode(string text, List<int> ids)
+    {
+        string prepared = _prepare(text);
+        return _tokenizer.Encode(_lowerCase ? ToLower(prepared) : prepared, ids, MaxTokens);
+    }
+
+    // As the published library counts them: the prompt alone, without the space behind it and without the token that ends a text.
+    private int CountPrompt()
+    {
+        List<int> ids = [];
+        Encode(Prefix.Trim(), ids);
+        return ids.Count > 0 && ids[^1] == _tokenizer.SpecialTokens.End ? ids.Count - 1 : ids.Count;
     }
 
     private static string PromptOf(SentenceTransformersSettings settings, string? name) => name is null ? settings.DefaultPrompt

@@ -14,6 +14,7 @@ public sealed class TokenEmbedder
     private readonly bool _normalize;
     private readonly bool _project;
     private readonly int _batchTokens;
+    private readonly int _unpooledTokens;
 
     /// <summary>Prepares.</summary>
     /// <param name="model">A model with a text tower; it outlives the embedder.</param>
@@ -21,8 +22,9 @@ public sealed class TokenEmbedder
     /// <param name="normalize">Whether vectors are divided by their Euclidean norm.</param>
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="batchTokens">About how many tokens go through the tower at once.</param>
+    /// <param name="unpooledTokens">How many of each row's first tokens the mean leaves out: <see cref="TextPipeline.UnpooledTokens"/>.</param>
     /// <exception cref="UserErrorException">The model has no text tower.</exception>
-    public TokenEmbedder(TwoTowerModel model, PoolingKind pooling, bool normalize, bool project, int batchTokens)
+    public TokenEmbedder(TwoTowerModel model, PoolingKind pooling, bool normalize, bool project, int batchTokens, int unpooledTokens = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchTokens, 1);
@@ -33,6 +35,7 @@ public sealed class TokenEmbedder
         _normalize = normalize;
         _project = project;
         _batchTokens = batchTokens;
+        _unpooledTokens = unpooledTokens;
     }
 
     /// <summary>The length of a vector.</summary>
@@ -63,7 +66,7 @@ public sealed class TokenEmbedder
 
             int length = (last - first) * Width;
             vectors = vectors.Length < length ? new float[length] : vectors;
-            _model.EmbedText(_batch, vectors.AsSpan(0, length), _project, _normalize, _pooling);
+            _model.EmbedText(_batch, vectors.AsSpan(0, length), _project, _normalize, _pooling, _unpooledTokens);
             for (int i = first; i < last; i++)
             {
                 vectors.AsSpan((i - first) * Width, Width).CopyTo(destination[(order[i] * Width)..]);

@@ -214,12 +214,15 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
     /// <param name="pooling">How rows become vectors; null: as the model's options say.</param>
+    /// <param name="unpooledTokens">How many of each text's first tokens the mean leaves out; other poolings do not look at it.</param>
     /// <exception cref="ArgumentException">The batch is empty or <paramref name="destination"/> has another length.</exception>
     /// <exception cref="InvalidOperationException">There is no text tower.</exception>
-    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true, PoolingKind? pooling = null)
+    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true, PoolingKind? pooling = null, int unpooledTokens = 0)
     {
         TensorArena arena = Arena();
-        Tensor rows = RequireText().Forward(batch, pooling ?? Options.TextPooling, arena, TowerPass.Inference);
+        PoolingKind kind = pooling ?? Options.TextPooling;
+        Tensor rows = RequireText().Forward(batch, kind, arena, TowerPass.Inference);
+        rows = kind == PoolingKind.Mean && unpooledTokens > 0 ? MeanBehind(batch, unpooledTokens, arena) : rows;
         if (project && TextDense.Count > 0)
         {
             FinishDense(rows, normalize, destination);
@@ -268,6 +271,35 @@ public sealed partial class TwoTowerModel : IDisposable
         _arena ??= new TensorArena(Device, FirstArenaByteCount);
         _arena.Reset();
         return _arena;
+    }
+
+    // Each text as two sequences, what is left out and what is pooled, of which the second one's vector counts.
+    private Tensor MeanBehind(TokenBatch batch, int unpooledTokens, TensorArena arena)
+    {
+        Tensor last = Text!.LastHidden;
+        int width = Text.Config.Width;
+        int[] cuts = new int[(2 * batch.Count) + 1];
+        for (int text = 0; text < batch.Count; text++)
+        {
+            cuts[2 * text] = batch.CuSeqlens[text];
+            cuts[(2 * text) + 1] = Math.Min(batch.CuSeqlens[text] + unpooledTokens, batch.CuSeqlens[text + 1]);
+        }
+
+        cuts[^1] = batch.TokenCount;
+        Tensor starts = arena.Take(DType.Int32, new Shape(cuts.Length));
+        starts.CopyFrom<int>(cuts);
+        Tensor both = arena.Take(last.DType, new Shape(2 * batch.Count, width));
+        Pooling.Forward(PoolingKind.Mean, last, starts, both);
+        float[] vectors = both.ToArray<float>();
+        float[] kept = new float[batch.Count * width];
+        for (int text = 0; text < batch.Count; text++)
+        {
+            vectors.AsSpan(((2 * text) + 1) * width, width).CopyTo(kept.AsSpan(text * width));
+        }
+
+        Tensor rows = arena.Take(DType.Float32, new Shape(batch.Count, width));
+        rows.CopyFrom<float>(kept);
+        return rows;
     }
 
     private void Finish(in Tensor pooled, Projection? head, bool normalize, Span<float> destination)

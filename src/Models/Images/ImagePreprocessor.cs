@@ -81,6 +81,7 @@ public sealed record ImagePreprocessor
     /// <exception cref="UserErrorException">A <c>processor_config.json</c> is no JSON object.</exception>
     public static string? FileIn(string folder)
     {
+        folder = Checkpoints.SentenceTransformersReader.TowerIn(folder);
         string usual = Path.Combine(folder, FileName);
         string newer = Path.Combine(folder, "processor_config.json");
         return File.Exists(usual) ? usual

@@ -1,4 +1,5 @@
 using System.Text;
+using CrossAlign.Models.Checkpoints;
 
 namespace CrossAlign.Models.Tokenization;
 
@@ -8,14 +9,19 @@ public static class Tokenizer
     private const long LargestFileBytes = 256L << 20;
     private static readonly UTF8Encoding s_strict = new(false, throwOnInvalidBytes: true);
 
-    /// <summary>Loads a tokenizer from a file, chosen by its name: <c>*.json</c> or <c>*.model</c>.</summary>
-    /// <param name="path">The file, or a model folder (there <c>tokenizer.json</c> is taken first, then <c>sentencepiece.bpe.model</c>).</param>
+    /// <summary>Loads a tokenizer from a file, chosen by its name: <c>*.json</c>, <c>*.model</c>, or <c>vocab.txt</c> and <c>vocab.json</c> with what lies beside them.</summary>
+    /// <param name="path">The file, or a model folder (there <c>tokenizer.json</c> is taken first, then <c>sentencepiece.bpe.model</c>, then <c>vocab.txt</c>, then <c>vocab.json</c>).</param>
     /// <returns>The tokenizer.</returns>
     /// <exception cref="UserErrorException">There is no such file, it cannot be read, is damaged, or is of a kind that is not supported.</exception>
     public static ITokenizer Load(string path)
     {
         ArgumentNullException.ThrowIfNull(path);
-        string file = Directory.Exists(path) ? InFolder(path) : path;
+        string file = Directory.Exists(path) ? InFolder(SentenceTransformersReader.TowerIn(path)) : path;
+        if (VocabularyFiles.IsName(file))
+        {
+            return TokenizerJsonReader.Read(VocabularyFiles.ToTokenizerJson(Path.GetDirectoryName(Path.GetFullPath(file))!, ReadFile), file);
+        }
+
         byte[] bytes = ReadFile(file);
         return Path.GetExtension(file).Equals(".model", StringComparison.OrdinalIgnoreCase)
             ? new SentencePieceTokenizer(bytes, SentencePieceModelReader.Read(bytes, file))
@@ -83,7 +89,7 @@ public static class Tokenizer
 
     private static string InFolder(string folder)
     {
-        foreach (string name in (ReadOnlySpan<string>)["tokenizer.json", "sentencepiece.bpe.model"])
+        foreach (string name in (ReadOnlySpan<string>)["tokenizer.json", "sentencepiece.bpe.model", VocabularyFiles.WordPieceName, VocabularyFiles.BytePairName])
         {
             string candidate = Path.Combine(folder, name);
             if (File.Exists(candidate))
@@ -92,7 +98,7 @@ public static class Tokenizer
             }
         }
 
-        throw new UserErrorException($"'{folder}' has neither tokenizer.json nor sentencepiece.bpe.model", "download the tokenizer's files with the model, or name the file");
+        throw new UserErrorException($"'{folder}' has neither tokenizer.json nor sentencepiece.bpe.model, vocab.txt or vocab.json", "download the tokenizer's files with the model, or name the file");
     }
 
     private static byte[] ReadFile(string file)

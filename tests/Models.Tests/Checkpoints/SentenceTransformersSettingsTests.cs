@@ -44,7 +44,7 @@ public sealed class SentenceTransformersSettingsTests
         using TemporaryFolder copy = new();
         settings.Write(copy.Path, 8);
         SentenceTransformersSettings again = SentenceTransformersSettings.Read(copy.Path);
-        Assert.Equal(settings with { Prompts = again.Prompts }, again);
+        Assert.Equal(settings with { Prompts = again.Prompts, PooledWidth = 8 }, again);
         Assert.Equal(settings.Prompts, again.Prompts);
     }
 
@@ -103,11 +103,14 @@ public sealed class SentenceTransformersSettingsTests
     }
 
     [Fact]
-    public void ATransformerInAFolderOfItsOwnIsNamed()
+    public void LimitsAreThoseOfTheTransformersOwnFolder()
     {
         using TemporaryFolder folder = Folder(
             Modules.Replace("REST", "", StringComparison.Ordinal).Replace("\"path\": \"\"", "\"path\": \"0_Transformer\"", StringComparison.Ordinal), "{}");
-        Assert.Contains("'Transformer' in '0_Transformer'", Assert.Throws<UserErrorException>(() => CheckpointFolder.ReadConfig(folder.Path)).Message, StringComparison.Ordinal);
+        Directory.CreateDirectory(folder.File("0_Transformer"));
+        File.WriteAllText(folder.File("0_Transformer/sentence_bert_config.json"), "{\"max_seq_length\": 17}");
+        File.WriteAllText(folder.File("sentence_bert_config.json"), "{\"max_seq_length\": 33}");
+        Assert.Equal(17, SentenceTransformersSettings.Read(folder.Path).MaxTokens);
     }
 
     private static TemporaryFolder Folder(string modules, string pooling)

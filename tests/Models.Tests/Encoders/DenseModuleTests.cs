@@ -87,6 +87,66 @@ public sealed class DenseModuleTests : IDisposable
         }
     }
 
+    // Torch 1.13 in float64 on the fixture's pooled rows: Linear(64, 10), Tanh, Linear(10, 6), Identity; normalised the second time.
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TwoLayersInARowGiveTorchsNumbers(bool normalize)
+    {
+        double[][] expected = normalize
+            ?
+            [
+                [-0.305816868, -0.490551514, -0.231107904, 0.277969353, 0.595149425, 0.425387579],
+                [-0.274434883, -0.566742881, -0.392016927, 0.099451737, 0.486701533, 0.450601487],
+                [-0.278671539, -0.563051185, -0.382446811, 0.110192199, 0.493650807, 0.450795444],
+                [-0.296333185, -0.553591705, -0.359786331, 0.129142746, 0.502692452, 0.454861642],
+                [-0.286244724, -0.552632205, -0.356709969, 0.140612126, 0.513809059, 0.449052428],
+            ]
+            :
+            [
+                [-0.159232519, -0.255420029, -0.120333106, 0.144732893, 0.309881998, 0.221490515],
+                [-0.152142607, -0.314193803, -0.217328339, 0.055134560, 0.269820072, 0.249806745],
+                [-0.154733434, -0.312636316, -0.212355049, 0.061184638, 0.274101492, 0.250305888],
+                [-0.172712031, -0.322650154, -0.209694463, 0.075268337, 0.292984515, 0.265107258],
+                [-0.157190522, -0.303476492, -0.195886322, 0.077216771, 0.282156866, 0.246595935],
+            ];
+        const int Last = 6;
+        File.WriteAllText(_folder.File("1_Pooling/config.json"), """{"word_embedding_dimension": 64, "pooling_mode_mean_tokens": true}""");
+        string norm = normalize ? """, {"path": "4_Normalize", "type": "sentence_transformers.models.Normalize"}""" : "";
+        File.WriteAllText(_folder.File("modules.json"), """
+            [{"path": "", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+             {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}, {"path": "3_Dense", "type": "sentence_transformers.models.Dense"}
+            """ + norm + "]");
+        Directory.CreateDirectory(_folder.File("3_Dense"));
+        WriteDense("torch.nn.modules.activation.Tanh", Weights(Out, Width, 1), Biases(Out, 1));
+        WriteDense("torch.nn.modules.linear.Identity", Weights(Last, Out, 2), Biases(Last, 2), Last, Out, "3_Dense");
+
+        using CpuDevice device = new(2);
+        using TwoTowerModel model = TwoTowerModel.Load(device, _folder.Path);
+        using SafetensorsFile cases = SafetensorsFile.Open(Fixtures.PathOf("text-tower-xlm-roberta", "cases.safetensors"));
+        int[] ids = cases.ReadInt32s("batch.input_ids");
+        int[] mask = cases.ReadInt32s("batch.attention_mask");
+        int length = ids.Length / expected.Length;
+        TokenBatch batch = new(model.Text!.Packing);
+        for (int row = 0; row < expected.Length; row++)
+        {
+            batch.Add(ids.AsSpan(row * length, length), row, mask.AsSpan(row * length, length));
+        }
+
+        Assert.Equal(Last, model.EmbeddingWidth());
+        float[] vectors = new float[expected.Length * Last];
+        model.EmbedText(batch, vectors, normalize: normalize);
+        for (int i = 0; i < vectors.Length; i++)
+        {
+            Assert.Equal(expected[i / Last][i % Last], vectors[i], 2e-6);
+        }
+
+        static float[] Weights(int outputs, int inputs, int start) =>
+            [.. Enumerable.Range(0, outputs * inputs).Select(i => (float)(Math.Sin(start + (0.7 * (i / inputs)) + (0.13 * (i % inputs))) / 8))];
+
+        static float[] Biases(int outputs, int start) => [.. Enumerable.Range(0, outputs).Select(i => (float)(Math.Cos(start + i) / 4))];
+    }
+
     [Fact]
     public void WhatDoesNotFitIsNamed()
     {
@@ -106,12 +166,12 @@ public sealed class DenseModuleTests : IDisposable
         string Refused() => Assert.Throws<UserErrorException>(() => TwoTowerModel.Load(device, _folder.Path)).What;
     }
 
-    private void WriteDense(string activation, ReadOnlyMemory<float> weight, float[]? bias, int rows = Out, int columns = Width)
+    private void WriteDense(string activation, ReadOnlyMemory<float> weight, float[]? bias, int rows = Out, int columns = Width, string folder = "2_Dense")
     {
-        File.WriteAllText(_folder.File("2_Dense/config.json"), new JsonObject
+        File.WriteAllText(_folder.File(folder + "/config.json"), new JsonObject
         {
             ["in_features"] = columns,
-            ["out_features"] = Out,
+            ["out_features"] = bias?.Length ?? Out,
             ["bias"] = true,
             ["activation_function"] = activation,
         }.ToJsonString());
@@ -119,9 +179,9 @@ public sealed class DenseModuleTests : IDisposable
         writer.Add("linear.weight", [rows, columns], weight);
         if (bias is not null)
         {
-            writer.Add("linear.bias", [Out], bias);
+            writer.Add("linear.bias", [bias.Length], bias);
         }
 
-        writer.Save(_folder.File("2_Dense/model.safetensors"));
+        writer.Save(_folder.File(folder + "/model.safetensors"));
     }
 }

@@ -49,22 +49,27 @@ public sealed class TextPipelineTests : IDisposable
     }
 
     [Theory]
-    [InlineData(PoolingKind.Mean, "a ", true)]
-    [InlineData(PoolingKind.Cls, "a ", false)]
-    [InlineData(PoolingKind.Eos, "a ", false)]
-    [InlineData(PoolingKind.Mean, "", false)]
-    public void AMeanWithoutThePromptIsRefused(PoolingKind pooling, string prefix, bool refused)
+    [InlineData(PoolingKind.Mean, "a ", 2)]
+    [InlineData(PoolingKind.Mean, "  a a  ", 3)]
+    [InlineData(PoolingKind.Cls, "a ", 0)]
+    [InlineData(PoolingKind.Eos, "a ", 0)]
+    [InlineData(PoolingKind.Mean, "", 0)]
+    public void OnlyAMeanLeavesThePromptsTokensOut(PoolingKind pooling, string prefix, int tokens)
     {
         SentenceTransformersSettings settings = new() { IncludesPrompt = false, Pooling = pooling };
         TextEmbedderOptions options = new() { Prefix = prefix };
-        if (refused)
-        {
-            Assert.Contains("include_prompt", Assert.Throws<UserErrorException>(() => Pipeline(settings, options)).What, StringComparison.Ordinal);
-        }
-        else
-        {
-            Assert.NotEmpty(Pipeline(settings, options).Encode("circle").Ids);
-        }
+        Assert.Equal(tokens, Pipeline(settings, options).UnpooledTokens);
+        Assert.Equal(0, Pipeline(settings with { IncludesPrompt = true }, options).UnpooledTokens);
+    }
+
+    [Fact]
+    public void WhoseChoiceAPromptIsCanBeSeen()
+    {
+        SentenceTransformersSettings settings = new() { Prompts = new Dictionary<string, string> { ["query"] = "query: " }, DefaultPromptName = "query" };
+        Assert.Equal("query", Pipeline(settings, new TextEmbedderOptions()).DefaultPromptName);
+        Assert.Null(Pipeline(settings, new TextEmbedderOptions { Prefix = "" }).DefaultPromptName);
+        Assert.Null(Pipeline(settings, new TextEmbedderOptions { PromptName = "query" }).DefaultPromptName);
+        Assert.Null(Pipeline(settings with { DefaultPromptName = null }, new TextEmbedderOptions()).DefaultPromptName);
     }
 
     [Fact]

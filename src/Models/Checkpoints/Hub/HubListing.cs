@@ -54,24 +54,30 @@ internal sealed partial record HubListing(string Commit, string Licence, IReadOn
     // Files whose names a tower, its tokenizer, its preprocessor and a sentence-transformers folder have. A name outside of the folder is none of them.
     private static string[] Choose(HubModelName name, HashSet<string> paths)
     {
-        string[] companions = [.. paths.Where(p => Companions().IsMatch(p) && !OtherWeights().IsMatch(p))];
-        if (!paths.Contains(CheckpointFolder.ConfigName))
+        // A sentence-transformers folder may have its tower in the folder of its first module.
+        string tower = paths.Contains(CheckpointFolder.ConfigName) ? string.Empty
+            : paths.Where(p => TowerConfigs().IsMatch(p)).Select(p => p[..^CheckpointFolder.ConfigName.Length]).Order(StringComparer.Ordinal).FirstOrDefault(string.Empty);
+        string[] ofTower = [.. paths.Where(p => p.StartsWith(tower, StringComparison.Ordinal)).Select(p => p[tower.Length..])];
+        string[] companions = [.. paths.Where(IsCompanion).Concat(ofTower.Where(IsCompanion).Select(p => tower + p))];
+        if (!paths.Contains(tower + CheckpointFolder.ConfigName))
         {
             throw new UserErrorException($"model '{name}' has no {CheckpointFolder.ConfigName}", "name the checkpoint of a tower in the form of transformers");
         }
 
-        string[] weights = paths.Contains(CheckpointTensors.FileName) ? [CheckpointTensors.FileName]
-            : paths.Contains(CheckpointTensors.IndexName) ? [CheckpointTensors.IndexName, .. paths.Where(p => Shards().IsMatch(p))]
-            : throw NoWeights(name, paths.Any(p => Pickles().IsMatch(p)) ? "has its weights as pytorch_model.bin only, a pickle that can run code and is not read" : $"has no {CheckpointTensors.FileName}");
+        string[] weights = ofTower.Contains(CheckpointTensors.FileName) ? [CheckpointTensors.FileName]
+            : ofTower.Contains(CheckpointTensors.IndexName) ? [CheckpointTensors.IndexName, .. ofTower.Where(p => Shards().IsMatch(p))]
+            : throw NoWeights(name, ofTower.Any(p => Pickles().IsMatch(p)) ? "has its weights as pytorch_model.bin only, a pickle that can run code and is not read" : $"has no {tower}{CheckpointTensors.FileName}");
         foreach (string folder in companions.Where(p => p.Contains('/', StringComparison.Ordinal)).Select(p => p[..p.IndexOf('/', StringComparison.Ordinal)]).Distinct(StringComparer.Ordinal))
         {
-            if (paths.Contains(folder + "/pytorch_model.bin") && !paths.Contains($"{folder}/{CheckpointTensors.FileName}"))
+            if (folder + "/" != tower && paths.Contains(folder + "/pytorch_model.bin") && !paths.Contains($"{folder}/{CheckpointTensors.FileName}"))
             {
                 throw NoWeights(name, $"has the weights of '{folder}' as pytorch_model.bin only, a pickle that can run code and is not read");
             }
         }
 
-        return [.. companions.Concat(weights).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+        return [.. companions.Concat(weights.Select(w => tower + w)).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+
+        static bool IsCompanion(string path) => Companions().IsMatch(path) && !OtherWeights().IsMatch(path);
     }
 
     private static UserErrorException NoWeights(HubModelName name, string problem) => new(
@@ -117,6 +123,9 @@ internal sealed partial record HubListing(string Commit, string Licence, IReadOn
 
     [GeneratedRegex(@"\A(([0-9]+_[A-Za-z]+/)(config\.json|model\.safetensors)|[A-Za-z0-9_][A-Za-z0-9._-]*\.(json|txt|model)|README\.md|(LICENSE|LICENCE|NOTICE)(\.txt|\.md)?)\z", RegexOptions.CultureInvariant)]
     private static partial Regex Companions();
+
+    [GeneratedRegex(@"\A0_[A-Za-z]+/config\.json\z", RegexOptions.CultureInvariant)]
+    private static partial Regex TowerConfigs();
 
     [GeneratedRegex(@"\.index\.json\z", RegexOptions.CultureInvariant)]
     private static partial Regex OtherWeights();

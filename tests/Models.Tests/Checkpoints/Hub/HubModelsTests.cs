@@ -73,6 +73,35 @@ public sealed class HubModelsTests : IDisposable
     }
 
     [Fact]
+    public async Task ATowerInTheFolderOfItsModuleIsFetchedWithWhatBelongsToIt()
+    {
+        foreach (string name in (string[])["config.json", Weights])
+        {
+            _hub.Files["0_Transformer/" + name] = _hub.Files[name];
+            _hub.Files.Remove(name);
+        }
+
+        _hub.Files["0_Transformer/tokenizer.json"] = "{}"u8.ToArray();
+        _hub.Files["0_Transformer/vocab.txt"] = "a\n"u8.ToArray();
+        _hub.Files["0_Transformer/pytorch_model.bin"] = new byte[5000];
+        _hub.Files["0_Transformer/onnx/model.onnx"] = new byte[5000];
+        _hub.Files["modules.json"] = """
+            [{"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"}, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+            """u8.ToArray();
+        _hub.Files["1_Pooling/config.json"] = """{"word_embedding_dimension": 64, "pooling_mode_cls_token": true}"""u8.ToArray();
+        HubModel model = await FetchAsync();
+        Assert.Equal(
+            [
+                "0_Transformer/config.json", "0_Transformer/" + Weights, "0_Transformer/tokenizer.json", "0_Transformer/vocab.txt",
+                "1_Pooling/config.json", "README.md", "crossalign_hub.json", "modules.json",
+            ],
+            FilesOf(model.Folder));
+        using CpuDevice device = new(1);
+        using TwoTowerModel tower = ModelSource.Find(_hub.Id, _cache.Path).Load(device);
+        Assert.Equal((64, Kernels.PoolingKind.Cls), (tower.Text!.Config.Width, tower.Options.TextPooling));
+    }
+
+    [Fact]
     public async Task ABrokenConnectionGoesOnWhereItBroke()
     {
         byte[] weights = _hub.Files[Weights];
