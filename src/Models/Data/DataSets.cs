@@ -58,7 +58,7 @@ public static class DataSets
 
             // One damaged file among many thousands must not end a training; what is left out is said, with its name.
             _ when Directory.Exists(name) => FolderDataSet.Load(
-                name, ImageDecoder.Default, options, new FolderOptions { SkipUnreadable = true }, progress: progress, cancellationToken: cancellationToken),
+                name, ImageDecoder.Current, options, new FolderOptions { SkipUnreadable = true }, progress: progress, cancellationToken: cancellationToken),
             _ => throw new UserErrorException(
                 $"there is no data set '{name}'", $"give {PhotoAlbum.Name}, {ShapesDataSet.Name}, or a folder with a captions.jsonl"),
         };

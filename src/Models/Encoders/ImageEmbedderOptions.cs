@@ -19,5 +19,5 @@ public sealed record ImageEmbedderOptions
     public int BatchTokens { get; init; } = 4096;
 
     /// <summary>What decodes files.</summary>
-    public IImageDecoder Decoder { get; init; } = ImageDecoder.Default;
+    public IImageDecoder Decoder { get; init; } = ImageDecoder.Current;
 }

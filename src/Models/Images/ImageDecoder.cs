@@ -15,6 +15,17 @@ public sealed class ImageDecoder : IImageDecoder
     /// <summary>The decoder with default settings.</summary>
     public static ImageDecoder Default { get; } = new();
 
+    /// <summary>The decoder of picture files where a caller names none: <see cref="Default"/>, or what <see cref="Use"/> put in its place.</summary>
+    public static IImageDecoder Current { get; private set; } = Default;
+
+    /// <summary>Puts another decoder in the place of this one, for the whole process; call it before pictures are read.</summary>
+    /// <param name="decoder">The decoder.</param>
+    public static void Use(IImageDecoder decoder)
+    {
+        ArgumentNullException.ThrowIfNull(decoder);
+        Current = decoder;
+    }
+
     /// <summary>Whether the orientation that EXIF names is applied (default), as published preprocessing does.</summary>
     public bool ApplyOrientation { get; init; } = true;
 
