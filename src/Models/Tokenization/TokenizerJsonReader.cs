@@ -108,7 +108,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
         List<TextNormalizer> steps = [new BertNormalizer(Flag(normalizer, "clean_text", true), Flag(normalizer, "handle_chinese_chars", true))];
         if (Flag(normalizer, "strip_accents", lowercase))
         {
-            steps.AddRange([new UnicodeFormNormalizer(NormalizationForm.FormD), new StripAccentsNormalizer()]);
+            steps.AddRange([new UnicodeFormNormalizer(NormalizationForm.FormD), new StripAccentsNormalizer(anyMark: false)]);
         }
 
         if (lowercase)
@@ -149,7 +149,7 @@ internal sealed class TokenizerJsonReader : JsonFileReader
             "Replace" => [new ReplaceNormalizer(Pattern(Child(normalizer, "pattern", place), place), Text(Child(normalizer, "content", place), place))],
             "Prepend" => [new PrependNormalizer(Text(Child(normalizer, "prepend", place), place))],
             "BertNormalizer" => ReadBertNormalizer(normalizer),
-            "StripAccents" => [new StripAccentsNormalizer()],
+            "StripAccents" => [new StripAccentsNormalizer(anyMark: true)],
             "Lowercase" => [new LowercaseNormalizer()],
             "NFC" => [new UnicodeFormNormalizer(NormalizationForm.FormC)],
             "NFD" => [new UnicodeFormNormalizer(NormalizationForm.FormD)],

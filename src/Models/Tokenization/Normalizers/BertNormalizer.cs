@@ -45,9 +45,9 @@ internal sealed class BertNormalizer(bool cleanText, bool separateChinese) : Tex
         }
     }
 
-    // Unassigned code points stay, as in the published library.
+    // Unassigned code points stay, as in the published library, which does not know the format characters of after Unicode 8 either.
     private static bool IsDropped(Rune rune) => rune.Value is 0 or 0xFFFD
-        || (rune.Value is not '\t' and not '\n' and not '\r'
+        || (rune.Value is not '\t' and not '\n' and not '\r' and not 0x890 and not 0x891 and not 0x8E2 and not 0x110CD and not (>= 0x13430 and <= 0x1343F)
             && Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.PrivateUse);
 
     // The published library has 2B920 where Unicode's block begins at 2B820.

@@ -1,10 +1,10 @@
-using System.Globalization;
 using System.Text;
 
 namespace CrossAlign.Models.Tokenization.Normalizers;
 
-/// <summary>Takes non-spacing marks away; what stands before must have decomposed the text.</summary>
-internal sealed class StripAccentsNormalizer : TextNormalizer
+/// <summary>Takes marks away; what stands before must have decomposed the text.</summary>
+/// <param name="anyMark">Whether marks of every kind go, as with the normalizer of that name, or those that take no room, as with BERT's.</param>
+internal sealed class StripAccentsNormalizer(bool anyMark) : TextNormalizer
 {
     /// <inheritdoc/>
     public override void Normalize(ReadOnlySpan<char> text, CharBuffer output)
@@ -12,7 +12,7 @@ internal sealed class StripAccentsNormalizer : TextNormalizer
         while (!text.IsEmpty)
         {
             Rune.DecodeFromUtf16(text, out Rune rune, out int units);
-            if (Rune.GetUnicodeCategory(rune) != UnicodeCategory.NonSpacingMark)
+            if (!(anyMark ? PublishedCategories.IsMark(rune) : PublishedCategories.IsNonSpacingMark(rune)))
             {
                 output.Append(text[..units]);
             }

@@ -14,7 +14,7 @@ internal sealed class BertPreTokenizer : PreTokenizer
         {
             Rune.DecodeFromUtf16(text[at..], out Rune rune, out int units);
             bool space = Rune.IsWhiteSpace(rune);
-            bool punctuation = Rune.IsPunctuation(rune) || (rune.IsAscii && Rune.IsSymbol(rune));
+            bool punctuation = PublishedCategories.IsPunctuation(rune);
             if (space || punctuation)
             {
                 next.Accept(text[start..at], atStart && start == 0);
