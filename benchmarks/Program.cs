@@ -1,4 +1,5 @@
 using System.Globalization;
+using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Running;
 using CrossAlign.Benchmarks;
 
@@ -16,7 +17,8 @@ switch (args)
     case ["loss-memory", string rows, string width]:
         return SimilarityCrossEntropyMemory.Run(int.Parse(rows, CultureInfo.InvariantCulture), int.Parse(width, CultureInfo.InvariantCulture));
     default:
-        BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args);
+        // It builds the whole solution anew for its own process; on two busy cores that takes longer than its two minutes.
+        BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args, ManualConfig.Create(DefaultConfig.Instance).WithBuildTimeout(TimeSpan.FromMinutes(15)));
         break;
 }
 
