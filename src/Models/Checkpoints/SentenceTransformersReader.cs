@@ -110,7 +110,7 @@ internal static class SentenceTransformersReader
             }
         }
 
-        return stage >= 2 ? settings : throw new UserErrorException($"'{path}' declares {(stage == 0 ? "no module at all" : "no Pooling behind its Transformer")}", KnownModules);
+        return stage >= 2 ? settings : throw new UserErrorException($"'{path}' declares no Pooling behind a Transformer{(stage == 0 ? ": no module at all" : "")}", KnownModules);
     }
 
     private static SentenceTransformersSettings ReadPooling(SentenceTransformersSettings settings, string path)

@@ -22,6 +22,9 @@ internal sealed class VocabularyFiles
     /// <summary>The joins of byte pairs, one a line.</summary>
     public const string MergesName = "merges.txt";
 
+    // The largest published ones have some 10 MiB.
+    private const int LargestByteCount = 64 << 20;
+
     private const string Mend = "download the tokenizer's files with the model again";
     private const string MaskKey = "mask_token";
 
@@ -62,7 +65,10 @@ internal sealed class VocabularyFiles
     {
         // As Python reads lines: \r\n and \r end one too, and of a piece that stands twice the later line counts.
         string path = Path.Combine(_folder, WordPieceName);
-        string text = Tokenizer.DecodeUtf8(read(path), $"'{path}'").Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
+        byte[] bytes = read(path);
+        string text = bytes.Length > LargestByteCount
+            ? throw Bad(path, FormattableString.Invariant($"it has {bytes.Length >> 20} MiB, more than any vocabulary"))
+            : Tokenizer.DecodeUtf8(bytes, $"'{path}'").Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
         string[] lines = (text.EndsWith('\n') ? text[..^1] : text).Split('\n');
         for (int id = 0; id < lines.Length && text.Length > 0; id++)
         {

@@ -98,12 +98,15 @@ public sealed class HostileFolderTests : IDisposable
     [Theory]
     [InlineData("text", 1)]
     [InlineData("text", 2)]
+    [InlineData("vocab.txt", 6)]
+    [InlineData("vocab.json", 7)]
     [InlineData("image-tower-vit", 3)]
     [InlineData("image-tower-clip", 4)]
     [InlineData("clip-model", 5)]
     public void AnyChangeOfAnyFileGivesAModelOrAnErrorForTheUser(string kind, int seed)
     {
-        if (kind == "text")
+        bool isText = kind is "text" or "vocab.txt" or "vocab.json";
+        if (isText)
         {
             TextFolder();
         }
@@ -112,7 +115,12 @@ public sealed class HostileFolderTests : IDisposable
             ImageFolder(kind);
         }
 
-        string[] files = [.. Directory.GetFiles(_folder.Path, "*.json", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+        if (isText && kind != "text")
+        {
+            NestWithVocabulary(kind);
+        }
+
+        string[] files = [.. Directory.GetFiles(_folder.Path, "*.*", SearchOption.AllDirectories).Where(f => Path.GetExtension(f) is ".json" or ".txt").Order(StringComparer.Ordinal)];
         Dictionary<string, byte[]> originals = files.ToDictionary(f => f, File.ReadAllBytes);
         int errors = 0;
         const int Rounds = 400;
@@ -126,7 +134,7 @@ public sealed class HostileFolderTests : IDisposable
             using PlanDevice device = new();
             try
             {
-                if (kind == "text")
+                if (isText)
                 {
                     UseText(device);
                 }
@@ -168,7 +176,8 @@ public sealed class HostileFolderTests : IDisposable
 
     private static byte[] Change(byte[] original, Random random)
     {
-        switch (random.Next(8))
+        // Lines of text are cut and flipped, JSON is also changed as a tree.
+        switch (random.Next(original[0] is (byte)'{' or (byte)'[' && original[1] != (byte)'U' ? 8 : 2))
         {
             case 0:
                 return original[..random.Next(original.Length)];
@@ -233,6 +242,39 @@ public sealed class HostileFolderTests : IDisposable
             Prompts = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["query"] = "query: " },
             DefaultPromptName = "query",
         }.Write(_folder.Path, 64);
+    }
+
+    // The tower in the folder of its module, with a tokenizer of the older form and a mean that leaves the prompt out.
+    private void NestWithVocabulary(string name)
+    {
+        const string Transformer = "0_Transformer";
+        Directory.CreateDirectory(_folder.File(Transformer));
+        foreach (string file in Directory.GetFiles(_folder.Path).Where(f => Path.GetFileName(f) is not "modules.json" and not "config_sentence_transformers.json"))
+        {
+            File.Move(file, Path.Combine(_folder.File(Transformer), Path.GetFileName(file)));
+        }
+
+        File.Delete(_folder.File(Transformer + "/tokenizer.json"));
+        string modules = File.ReadAllText(_folder.File("modules.json"));
+        File.WriteAllText(_folder.File("modules.json"), modules.Replace("\"path\": \"\"", $"\"path\": \"{Transformer}\"", StringComparison.Ordinal));
+        string pooling = File.ReadAllText(_folder.File("1_Pooling/config.json"));
+        File.WriteAllText(_folder.File("1_Pooling/config.json"), With(pooling, "include_prompt", "false"));
+        string[] pieces = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", .. "abcdefghijklmnopqrstuvwxyz:".Select(c => c.ToString()), .. "abcdefghijklmnopqrstuvwxyz".Select(c => "##" + c), "##ed"];
+        if (name == "vocab.txt")
+        {
+            File.WriteAllLines(_folder.File($"{Transformer}/{name}"), pieces);
+        }
+        else
+        {
+            File.WriteAllText(_folder.File($"{Transformer}/{name}"), new JsonObject(pieces.Append("re").Select((p, i) => KeyValuePair.Create(p, (JsonNode?)i))).ToJsonString());
+            File.WriteAllText(_folder.File(Transformer + "/merges.txt"), "#version: 0.2\nr e\n");
+        }
+
+        File.WriteAllText(_folder.File(Transformer + "/special_tokens_map.json"), """{"cls_token": "[CLS]", "sep_token": {"content": "[SEP]", "lstrip": false}, "unk_token": "[UNK]"}""");
+        File.WriteAllText(_folder.File(Transformer + "/added_tokens.json"), """{"<more>": 90}""");
+        File.WriteAllText(
+            _folder.File(Transformer + "/tokenizer_config.json"),
+            $$$"""{"tokenizer_class": "{{{(name == "vocab.txt" ? "BertTokenizer" : "RobertaTokenizer")}}}", "do_lower_case": true, "strip_accents": null, "model_max_length": 30, "added_tokens_decoder": {"4": {"content": "[MASK]", "special": true} } }""");
     }
 
     private void ImageFolder(string fixture)
