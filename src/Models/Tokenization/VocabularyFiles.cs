@@ -75,7 +75,8 @@ internal sealed class VocabularyFiles
             _ids[lines[id]] = id;
         }
 
-        bool lowercase = Flag("do_lower_case", true);
+        // Where nothing is declared release 4 lower-cases and release 5 does not: the pieces say what they were made for.
+        bool lowercase = Flag("do_lower_case", !_ids.Keys.Any(p => !p.StartsWith('[') && p.Any(char.IsUpper)));
         string unknown = Name("unk_token", "[UNK]");
         string begin = Name("cls_token", "[CLS]");
         string end = Name("sep_token", "[SEP]");

@@ -19,7 +19,7 @@ public sealed class VocabularyFilesTests : IDisposable
     [InlineData("ids", "{\"do_lower_case\": false}", false)]
     [InlineData("ids", "{\"do_lower_case\": false, \"cls_token\": {\"content\": \"[CLS]\"}, \"tokenizer_class\": \"BertTokenizer\"}", true)]
     [InlineData("uncased", "{\"do_lower_case\": true, \"strip_accents\": null, \"tokenize_chinese_chars\": true}", false)]
-    [InlineData("uncased", null, false)]
+    [InlineData("ids", null, false)]
     public void APlainListOfPiecesGivesTheGoldenIds(string idsKey, string? config, bool carriageReturns)
     {
         WriteWordPieces(carriageReturns ? "\r\n" : "\n");
@@ -45,6 +45,8 @@ public sealed class VocabularyFilesTests : IDisposable
     {
         File.WriteAllText(_folder.File("vocab.txt"), "[UNK]\nred\n[CLS]\n[SEP]\nred\n\n##s");
         ITokenizer tokenizer = Tokenizer.Load(_folder.Path);
+
+        // No piece has a capital: texts are lower-cased.
         Assert.Equal([2, 4, 6, 0, 3], tokenizer.Encode("Reds blue"));
         Assert.Equal(7, tokenizer.VocabularySize);
     }
