@@ -14,13 +14,15 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("text-tower-xlm-roberta", "batch.pooled", "mean")]
-    [InlineData("text-tower-xlm-roberta", "batch.cls", "cls")]
-    [InlineData("text-tower-bert", "batch.pooled", "mean")]
-    [InlineData("image-tower-vit", "batch.mean", "mean")]
-    [InlineData("image-tower-vit", "batch.cls", "cls")]
-    [InlineData("image-tower-clip", "batch.image_embeds", "cls")]
-    public async Task PublishedTowersGiveTheGoldenVectors(string tower, string golden, string pooling)
+    [InlineData("text-tower-xlm-roberta", "batch.pooled", "mean", "cpu")]
+    [InlineData("text-tower-xlm-roberta", "batch.cls", "cls", "cpu")]
+    [InlineData("text-tower-bert", "batch.pooled", "mean", "cpu")]
+    [InlineData("text-tower-bert", "batch.pooled", "mean", "cuda-emulated")]
+    [InlineData("image-tower-vit", "batch.mean", "mean", "cpu")]
+    [InlineData("image-tower-vit", "batch.cls", "cls", "cpu")]
+    [InlineData("image-tower-clip", "batch.image_embeds", "cls", "cpu")]
+    [InlineData("image-tower-clip", "batch.image_embeds", "cls", "cuda-emulated")]
+    public async Task PublishedTowersGiveTheGoldenVectors(string tower, string golden, string pooling, string device)
     {
         using SafetensorsFile cases = SafetensorsFile.Open(Fixtures.PathOf(tower, "cases.safetensors"));
         string input = _folder.File("in.safetensors");
@@ -40,7 +42,7 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
         writer.Save(input);
         string output = _folder.File("out.safetensors");
         Invocation embed = await Invocation.RunAsync(
-            "embed", "--model", Fixtures.PathOf(tower, "hf"), isText ? "--ids" : "--pixels", input, "--pooling", pooling, "--normalize", "false", "--batch-tokens", "24", "--out", output);
+            "embed", "--model", Fixtures.PathOf(tower, "hf"), isText ? "--ids" : "--pixels", input, "--pooling", pooling, "--normalize", "false", "--batch-tokens", "24", "--device", device, "--out", output);
         Assert.True(embed.ExitCode == 0, embed.Error);
         using SafetensorsFile vectors = SafetensorsFile.Open(output);
         using JsonDocument meta = JsonDocument.Parse(File.ReadAllBytes(Fixtures.PathOf(tower, "meta.json")));

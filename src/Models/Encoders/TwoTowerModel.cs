@@ -290,6 +290,13 @@ public sealed partial class TwoTowerModel : IDisposable
         starts.CopyFrom<int>(cuts);
         Tensor both = arena.Take(last.DType, new Shape(2 * batch.Count, width));
         Pooling.Forward(PoolingKind.Mean, last, starts, both);
+        if (both.DType != DType.Float32)
+        {
+            Tensor widened = arena.Take(DType.Float32, both.Shape);
+            Cast.Run(both, widened);
+            both = widened;
+        }
+
         float[] vectors = both.ToArray<float>();
         float[] kept = new float[batch.Count * width];
         for (int text = 0; text < batch.Count; text++)
