@@ -80,6 +80,21 @@ public abstract class DropoutTests(Backend backend)
     }
 
     [Fact]
+    public void ANumberWhoseDrawEqualsTheRateIsKept()
+    {
+        // The rate of each run is the draw of one of the numbers itself, or the next one above it.
+        const int C = 8;
+        int[] keys = Keys(3);
+        float[] ones = Enumerable.Repeat(1f, 3 * C).ToArray();
+        foreach (int i in (int[])[0, 5, 14, 23])
+        {
+            uint draw = Draw(keys, i / C, i % C) >> 8;
+            Assert.NotEqual(0, Run(ones, C, keys, MathF.ScaleB(draw, -24), Site)[i]);
+            Assert.Equal(0, Run(ones, C, keys, MathF.ScaleB(draw + 1, -24), Site)[i]);
+        }
+    }
+
+    [Fact]
     public void ARateOfZeroCopies()
     {
         float[] input = TestData.Normal(DType.Float32, 99, 1);
@@ -136,12 +151,14 @@ public abstract class DropoutTests(Backend backend)
         return keys;
     }
 
-    private static double Factor(int[] keys, int token, int channel, float rate)
+    private static double Factor(int[] keys, int token, int channel, float rate) =>
+        CounterRng.ToUnitFloat(Draw(keys, token, channel)) >= rate ? 1 / (1 - (double)rate) : 0;
+
+    private static uint Draw(int[] keys, int token, int channel)
     {
         (uint x, uint y, uint z, uint w) = CounterRng.Block(
             Key, (uint)channel / 4, (uint)keys[(2 * token) + 1], (uint)keys[2 * token], (Site * 1024) + 1023);
-        uint word = (channel % 4) switch { 0 => x, 1 => y, 2 => z, _ => w };
-        return CounterRng.ToUnitFloat(word) >= rate ? 1 / (1 - (double)rate) : 0;
+        return (channel % 4) switch { 0 => x, 1 => y, 2 => z, _ => w };
     }
 
     private float[] Run(float[] input, int c, int[] keys, float rate, uint site)

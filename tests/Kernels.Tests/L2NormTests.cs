@@ -19,6 +19,9 @@ public abstract class L2NormTests(Backend backend)
             // The squares leave the range of floats, the rows do not.
             data.Add(dtype, 3, 37, 1e25f);
             data.Add(dtype, 3, 37, 1e-25f);
+
+            // Or they are subnormal, with few bits left.
+            data.Add(dtype, 3, 37, 1e-21f);
         }
 
         return data;
@@ -78,6 +81,32 @@ public abstract class L2NormTests(Backend backend)
         ForwardIsWithinTheErrorBudget(dtype, 3, 296, 1);
         BackwardIsWithinTheErrorBudget(dtype, 3, 296, 1);
     });
+
+    [Theory]
+    [InlineData(37)]
+    [InlineData(296)]
+    public void OfBFloat16OnlyTheResultIsRounded(int e)
+    {
+        const int B = 9;
+        float[] input = TestData.Normal(DType.BFloat16, B * e, 1);
+        float[] dOutput = TestData.Normal(DType.BFloat16, B * e, 2);
+        (double[] exact, double[] exactNorm) = L2NormReference.Forward(TestData.ToDouble(input), B, e);
+        float[] normalised = Array.ConvertAll(exact, v => BFloat16.FromSingle((float)v).ToSingle());
+        float[] norms = Array.ConvertAll(exactNorm, v => (float)v);
+        ResultRounding.AssertOnce(Run(DType.Float32).Output, Run(DType.BFloat16).Output, "output");
+        ResultRounding.AssertOnce(Run(DType.Float32).DInput, Run(DType.BFloat16).DInput, "dInput");
+
+        (float[] Output, float[] DInput) Run(DType dtype)
+        {
+            Shape shape = new(B, e);
+            Tensor output = backend.Poisoned(dtype, shape);
+            Tensor dInput = backend.Poisoned(dtype, shape);
+            L2Norm.Forward(backend.Upload(dtype, shape, input), output, backend.Poisoned(DType.Float32, new Shape(B)));
+            L2Norm.Backward(
+                backend.Upload(dtype, shape, dOutput), backend.Upload(dtype, shape, normalised), backend.Upload(DType.Float32, new Shape(B), norms), dInput);
+            return (backend.Download(output), backend.Download(dInput));
+        }
+    }
 
     [Fact]
     public void ARowOfZerosGivesZerosBothWays()

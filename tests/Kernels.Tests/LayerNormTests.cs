@@ -41,19 +41,58 @@ public abstract class LayerNormTests(Backend backend)
 
     [Theory]
     [MemberData(nameof(Shapes))]
-    public void BackwardIsWithinTheErrorBudget(DType dtype, int n, int c)
+    public void BackwardIsWithinTheErrorBudget(DType dtype, int n, int c) => AssertBackward(dtype, n, c, accumulateInput: false);
+
+    [Theory]
+    [InlineData(DType.Float32, 5, 33)]
+    [InlineData(DType.Float32, 5, 264)]
+    [InlineData(DType.BFloat16, 5, 33)]
+    [InlineData(DType.BFloat16, 5, 264)]
+    public void TheInputsGradientIsAddedToWhatIsThere(DType dtype, int n, int c) => AssertBackward(dtype, n, c, accumulateInput: true);
+
+    [Theory]
+    [InlineData(37)]
+    [InlineData(264)]
+    public void OfBFloat16OnlyTheResultIsRounded(int c)
+    {
+        const int N = 9;
+        Case narrow = new(DType.BFloat16, N, c);
+        Case wide = narrow with { DType = DType.Float32 };
+        float[] dOutput = TestData.Normal(DType.BFloat16, N * c, 4);
+        ResultRounding.AssertOnce(backend.Download(RunForward(wide).Output), backend.Download(RunForward(narrow).Output), "output");
+        ResultRounding.AssertOnce(InputGradient(wide), InputGradient(narrow), "dInput");
+
+        float[] InputGradient(Case x)
+        {
+            Shape shape = new(N, c);
+            (_, Tensor mean, Tensor rstd) = RunForward(x);
+            Tensor dInput = backend.Poisoned(x.DType, shape);
+            Tensor weight = backend.Upload(DType.Float32, new Shape(c), x.Weight);
+            LayerNorm.Backward(
+                backend.Upload(x.DType, shape, dOutput), backend.Upload(x.DType, shape, x.Input), weight, mean, rstd, dInput, weight, weight);
+            return backend.Download(dInput);
+        }
+    }
+
+    private void AssertBackward(DType dtype, int n, int c, bool accumulateInput)
     {
         Case x = new(dtype, n, c);
         float[] dOutput = TestData.Normal(dtype, (long)n * c, 4);
+        float[] dInputBefore = TestData.Normal(dtype, (long)n * c, 6);
         float[] dWeightBefore = TestData.Normal(DType.Float32, c, 5);
         (double[] dInput, double[] dWeight, double[] dBias) = LayerNormReference.Backward(
             TestData.ToDouble(dOutput), TestData.ToDouble(x.Input), TestData.ToDouble(x.Weight), n, c, (double)Epsilon);
         (float[] twinInput, float[] twinWeight, float[] twinBias) = LayerNormReference.Backward(dOutput, x.Input, x.Weight, n, c, Epsilon);
+        if (accumulateInput)
+        {
+            AddTo(dInput, twinInput, dInputBefore);
+        }
+
         AddTo(dWeight, twinWeight, dWeightBefore);
         AddTo(dBias, twinBias, dWeightBefore);
 
         (_, Tensor mean, Tensor rstd) = RunForward(x);
-        Tensor actualInput = backend.Poisoned(dtype, new Shape(n, c));
+        Tensor actualInput = accumulateInput ? backend.Upload(dtype, new Shape(n, c), dInputBefore) : backend.Poisoned(dtype, new Shape(n, c));
         Tensor actualWeight = backend.Upload(DType.Float32, new Shape(c), dWeightBefore);
         Tensor actualBias = backend.Upload(DType.Float32, new Shape(c), dWeightBefore);
         LayerNorm.Backward(
@@ -64,7 +103,8 @@ public abstract class LayerNormTests(Backend backend)
             rstd,
             actualInput,
             actualWeight,
-            actualBias);
+            actualBias,
+            accumulateInput);
 
         ErrorBudget.AssertBackward(dInput, twinInput, backend.Download(actualInput), dtype, "dInput");
         ErrorBudget.AssertBackward(dWeight, twinWeight, backend.Download(actualWeight), DType.Float32, "dWeight");
@@ -120,12 +160,14 @@ public abstract class LayerNormTests(Backend backend)
         Case x = new(dtype, n, c);
         float[] residual = TestData.Normal(dtype, (long)n * c, 6);
         float[] both = [.. x.Input.Zip(residual, (a, b) => dtype == DType.BFloat16 ? BFloat16.FromSingle(a + b).ToSingle() : a + b)];
-        (double[] output, _, _) = LayerNormReference.Forward(
+        (double[] output, double[] mean, double[] rstd) = LayerNormReference.Forward(
             TestData.ToDouble(both), TestData.ToDouble(x.Weight), TestData.ToDouble(x.Bias), n, c, (double)Epsilon);
-        (float[] twin, _, _) = LayerNormReference.Forward(both, x.Weight, x.Bias, n, c, Epsilon);
+        (float[] twin, float[] twinMean, float[] twinRstd) = LayerNormReference.Forward(both, x.Weight, x.Bias, n, c, Epsilon);
         Shape shape = new(n, c);
         Tensor sum = backend.Poisoned(dtype, shape);
         Tensor actual = backend.Poisoned(dtype, shape);
+        Tensor actualMean = backend.Poisoned(DType.Float32, new Shape(n));
+        Tensor actualRstd = backend.Poisoned(DType.Float32, new Shape(n));
         LayerNorm.Forward(
             backend.Upload(dtype, shape, x.Input),
             backend.Upload(dtype, shape, residual),
@@ -133,11 +175,15 @@ public abstract class LayerNormTests(Backend backend)
             backend.Upload(DType.Float32, new Shape(c), x.Weight),
             backend.Upload(DType.Float32, new Shape(c), x.Bias),
             actual,
-            backend.Poisoned(DType.Float32, new Shape(n)),
-            backend.Poisoned(DType.Float32, new Shape(n)),
+            actualMean,
+            actualRstd,
             Epsilon);
+
+        // The statistics are those of the sum as it is stored, which the backward pass reads.
         Assert.Equal(both, backend.Download(sum));
         ErrorBudget.AssertForward(output, twin, backend.Download(actual), dtype, "output");
+        ErrorBudget.AssertForward(mean, twinMean, backend.Download(actualMean), DType.Float32, "mean");
+        ErrorBudget.AssertForward(rstd, twinRstd, backend.Download(actualRstd), DType.Float32, "rstd");
         backend.CheckGuards();
     }
 

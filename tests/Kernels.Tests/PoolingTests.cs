@@ -69,6 +69,41 @@ public abstract class PoolingTests(Backend backend)
         Assert.Equal(alone, together[(2 * 24)..(3 * 24)]);
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(8)]
+    public void TheMeanOfManyTokensLosesNothingOnTheWay(int c)
+    {
+        // The sum of 32 tokens is 63 more than a multiple of 128, and those are the numbers that sums beyond 2^30 can have: each further
+        // addition would lose 63.
+        const int Length = 4096;
+        float[] tokens = [.. Enumerable.Range(0, Length * c).Select(i => i / c % 32 == 0 ? 63f : 524288f)];
+        float expected = ((31 * 524288f) + 63) / 32;
+        Assert.All(Pool(PoolingKind.Mean, tokens, [0, Length], c), v => Assert.Equal(expected, v));
+    }
+
+    [Theory]
+    [InlineData(PoolingKind.Mean)]
+    [InlineData(PoolingKind.Cls)]
+    public void OfBFloat16OnlyTheResultIsRounded(PoolingKind kind)
+    {
+        const int C = 40;
+        int[] ends = Ends(s_lengths);
+        int s = s_lengths.Length;
+        ResultRounding.AssertOnce(Run(DType.Float32).Output, Run(DType.BFloat16).Output, "output");
+        ResultRounding.AssertOnce(Run(DType.Float32).DInput, Run(DType.BFloat16).DInput, "dInput");
+
+        (float[] Output, float[] DInput) Run(DType dtype)
+        {
+            Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
+            Tensor output = backend.Poisoned(dtype, new Shape(s, C));
+            Tensor dInput = backend.Poisoned(dtype, new Shape(ends[^1], C));
+            Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], C), TestData.Normal(DType.BFloat16, ends[^1] * C, 1, 1, 0.5f)), cuSeqlens, output);
+            Pooling.Backward(kind, backend.Upload(dtype, new Shape(s, C), TestData.Normal(DType.BFloat16, s * C, 2)), cuSeqlens, dInput);
+            return (backend.Download(output), backend.Download(dInput));
+        }
+    }
+
     [Fact]
     public void NoSequencesAreAllowed() => Assert.Empty(Pool(PoolingKind.Mean, [], [0], 8));
 

@@ -7,6 +7,7 @@ public abstract class Backend : IDisposable
 {
     private readonly List<Tensor> _tensors = [];
     private int _askewIn = -1;
+    private bool _askewByAnElement;
 
     public abstract Device Device { get; }
 
@@ -54,22 +55,25 @@ public abstract class Backend : IDisposable
     }
 
     /// <summary>
-    /// Runs a case once for each of its tensors, that one lying an element off the boundary of 16 bytes that the others begin at, as a
-    /// view into a packed buffer may.
+    /// Runs a case twice for each of its tensors, that one lying an element, then 8 bytes, off the boundary of 16 bytes that the others
+    /// begin at, as a view into a packed buffer may.
     /// </summary>
     public void WithEachTensorAskew(Action run)
     {
-        for (int i = 0; ; i++)
+        foreach (bool byAnElement in (bool[])[true, false])
         {
-            _askewIn = i;
-            run();
-            if (_askewIn >= 0)
+            _askewByAnElement = byAnElement;
+            int i = 0;
+            do
             {
-                // The case has made fewer tensors than that.
-                Assert.NotEqual(0, i);
-                _askewIn = -1;
-                return;
+                _askewIn = i++;
+                run();
             }
+            while (_askewIn < 0);
+
+            // The case has made no tensor more than that.
+            Assert.NotEqual(1, i);
+            _askewIn = -1;
         }
     }
 
@@ -112,7 +116,7 @@ public abstract class Backend : IDisposable
     private Tensor Guarded(DType dtype, Shape shape)
     {
         // The rear guard begins with the byte behind the tensor, so that a tail written too far is seen at once.
-        int askew = _askewIn == 0 ? dtype.ByteSize() : 0;
+        int askew = _askewIn != 0 ? 0 : _askewByAnElement ? dtype.ByteSize() : 8;
         _askewIn = Math.Max(_askewIn - 1, -1);
         long byteCount = askew + (shape.Count * dtype.ByteSize());
         long padded = (byteCount + 63) / 64 * 64;
