@@ -3,7 +3,8 @@
 //
 // A thread has W columns of one sequence and goes down its tokens, so a sequence's vector does not depend on its batch mates. The mean
 // is taken over sums of kBlockRows tokens, which are added with what the additions round away. The number of live rows is that of
-// sequences; their ends bound the tokens. Accesses are of 16 bytes where the host finds rows and addresses whole numbers of them (`wide`).
+// sequences; their ends bound the tokens. Vectors may be float32 where the tokens are bfloat16. Accesses are of 16 bytes (or 8 of bfloat16
+// beside 16 of float32) where the host finds rows and addresses whole numbers of them (`wide`).
 #include "prelude.cuh"
 
 namespace
@@ -18,6 +19,10 @@ enum : int
     kMean = 0,
     kCls = 1,
 };
+
+// Elements of an access: 16 bytes where tokens and vectors are of one type; else 16 of the float32 and 8 of the bfloat16.
+template <typename T, typename TPooled>
+constexpr int kAccess = sizeof(T) == sizeof(TPooled) ? kVector<T> : kVector<float>;
 
 template <int W>
 __device__ __forceinline__ void clear(float (&v)[W])
@@ -70,8 +75,8 @@ __device__ __forceinline__ void mean_columns(const T* x, int start, int end, int
     }
 }
 
-template <typename T, int W>
-__device__ __forceinline__ void forward_columns(const T* x, const int* ends, T* y, int c, int kind)
+template <typename T, typename TPooled, int W>
+__device__ __forceinline__ void forward_columns(const T* x, const int* ends, TPooled* y, int c, int kind)
 {
     int column = ((int)blockIdx.y * kThreadsPerBlock + (int)threadIdx.x) * W;
     if (column >= c)
@@ -95,8 +100,8 @@ __device__ __forceinline__ void forward_columns(const T* x, const int* ends, T* 
     store_floats(y + (long long)sequence * c + column, v);
 }
 
-template <typename T>
-__device__ __forceinline__ void forward(const T* x, const int* ends, T* y, const int* live, int s, int c, int kind, int wide)
+template <typename T, typename TPooled>
+__device__ __forceinline__ void forward(const T* x, const int* ends, TPooled* y, const int* live, int s, int c, int kind, int wide)
 {
     if ((int)blockIdx.x >= live_rows(live, s))
     {
@@ -105,16 +110,16 @@ __device__ __forceinline__ void forward(const T* x, const int* ends, T* y, const
 
     if (wide != 0)
     {
-        forward_columns<T, kVector<T>>(x, ends, y, c, kind);
+        forward_columns<T, TPooled, kAccess<T, TPooled>>(x, ends, y, c, kind);
     }
     else
     {
-        forward_columns<T, 1>(x, ends, y, c, kind);
+        forward_columns<T, TPooled, 1>(x, ends, y, c, kind);
     }
 }
 
-template <typename T, int W>
-__device__ __forceinline__ void backward_columns(const T* dy, const int* ends, T* dx, int c, int kind)
+template <typename T, typename TPooled, int W>
+__device__ __forceinline__ void backward_columns(const TPooled* dy, const int* ends, T* dx, int c, int kind)
 {
     int column = ((int)blockIdx.y * kThreadsPerBlock + (int)threadIdx.x) * W;
     if (column >= c)
@@ -153,8 +158,8 @@ __device__ __forceinline__ void backward_columns(const T* dy, const int* ends, T
     }
 }
 
-template <typename T>
-__device__ __forceinline__ void backward(const T* dy, const int* ends, T* dx, const int* live, int s, int c, int kind, int wide)
+template <typename T, typename TPooled>
+__device__ __forceinline__ void backward(const TPooled* dy, const int* ends, T* dx, const int* live, int s, int c, int kind, int wide)
 {
     if ((int)blockIdx.x >= live_rows(live, s))
     {
@@ -163,11 +168,11 @@ __device__ __forceinline__ void backward(const T* dy, const int* ends, T* dx, co
 
     if (wide != 0)
     {
-        backward_columns<T, kVector<T>>(dy, ends, dx, c, kind);
+        backward_columns<T, TPooled, kAccess<T, TPooled>>(dy, ends, dx, c, kind);
     }
     else
     {
-        backward_columns<T, 1>(dy, ends, dx, c, kind);
+        backward_columns<T, TPooled, 1>(dy, ends, dx, c, kind);
     }
 }
 
@@ -186,6 +191,12 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_fwd_bf16(
     forward(x, ends, y, live, s, c, kind, wide);
 }
 
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_fwd_bf16_f32(
+    const bf16* x, const int* ends, float* y, const int* live, int s, int c, int kind, int wide)
+{
+    forward(x, ends, y, live, s, c, kind, wide);
+}
+
 // dx (n, c) = the share of each token; zero for those that were not pooled.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_f32(
     const float* dy, const int* ends, float* dx, const int* live, int s, int c, int kind, int wide)
@@ -195,6 +206,12 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_f32(
 
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_bf16(
     const bf16* dy, const int* ends, bf16* dx, const int* live, int s, int c, int kind, int wide)
+{
+    backward(dy, ends, dx, live, s, c, kind, wide);
+}
+
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) pooling_bwd_f32_bf16(
+    const float* dy, const int* ends, bf16* dx, const int* live, int s, int c, int kind, int wide)
 {
     backward(dy, ends, dx, live, s, c, kind, wide);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using CrossAlign.Kernels.Cpu;
 using CrossAlign.Kernels.Cuda;
 using CrossAlign.Runtime;
@@ -15,7 +16,7 @@ public static class Pooling
     /// <param name="kind">How.</param>
     /// <param name="input">(N, C), float32 or bfloat16.</param>
     /// <param name="cuSeqlens">(S + 1), int32: 0, ascending, N.</param>
-    /// <param name="output">(S, C), the type of <paramref name="input"/>; overwritten.</param>
+    /// <param name="output">(S, C), float32, or the type of <paramref name="input"/>; overwritten.</param>
     /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device; or (on the CPU) <paramref name="cuSeqlens"/> does not ascend from 0 to N.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="kind"/> is not one of the enumeration's values.</exception>
     /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
@@ -25,7 +26,7 @@ public static class Pooling
         Check.IsFloating(input, 2);
         Device device = input.Device;
         int sequences = Check.SequenceCount(cuSeqlens, device);
-        Check.Is(output, new Shape(sequences, input.Shape[1]), input.DType, device);
+        CheckPooled(output, sequences, input);
         using OperationTimer timer = OperationTimer.Start(device, "Pooling.Forward");
         switch (device.Kind)
         {
@@ -44,9 +45,9 @@ public static class Pooling
 
     /// <summary>The gradient of <see cref="Forward"/>.</summary>
     /// <param name="kind">How.</param>
-    /// <param name="dOutput">(S, C), float32 or bfloat16.</param>
+    /// <param name="dOutput">(S, C), float32, or the type of <paramref name="dInput"/>.</param>
     /// <param name="cuSeqlens">(S + 1), int32: 0, ascending, N.</param>
-    /// <param name="dInput">(N, C), the type of <paramref name="dOutput"/>; overwritten (=), the tokens that were not pooled with zeros.</param>
+    /// <param name="dInput">(N, C), float32 or bfloat16; overwritten (=), the tokens that were not pooled with zeros.</param>
     /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device; or (on the CPU) <paramref name="cuSeqlens"/> does not ascend from 0 to N.</exception>
     /// <exception cref="ArgumentOutOfRangeException"><paramref name="kind"/> is not one of the enumeration's values.</exception>
     /// <exception cref="NotSupportedException">The device has no backend for this operation.</exception>
@@ -56,7 +57,7 @@ public static class Pooling
         Check.IsFloating(dInput, 2);
         Device device = dInput.Device;
         int sequences = Check.SequenceCount(cuSeqlens, device);
-        Check.Is(dOutput, new Shape(sequences, dInput.Shape[1]), dInput.DType, device);
+        CheckPooled(dOutput, sequences, dInput);
         using OperationTimer timer = OperationTimer.Start(device, "Pooling.Backward");
         switch (device.Kind)
         {
@@ -71,6 +72,13 @@ public static class Pooling
             default:
                 throw Check.NoBackend(device);
         }
+    }
+
+    private static void CheckPooled(
+        in Tensor pooled, int sequences, in Tensor tokens, [CallerArgumentExpression(nameof(pooled))] string name = "")
+    {
+        DType dtype = pooled.IsPresent && pooled.DType == DType.Float32 ? DType.Float32 : tokens.DType;
+        Check.Is(pooled, new Shape(sequences, tokens.Shape[1]), dtype, tokens.Device, name);
     }
 
     private static void CheckKind(PoolingKind kind)

@@ -28,26 +28,26 @@ public abstract class PoolingTests(Backend backend)
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void BothDirectionsAreWithinTheErrorBudget(PoolingKind kind, DType dtype, int c)
-    {
-        int[] ends = Ends(s_lengths);
-        int s = s_lengths.Length;
-        float[] input = TestData.Normal(dtype, (long)ends[^1] * c, 1, 1, 0.5f);
-        float[] dOutput = TestData.Normal(dtype, (long)s * c, 2);
-        Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
-        Tensor output = backend.Poisoned(dtype, new Shape(s, c));
-        Tensor dInput = backend.Poisoned(dtype, new Shape(ends[^1], c));
-        Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], c), input), cuSeqlens, output);
-        Pooling.Backward(kind, backend.Upload(dtype, new Shape(s, c), dOutput), cuSeqlens, dInput);
+    public void BothDirectionsAreWithinTheErrorBudget(PoolingKind kind, DType dtype, int c) => PoolBothWays(kind, dtype, dtype, c);
 
-        string name = kind.ToString();
-        double[] expected = PoolingReference.Forward(name, TestData.ToDouble(input), ends, c);
-        double[] expectedGradient = PoolingReference.Backward(name, TestData.ToDouble(dOutput), ends, c);
-        ErrorBudget.AssertForward(expected, PoolingReference.Forward(name, input, ends, c), backend.Download(output), dtype, "output");
-        ErrorBudget.AssertBackward(
-            expectedGradient, PoolingReference.Backward(name, dOutput, ends, c), backend.Download(dInput), dtype, "dInput");
-        backend.CheckGuards();
-    }
+    [Theory]
+    [InlineData(PoolingKind.Mean, 1)]
+    [InlineData(PoolingKind.Mean, 33)]
+    [InlineData(PoolingKind.Mean, 96)]
+    [InlineData(PoolingKind.Mean, 1040)]
+    [InlineData(PoolingKind.Cls, 100)]
+    [InlineData(PoolingKind.Cls, 301)]
+    [InlineData(PoolingKind.Eos, 31)]
+    [InlineData(PoolingKind.Eos, 96)]
+    public void Float32VectorsOfBFloat16TokensAreWithinTheErrorBudget(PoolingKind kind, int c) =>
+        PoolBothWays(kind, DType.BFloat16, DType.Float32, c);
+
+    [Theory]
+    [InlineData(PoolingKind.Mean)]
+    [InlineData(PoolingKind.Cls)]
+    [InlineData(PoolingKind.Eos)]
+    public void Float32VectorsThatLieAskewArePooledAsOnesThatDoNot(PoolingKind kind) =>
+        backend.WithEachTensorAskew(() => PoolBothWays(kind, DType.BFloat16, DType.Float32, 160));
 
     [Theory]
     [InlineData(PoolingKind.Mean, DType.Float32)]
@@ -141,9 +141,35 @@ public abstract class PoolingTests(Backend backend)
         Tensor ends = backend.Upload(new Shape(3), [0, 2, 4]);
         ArgumentException e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Mean, input, ends, input));
         Assert.Contains("output is Float32 (4, 8); it must be Float32 (2, 8)", e.Message, StringComparison.Ordinal);
+        Tensor rounded = backend.Poisoned(DType.BFloat16, new Shape(2, 8));
+        e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Mean, input, ends, rounded));
+        Assert.Contains("output is BFloat16 (2, 8); it must be Float32 (2, 8)", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<ArgumentException>(() => Pooling.Backward(PoolingKind.Mean, rounded, ends, input));
+        Assert.Contains("dOutput is BFloat16 (2, 8); it must be Float32 (2, 8)", e.Message, StringComparison.Ordinal);
         e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Mean, input, default, input));
         Assert.Contains("cuSeqlens is absent", e.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => Pooling.Forward((PoolingKind)9, input, ends, input));
+    }
+
+    private void PoolBothWays(PoolingKind kind, DType dtype, DType pooled, int c)
+    {
+        int[] ends = Ends(s_lengths);
+        int s = s_lengths.Length;
+        float[] input = TestData.Normal(dtype, (long)ends[^1] * c, 1, 1, 0.5f);
+        float[] dOutput = TestData.Normal(pooled, (long)s * c, 2);
+        Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
+        Tensor output = backend.Poisoned(pooled, new Shape(s, c));
+        Tensor dInput = backend.Poisoned(dtype, new Shape(ends[^1], c));
+        Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], c), input), cuSeqlens, output);
+        Pooling.Backward(kind, backend.Upload(pooled, new Shape(s, c), dOutput), cuSeqlens, dInput);
+
+        string name = kind.ToString();
+        double[] expected = PoolingReference.Forward(name, TestData.ToDouble(input), ends, c);
+        double[] expectedGradient = PoolingReference.Backward(name, TestData.ToDouble(dOutput), ends, c);
+        ErrorBudget.AssertForward(expected, PoolingReference.Forward(name, input, ends, c), backend.Download(output), pooled, "output");
+        ErrorBudget.AssertBackward(
+            expectedGradient, PoolingReference.Backward(name, dOutput, ends, c), backend.Download(dInput), dtype, "dInput");
+        backend.CheckGuards();
     }
 
     private float[] Pool(PoolingKind kind, float[] tokens, int[] ends, int c)

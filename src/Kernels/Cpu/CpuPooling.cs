@@ -13,17 +13,18 @@ internal static unsafe class CpuPooling
     public static void Forward(PoolingKind kind, in Tensor input, in Tensor cuSeqlens, in Tensor output)
     {
         Check.SequencesEndAt(cuSeqlens, input.Shape[0]);
-        Run<ForwardKernel>(kind, input, cuSeqlens, output);
+        Run(kind, input, cuSeqlens, output, IsFloat(output) ? SimdKernel.For<ForwardKernel<Float32Element>>(input.DType) : SimdKernel.For<ForwardKernel<BFloat16Element>>(input.DType));
     }
 
     public static void Backward(PoolingKind kind, in Tensor dOutput, in Tensor cuSeqlens, in Tensor dInput)
     {
         Check.SequencesEndAt(cuSeqlens, dInput.Shape[0]);
-        Run<BackwardKernel>(kind, dInput, cuSeqlens, dOutput);
+        Run(kind, dInput, cuSeqlens, dOutput, IsFloat(dOutput) ? SimdKernel.For<BackwardKernel<Float32Element>>(dInput.DType) : SimdKernel.For<BackwardKernel<BFloat16Element>>(dInput.DType));
     }
 
-    private static void Run<TKernel>(PoolingKind kind, in Tensor tokens, in Tensor cuSeqlens, in Tensor pooled)
-        where TKernel : ISimdKernel
+    private static bool IsFloat(in Tensor pooled) => pooled.DType == DType.Float32;
+
+    private static void Run(PoolingKind kind, in Tensor tokens, in Tensor cuSeqlens, in Tensor pooled, delegate*<int, void*, void> body)
     {
         CpuDevice device = (CpuDevice)tokens.Device;
         State state = new()
@@ -35,7 +36,26 @@ internal static unsafe class CpuPooling
             CuSeqlens = cuSeqlens.Pointer<int>(),
             Pooled = (void*)pooled.Address,
         };
-        device.Workers.Run(state.Partition.Count, SimdKernel.For<TKernel>(tokens.DType), &state);
+        device.Workers.Run(state.Partition.Count, body, &state);
+    }
+
+    private static void CopyRow<TVector, TFrom, TTo>(void* source, int sourceRow, void* destination, int destinationRow, int c)
+        where TVector : unmanaged, ISimdFloat<TVector>
+        where TFrom : unmanaged, ISimdElement
+        where TTo : unmanaged, ISimdElement
+    {
+        long from = (long)sourceRow * c;
+        long to = (long)destinationRow * c;
+        int whole = c - (c % TVector.Count);
+        for (int i = 0; i < whole; i += TVector.Count)
+        {
+            TTo.Store(TFrom.Load<TVector>(source, from + i), destination, to + i);
+        }
+
+        if (whole < c)
+        {
+            TTo.StorePartial(TFrom.LoadPartial<TVector>(source, from + whole, c - whole), destination, to + whole, c - whole);
+        }
     }
 
     private struct State
@@ -48,7 +68,8 @@ internal static unsafe class CpuPooling
         public void* Pooled;
     }
 
-    private readonly struct ForwardKernel : ISimdKernel
+    private readonly struct ForwardKernel<TPooled> : ISimdKernel
+        where TPooled : unmanaged, ISimdElement
     {
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public static void Run<TVector, TElement>(int task, void* state)
@@ -61,16 +82,14 @@ internal static unsafe class CpuPooling
             {
                 int start = s->CuSeqlens[sequence];
                 int end = s->CuSeqlens[sequence + 1];
-                long output = (long)sequence * c;
                 if (s->Kind != PoolingKind.Mean && end > start)
                 {
                     int row = s->Kind == PoolingKind.Cls ? start : end - 1;
-                    long byteCount = (long)c * TElement.ByteSize;
-                    Buffer.MemoryCopy(
-                        (byte*)s->Tokens + (row * byteCount), (byte*)s->Pooled + (output * TElement.ByteSize), byteCount, byteCount);
+                    CopyRow<TVector, TElement, TPooled>(s->Tokens, row, s->Pooled, sequence, c);
                     continue;
                 }
 
+                long output = (long)sequence * c;
                 TVector count = TVector.Broadcast(Math.Max(end - start, 1));
                 for (int i = 0; i < c; i += TVector.Count)
                 {
@@ -102,18 +121,19 @@ internal static unsafe class CpuPooling
                     TVector mean = (high + low) / count;
                     if (lanes == TVector.Count)
                     {
-                        TElement.Store(mean, s->Pooled, output + i);
+                        TPooled.Store(mean, s->Pooled, output + i);
                     }
                     else
                     {
-                        TElement.StorePartial(mean, s->Pooled, output + i, lanes);
+                        TPooled.StorePartial(mean, s->Pooled, output + i, lanes);
                     }
                 }
             }
         }
     }
 
-    private readonly struct BackwardKernel : ISimdKernel
+    private readonly struct BackwardKernel<TPooled> : ISimdKernel
+        where TPooled : unmanaged, ISimdElement
     {
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public static void Run<TVector, TElement>(int task, void* state)
@@ -138,14 +158,13 @@ internal static unsafe class CpuPooling
                     int chosen = s->Kind == PoolingKind.Cls ? start : end - 1;
                     for (int row = start; row < end; row++)
                     {
-                        byte* destination = (byte*)s->Tokens + (row * rowByteCount);
                         if (row == chosen)
                         {
-                            Buffer.MemoryCopy((byte*)s->Pooled + (sequence * rowByteCount), destination, rowByteCount, rowByteCount);
+                            CopyRow<TVector, TPooled, TElement>(s->Pooled, sequence, s->Tokens, row, c);
                         }
                         else
                         {
-                            Unsafe.InitBlockUnaligned(destination, 0, (uint)rowByteCount);
+                            Unsafe.InitBlockUnaligned((byte*)s->Tokens + (row * rowByteCount), 0, (uint)rowByteCount);
                         }
                     }
 
@@ -158,7 +177,7 @@ internal static unsafe class CpuPooling
                     int lanes = Math.Min(TVector.Count, c - i);
                     if (lanes == TVector.Count)
                     {
-                        TVector share = TElement.Load<TVector>(s->Pooled, dOutput + i) / count;
+                        TVector share = TPooled.Load<TVector>(s->Pooled, dOutput + i) / count;
                         for (int row = start; row < end; row++)
                         {
                             TElement.Store(share, s->Tokens, ((long)row * c) + i);
@@ -166,7 +185,7 @@ internal static unsafe class CpuPooling
                     }
                     else
                     {
-                        TVector share = TElement.LoadPartial<TVector>(s->Pooled, dOutput + i, lanes) / count;
+                        TVector share = TPooled.LoadPartial<TVector>(s->Pooled, dOutput + i, lanes) / count;
                         for (int row = start; row < end; row++)
                         {
                             TElement.StorePartial(share, s->Tokens, ((long)row * c) + i, lanes);

@@ -15,7 +15,13 @@ internal static class CudaPooling
         arguments.Add(input);
         arguments.Add(cuSeqlens);
         arguments.Add(output);
-        Launch(kind, output, input, output.DType == DType.Float32 ? "pooling_fwd_f32" : "pooling_fwd_bf16", ref arguments);
+        string name = (input.DType, output.DType) switch
+        {
+            (DType.Float32, _) => "pooling_fwd_f32",
+            (_, DType.Float32) => "pooling_fwd_bf16_f32",
+            _ => "pooling_fwd_bf16",
+        };
+        Launch(kind, output, input, name, ref arguments);
     }
 
     public static void Backward(PoolingKind kind, in Tensor dOutput, in Tensor cuSeqlens, in Tensor dInput)
@@ -24,7 +30,13 @@ internal static class CudaPooling
         arguments.Add(dOutput);
         arguments.Add(cuSeqlens);
         arguments.Add(dInput);
-        Launch(kind, dOutput, dInput, dOutput.DType == DType.Float32 ? "pooling_bwd_f32" : "pooling_bwd_bf16", ref arguments);
+        string name = (dOutput.DType, dInput.DType) switch
+        {
+            (_, DType.Float32) => "pooling_bwd_f32",
+            (DType.Float32, _) => "pooling_bwd_f32_bf16",
+            _ => "pooling_bwd_bf16",
+        };
+        Launch(kind, dOutput, dInput, name, ref arguments);
     }
 
     private static void Launch(PoolingKind kind, in Tensor pooled, in Tensor tokens, string name, ref KernelArguments arguments)
@@ -32,7 +44,7 @@ internal static class CudaPooling
         CudaDevice device = (CudaDevice)pooled.Device;
         int s = pooled.Shape[0];
         int c = pooled.Shape[1];
-        int vector = AccessBytes / pooled.DType.ByteSize();
+        int vector = AccessBytes / Math.Max(pooled.DType.ByteSize(), tokens.DType.ByteSize());
         bool wide = CudaKernels.IsWide(c, vector, pooled, tokens);
         arguments.AddLiveRows(pooled);
         arguments.Add(s);

@@ -62,7 +62,8 @@ public static class KernelProfileCases
             $"room for 4 pictures of {ImageSize}, 2 live, patches of {PatchSize}, {C} columns",
             RunLivePatchEmbedding,
             InStorage);
-        Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}", (device, dtype) => RunPooling(device, dtype, tokens));
+        Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}", (device, dtype) => RunPooling(device, dtype, dtype, tokens));
+        Add(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}, float32 vectors", DType.BFloat16, device => RunPooling(device, DType.BFloat16, DType.Float32, tokens));
         Both(nameof(Residual), $"{Tokens(tokens)} x {C}", (device, dtype) => RunResidual(device, dtype, tokens));
         Both(nameof(RetrievalRanks), $"{Tokens(tokens)} queries, as many in the pool, {E} columns", (device, dtype) => RunRetrievalRanks(device, dtype, tokens));
         Both(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", (device, dtype) => RunLoss(device, dtype, tokens, new()), InStorage);
@@ -262,11 +263,11 @@ public static class KernelProfileCases
         PatchEmbedding.Backward(output, pixels, weight, bias, New(device, DType.Float32, C), position, PatchSize);
     }
 
-    private static void RunPooling(Device device, DType dtype, int tokens)
+    private static void RunPooling(Device device, DType dtype, DType vectors, int tokens)
     {
         Tensor x = New(device, dtype, tokens, C);
         Tensor ends = Ends(device, tokens);
-        Tensor pooled = New(device, dtype, ends.Shape[0] - 1, C);
+        Tensor pooled = New(device, vectors, ends.Shape[0] - 1, C);
         Pooling.Forward(PoolingKind.Mean, x, ends, pooled);
         Pooling.Backward(PoolingKind.Mean, pooled, ends, x);
     }
