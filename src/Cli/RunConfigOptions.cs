@@ -24,7 +24,7 @@ internal sealed class RunConfigOptions
 
     private readonly Option<string?> _languages = new("--languages") { Description = "Languages trained on, as in en,es,sw." };
 
-    private readonly Option<string?> _precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16." };
+    private readonly Option<string?> _precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16 (on a CUDA device of activations too)." };
 
     private readonly Option<string?> _accumulate = new("--accumulate")
     {

@@ -16,6 +16,7 @@ public abstract class EncoderTower
     private readonly bool _normAfterPooling;
     private readonly uint _firstDropoutSite;
     private TowerFreeze _freeze = TowerFreeze.None;
+    private DType _activationType = DType.Float32;
 
     // Of the last forward pass.
     private Tensor _embedded;
@@ -74,9 +75,23 @@ public abstract class EncoderTower
         }
     }
 
+    /// <summary>
+    /// How the tower stores what it computes on its way to the pooling, and the gradients on the way back: float32, or bfloat16 for half the memory
+    /// and half the traffic (the residual stream too). Sums and statistics are float32 either way, and so are parameters, their gradients and pooled
+    /// rows. Of the passes that begin after it is set.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is neither float32 nor bfloat16.</exception>
+    public DType ActivationType
+    {
+        get => _activationType;
+        set => _activationType = value is DType.Float32 or DType.BFloat16
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "Activations are float32 or bfloat16.");
+    }
+
     /// <summary>What entered block <paramref name="index"/> in the last pass, or what the last block returned.</summary>
     /// <param name="index">0 to the number of blocks; the published framework's <c>hidden_states[index]</c>.</param>
-    /// <returns>(N, C), valid until the arena is reset; absent where the pass did not keep it.</returns>
+    /// <returns>(N, C) of <see cref="ActivationType"/>, valid until the arena is reset; absent where the pass did not keep it.</returns>
     public Tensor HiddenState(int index) => _stack.Hidden(index);
 
     /// <summary>The last pass's rows behind the last LayerNorm where the tower has one, else behind the last block; absent where that LayerNorm acts on pooled rows only (CLIP).</summary>
@@ -94,11 +109,11 @@ public abstract class EncoderTower
     private protected bool EmbeddingsAreTrained => _freeze.LowestBlocks == 0;
 
     /// <summary>Runs what lies behind the embeddings.</summary>
-    /// <param name="embedded">(N, C): the sum of embeddings; may be overwritten.</param>
+    /// <param name="embedded">(N, C), of <see cref="ActivationType"/>: the sum of embeddings; may be overwritten.</param>
     /// <param name="rows">How the rows hang together.</param>
     /// <param name="pooling">How rows become vectors.</param>
     /// <param name="arena">Where activations are taken.</param>
-    /// <returns>(S, C).</returns>
+    /// <returns>(S, C), float32.</returns>
     private protected Tensor Encode(in Tensor embedded, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
         _rows = rows;
@@ -154,7 +169,8 @@ public abstract class EncoderTower
 
     private Tensor Pool(in Tensor last, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
-        Tensor pooled = arena.Take(last.DType, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width), rows.Sequences);
+        // float32 from here on, however the rows are stored: it is one row a sequence, and what the loss compares.
+        Tensor pooled = arena.Take(DType.Float32, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width), rows.Sequences);
         if (_finalNorm is null)
         {
             LastHidden = last;
@@ -176,9 +192,9 @@ public abstract class EncoderTower
     }
 
     /// <summary>The gradients of the last <see cref="Encode"/>, down to the embeddings' sum.</summary>
-    /// <param name="dPooled">(S, C).</param>
+    /// <param name="dPooled">(S, C), float32.</param>
     /// <param name="arena">Where working tensors are taken.</param>
-    /// <returns>(N, C): the gradient of the embeddings' sum; absent where the embeddings are frozen.</returns>
+    /// <returns>(N, C), stored as the embeddings' sum: the gradient of the embeddings' sum; absent where the embeddings are frozen.</returns>
     private protected Tensor BackwardToEmbeddings(in Tensor dPooled, TensorArena arena)
     {
         if (!_rows.Pass.KeepActivations)

@@ -55,7 +55,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for.</param>
     /// <param name="examples">Numbers that name the pictures in the data set, read only with dropout; empty: their places in the batch.</param>
-    /// <returns>(B, C), valid until the arena is reset.</returns>
+    /// <returns>(B, C), float32, valid until the arena is reset.</returns>
     /// <exception cref="ArgumentException">The shape is another, or the pictures are smaller than a patch.</exception>
     public Tensor Forward(in Tensor pixels, PoolingKind pooling, TensorArena arena, in TowerPass pass, ReadOnlySpan<int> examples = default)
     {
@@ -86,7 +86,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
     /// <param name="pooling">How a picture's rows, class token first, become its vector.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for.</param>
-    /// <returns>(B, C), valid until the arena is reset.</returns>
+    /// <returns>(B, C), float32, valid until the arena is reset.</returns>
     /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device.</exception>
     public Tensor Forward(in PictureInputs inputs, PoolingKind pooling, TensorArena arena, in TowerPass pass)
     {
@@ -96,7 +96,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
         _gridRows = pixels.Shape[2] / Config.PatchSize;
         _gridColumns = pixels.Shape[3] / Config.PatchSize;
         UsedPositions = _interpolation.Positions(_tables.Position.Value, _gridRows, _gridColumns, arena);
-        Tensor embedded = arena.Take(DType.Float32, new Shape(pixels.Shape[0] * RowsOf(pixels.Shape[2], pixels.Shape[3]), Config.Width), inputs.Rows);
+        Tensor embedded = arena.Take(ActivationType, new Shape(pixels.Shape[0] * RowsOf(pixels.Shape[2], pixels.Shape[3]), Config.Width), inputs.Rows);
         PatchEmbedding.Forward(
             _pixels, _tables.Patch.Value, _tables.PatchBias.Value, _tables.ClassToken.Value, UsedPositions, embedded, Config.PatchSize);
         return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass, pixels.LiveRows), pooling, arena);
@@ -151,7 +151,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
     }
 
     /// <summary>The gradients of the last <see cref="Forward(in Tensor, PoolingKind, TensorArena, in TowerPass, ReadOnlySpan{int})"/>: added (+=) to the parameters' that are not frozen.</summary>
-    /// <param name="dPooled">(B, C).</param>
+    /// <param name="dPooled">(B, C), float32.</param>
     /// <param name="arena">Where working tensors are taken.</param>
     /// <exception cref="InvalidOperationException">The forward pass kept no activations.</exception>
     public void Backward(in Tensor dPooled, TensorArena arena)

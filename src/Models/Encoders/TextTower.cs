@@ -48,7 +48,7 @@ public sealed class TextTower : EncoderTower
     /// <param name="pooling">How a text's rows become its vector.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for.</param>
-    /// <returns>(S, C), valid until the arena is reset.</returns>
+    /// <returns>(S, C), float32, valid until the arena is reset.</returns>
     /// <exception cref="ArgumentException">The batch is empty.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An id or position lies outside its table.</exception>
     public Tensor Forward(TokenBatch batch, PoolingKind pooling, TensorArena arena, in TowerPass pass)
@@ -68,14 +68,14 @@ public sealed class TextTower : EncoderTower
     /// <param name="pooling">How a text's rows become its vector.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for.</param>
-    /// <returns>(S, C), valid until the arena is reset.</returns>
+    /// <returns>(S, C), float32, valid until the arena is reset.</returns>
     /// <exception cref="ArgumentException">A tensor is absent, has another shape or type, or lies on another device.</exception>
     public Tensor Forward(in TokenInputs inputs, PoolingKind pooling, TensorArena arena, in TowerPass pass)
     {
         ArgumentNullException.ThrowIfNull(arena);
         Tensor ids = inputs.Ids;
         _inputs = inputs;
-        Tensor embedded = arena.Take(DType.Float32, new Shape(ids.Shape[0], Config.Width), ids.LiveRows);
+        Tensor embedded = arena.Take(ActivationType, new Shape(ids.Shape[0], Config.Width), ids.LiveRows);
         Embedding.Forward(ids, inputs.Positions, inputs.Types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
         return Encode(embedded, new PackedRows(inputs.CuSeqlens, pass.Dropout ? inputs.TokenKeys : default, pass, inputs.Texts), pooling, arena);
     }
@@ -88,7 +88,7 @@ public sealed class TextTower : EncoderTower
     internal Tensor ForwardLower(TokenBatch batch, int blocks, TensorArena arena)
     {
         TokenInputs inputs = TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, hasDropout: false);
-        Tensor embedded = arena.Take(DType.Float32, new Shape(inputs.Ids.Shape[0], Config.Width));
+        Tensor embedded = arena.Take(ActivationType, new Shape(inputs.Ids.Shape[0], Config.Width));
         Embedding.Forward(inputs.Ids, inputs.Positions, inputs.Types, _tables.Word.Value, _tables.Position.Value, _tables.Type.Value, embedded);
         return EncodeLower(blocks, embedded, new PackedRows(inputs.CuSeqlens, default, TowerPass.Inference), arena);
     }
@@ -100,7 +100,7 @@ public sealed class TextTower : EncoderTower
     /// <param name="pooling">How a text's rows become its vector.</param>
     /// <param name="arena">Where activations are taken; on the tower's device.</param>
     /// <param name="pass">What the pass is for; its dropout is not looked at.</param>
-    /// <returns>(S, C), valid until the arena is reset.</returns>
+    /// <returns>(S, C), float32, valid until the arena is reset.</returns>
     internal Tensor ForwardUpper(TokenBatch batch, int blocks, in Tensor hidden, PoolingKind pooling, TensorArena arena, in TowerPass pass)
     {
         _inputs = TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, hasDropout: false);
@@ -108,7 +108,7 @@ public sealed class TextTower : EncoderTower
     }
 
     /// <summary>The gradients of the last <see cref="Forward(TokenBatch, PoolingKind, TensorArena, in TowerPass)"/>: added (+=) to the parameters' that are not frozen.</summary>
-    /// <param name="dPooled">(S, C).</param>
+    /// <param name="dPooled">(S, C), float32.</param>
     /// <param name="arena">Where working tensors are taken.</param>
     /// <exception cref="InvalidOperationException">The forward pass kept no activations.</exception>
     public void Backward(in Tensor dPooled, TensorArena arena)

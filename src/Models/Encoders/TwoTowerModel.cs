@@ -71,6 +71,20 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <summary>The text tower; null for none.</summary>
     public TextTower? Text { get; }
 
+    /// <summary>How the towers store what they compute: <see cref="EncoderTower.ActivationType"/> of both. Vectors, and the heads that make them, are float32 always.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is neither float32 nor bfloat16.</exception>
+    public DType ActivationType
+    {
+        get => Text?.ActivationType ?? Image!.ActivationType;
+        set
+        {
+            foreach (EncoderTower? tower in (ReadOnlySpan<EncoderTower?>)[Text, Image])
+            {
+                tower?.ActivationType = value;
+            }
+        }
+    }
+
     /// <summary>The image tower; null for none.</summary>
     public ImageTower? Image { get; }
 
@@ -119,6 +133,14 @@ public sealed partial class TwoTowerModel : IDisposable
         }
 
         TextDense = modules;
+    }
+
+    /// <summary>Stores as bfloat16 what that serves: activations, and copies of the weights for the products that read them (<see cref="ParameterStore.AllocateCopies"/>).</summary>
+    /// <exception cref="OutOfMemoryException">The device has not that much left.</exception>
+    public void StoreBFloat16()
+    {
+        ActivationType = DType.BFloat16;
+        Parameters.AllocateCopies();
     }
 
     /// <summary>Draws first values for all parameters but the scale.</summary>

@@ -56,9 +56,9 @@ public sealed record TrainingMemory
     /// <param name="tokenizer">The run's tokenizer.</param>
     /// <returns>What it takes.</returns>
     /// <param name="checkpoint">The checkpoint that the run goes on with, where published towers may be gone by now; null for a new run.</param>
-    /// <param name="keepsCopies">Of <see cref="KeepsCopies"/>.</param>
+    /// <param name="storesBFloat16">Whether weights have bfloat16 copies and activations are bfloat16: of precision bf16 on a CUDA device.</param>
     /// <exception cref="UserErrorException">The configuration does not go with the data, as when it is trained.</exception>
-    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null, bool keepsCopies = false)
+    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null, bool storesBFloat16 = false)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(data);
@@ -78,9 +78,9 @@ public sealed record TrainingMemory
             : TowerFactory.Load(config, tokenizer, device, checkpoint);
         TowerInputs inputs = TowerInputs.Of(config, TowerCompanions.ImageFolderOf(config, checkpoint), model.Image?.Config);
         PairedCaptionSource source = new(config, data, tokenizer, model, inputs, microBatch);
-        if (keepsCopies)
+        if (storesBFloat16)
         {
-            model.Parameters.AllocateCopies();
+            model.StoreBFloat16();
         }
 
         long parameters = device.AllocatedByteCount;
@@ -113,10 +113,13 @@ public sealed record TrainingMemory
         };
     }
 
-    /// <summary>Whether weights have bfloat16 copies beside them: on CUDA devices, where the rounding at each product would be a pass over them. The CPU's products round as they pack.</summary>
+    /// <summary>
+    /// Whether activations are bfloat16, and weights have bfloat16 copies beside them: on CUDA devices, where memory traffic decides and the rounding at
+    /// each product would be a pass of its own. The CPU's products round as they pack, and its activations stay float32.
+    /// </summary>
     /// <param name="config">The configuration.</param>
     /// <param name="device">Where it is trained.</param>
-    internal static bool KeepsCopies(RunConfig config, Device device) => config.Precision == Precision.BF16 && device.Kind == DeviceKind.Cuda;
+    internal static bool StoresBFloat16(RunConfig config, Device device) => config.Precision == Precision.BF16 && device.Kind == DeviceKind.Cuda;
 
     /// <summary>Pictures that go through the towers at once.</summary>
     /// <param name="config">The configuration.</param>

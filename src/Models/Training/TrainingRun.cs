@@ -73,9 +73,9 @@ public sealed class TrainingRun
         int microBatch = TrainingMemory.MicroBatchOf(_config);
         PairedCaptionSource source = new(_config, _request.Data, tokenizer, model, inputs, microBatch);
         source.AllocateGradients(model);
-        if (TrainingMemory.KeepsCopies(_config, _request.Device))
+        if (TrainingMemory.StoresBFloat16(_config, _request.Device))
         {
-            model.Parameters.AllocateCopies();
+            model.StoreBFloat16();
         }
 
         using ContrastiveStep step = new(model, _config, microBatch);
@@ -253,7 +253,7 @@ public sealed class TrainingRun
 
     private void CheckMemory(ITokenizer tokenizer, string? checkpoint)
     {
-        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint, TrainingMemory.KeepsCopies(_config, _request.Device));
+        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint, TrainingMemory.StoresBFloat16(_config, _request.Device));
 
         // A GPU has memory of its own; the emulated one's is the machine's.
         memory.Require(_request.Device is Runtime.Cuda.CudaDevice { Emulation: null } gpu ? gpu.MemoryByteCount : Runtime.MachineMemory.AvailableByteCount());

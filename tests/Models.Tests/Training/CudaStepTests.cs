@@ -1,7 +1,6 @@
 using System.Globalization;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Training;
-using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
 using CrossAlign.Runtime.Cuda.Emulation;
@@ -13,10 +12,9 @@ namespace CrossAlign.Models.Tests.Training;
 /// The whole training step of two tiny towers on the emulated CUDA device, from captions and pictures to new weights: as on the CPU, and
 /// to the bit the same whether its operations are issued one by one or replayed from a graph.
 /// </summary>
-public sealed partial class CudaStepTests
+public sealed class CudaStepTests
 {
     private const int Steps = 5;
-    private const int BatchSize = 6;
 
     public static TheoryData<ulong, MatMulPrecision> Variations() => new()
     {
@@ -59,7 +57,7 @@ public sealed partial class CudaStepTests
         }
 
         int compared = 0;
-        foreach ((string name, float[] weights) in expected.Weights.Where(w => !HasNoGradient(w.Key)))
+        foreach ((string name, float[] weights) in expected.Weights.Where(w => !CudaTrainer.HasNoGradient(w.Key)))
         {
             double error = Math.Sqrt(weights.Zip(eager.Weights[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
             double update = Math.Sqrt(weights.Zip(expected.Initial[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
@@ -84,9 +82,9 @@ public sealed partial class CudaStepTests
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         cpu.MatMulPrecision = eagerDevice.MatMulPrecision = replayDevice.MatMulPrecision = precision;
         eagerDevice.MatMulEngine = replayDevice.MatMulEngine = MatMulEngine.Cublas;
-        using Trainer expected = new(cpu, capturesGraphs: false);
-        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16);
+        using CudaTrainer expected = new(cpu, capturesGraphs: false);
+        using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16);
+        using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16);
         double tolerance = precision == MatMulPrecision.Float32 ? 3e-6 : 4e-3;
         for (int step = 1; step <= 8; step++)
         {
@@ -100,7 +98,7 @@ public sealed partial class CudaStepTests
         Assert.InRange(replayed.Replays, 3, 7);
         Assert.Contains(replayDevice.Emulation!.ReadCounters().Keys, k => k.StartsWith("cublas_gemm", StringComparison.Ordinal));
         Assert.DoesNotContain(replayDevice.Emulation.ReadCounters().Keys, k => k.StartsWith("matmul_n", StringComparison.Ordinal) || k.StartsWith("matmul_tn", StringComparison.Ordinal));
-        AssertSameBits(eager, replayed);
+        CudaTrainer.AssertSameBits(eager, replayed);
     }
 
     [Theory]
@@ -112,14 +110,14 @@ public sealed partial class CudaStepTests
         using CudaDevice copyingDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(2));
         roundingDevice.MatMulPrecision = copyingDevice.MatMulPrecision = MatMulPrecision.BFloat16;
         roundingDevice.MatMulEngine = copyingDevice.MatMulEngine = engine;
-        using Trainer rounding = new(roundingDevice, capturesGraphs: true);
-        using Trainer copying = new(copyingDevice, capturesGraphs: true, keepsCopies: true);
+        using CudaTrainer rounding = new(roundingDevice, capturesGraphs: true);
+        using CudaTrainer copying = new(copyingDevice, capturesGraphs: true, keepsCopies: true);
         for (int step = 1; step <= 4; step++)
         {
             Assert.Equal(rounding.Step(step), copying.Step(step));
         }
 
-        AssertSameBits(rounding, copying);
+        CudaTrainer.AssertSameBits(rounding, copying);
         Assert.InRange(copying.Replays, 2, 3);
         int compared = 0;
         foreach (Parameter parameter in copying.Copied())
@@ -147,9 +145,9 @@ public sealed partial class CudaStepTests
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         eagerDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
-        using Trainer expected = new(cpu, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
-        using Trainer eager = new(eagerDevice, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        using CudaTrainer expected = new(cpu, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
+        using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, headsOnlySteps: headsOnlySteps, textFrozenSteps: textFrozenSteps, dropout: dropout);
         Dictionary<string, float[]> before = replayed.Weights();
         Assert.All((string[])[TwoTowerModel.TextPrefix, TwoTowerModel.ImagePrefix], prefix => Assert.Contains(before.Keys, k => IsOf(k, prefix)));
         int lastStill = Math.Max(headsOnlySteps, textFrozenSteps);
@@ -168,11 +166,11 @@ public sealed partial class CudaStepTests
         // The first step of each stretch is issued operation by operation.
         int stretches = (headsOnlySteps > 0 ? 1 : 0) + (textFrozenSteps > headsOnlySteps ? 1 : 0) + 1;
         Assert.InRange(replayed.Replays, stretches, steps - stretches);
-        AssertSameBits(eager, replayed);
+        CudaTrainer.AssertSameBits(eager, replayed);
 
         // The first steps of a tower's moments move each element by the whole rate, whatever its gradient's size, so that one whose gradient is
         // hardly more than rounding goes either way. Measured: updates at most 2.1e-3 of their size apart.
-        AssertNear(expected, eager, before, 1e-2);
+        CudaTrainer.AssertNear(expected, eager, before, 1e-2);
     }
 
     [Theory]
@@ -184,9 +182,9 @@ public sealed partial class CudaStepTests
         using CpuDevice cpu = new(1);
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using Trainer expected = new(cpu, capturesGraphs: false, freezesText: text, freezesImage: image);
-        using Trainer eager = new(eagerDevice, capturesGraphs: false, freezesText: text, freezesImage: image);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, freezesText: text, freezesImage: image);
+        using CudaTrainer expected = new(cpu, capturesGraphs: false, freezesText: text, freezesImage: image);
+        using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, freezesText: text, freezesImage: image);
+        using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, freezesText: text, freezesImage: image);
         Dictionary<string, float[]> before = replayed.Weights();
         for (int step = 1; step <= 6; step++)
         {
@@ -198,8 +196,8 @@ public sealed partial class CudaStepTests
         }
 
         Assert.InRange(replayed.Replays, 3, 5);
-        AssertSameBits(eager, replayed);
-        AssertNear(expected, eager, before, 2e-3);
+        CudaTrainer.AssertSameBits(eager, replayed);
+        CudaTrainer.AssertNear(expected, eager, before, 2e-3);
     }
 
     [Fact]
@@ -209,10 +207,10 @@ public sealed partial class CudaStepTests
         using CudaDevice denseDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using Trainer expected = new(cpu, capturesGraphs: false, isSparse: true);
-        using Trainer dense = new(denseDevice, capturesGraphs: true, tokensPerCapacity: 16);
-        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16, isSparse: true);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16, isSparse: true);
+        using CudaTrainer expected = new(cpu, capturesGraphs: false, isSparse: true);
+        using CudaTrainer dense = new(denseDevice, capturesGraphs: true, tokensPerCapacity: 16);
+        using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16, isSparse: true);
+        using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 16, isSparse: true);
         Dictionary<string, float[]> before = replayed.Weights();
         for (int step = 1; step <= 8; step++)
         {
@@ -226,9 +224,9 @@ public sealed partial class CudaStepTests
 
         Assert.InRange(replayed.Replays, 3, 7);
         Assert.InRange(replayed.Capacities, 2, 5);
-        AssertSameBits(eager, replayed);
-        AssertNear(expected, eager, before, 2e-3);
-        AssertNear(dense, eager, before, 2e-3);
+        CudaTrainer.AssertSameBits(eager, replayed);
+        CudaTrainer.AssertNear(expected, eager, before, 2e-3);
+        CudaTrainer.AssertNear(dense, eager, before, 2e-3);
     }
 
     [Theory]
@@ -240,7 +238,7 @@ public sealed partial class CudaStepTests
         // each of which has to have been large enough for the pictures once.
         IdleDriver driver = new();
         using CudaDevice device = new(driver, null, 0, "idle", poolsMemory: true);
-        using Trainer trainer = new(device, capturesGraphs, headsOnlySteps: 1);
+        using CudaTrainer trainer = new(device, capturesGraphs, headsOnlySteps: 1);
         for (int step = 1; step <= 80; step++)
         {
             trainer.Step(step);
@@ -265,8 +263,8 @@ public sealed partial class CudaStepTests
         // Capacities of a few tokens, so that batches of a few captions have several.
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using Trainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 6);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 6);
+        using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 6);
+        using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 6);
         for (int step = 1; step <= 12; step++)
         {
             Assert.Equal(eager.Step(step), replayed.Step(step));
@@ -287,7 +285,7 @@ public sealed partial class CudaStepTests
     public void AStepTakesNoMemoryAndWaitsOnce(bool capturesGraphs)
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
-        using Trainer trainer = new(device, capturesGraphs);
+        using CudaTrainer trainer = new(device, capturesGraphs);
         trainer.Step(1);
         trainer.Step(2);
         DeviceAudit before = device.Emulation!.Audit;
@@ -302,98 +300,13 @@ public sealed partial class CudaStepTests
         Assert.Equal((GradientFigures + 2) * sizeof(float), after.DeviceToHostByteCount - before.DeviceToHostByteCount);
     }
 
-    [Theory]
-    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, false)]
-    [InlineData(MatMulPrecision.BFloat16, MatMulEngine.Own, false)]
-    [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, true)]
-    [InlineData(MatMulPrecision.Float32, MatMulEngine.Cublas, false)]
-    public void BatchesOfSeveralSizesReplayOneGraphWithTheBitsOfStepsOnTensorsAsLargeAsTheBatch(MatMulPrecision precision, MatMulEngine engine, bool freezesText)
-    {
-        using CudaDevice exactDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        exactDevice.MatMulPrecision = replayDevice.MatMulPrecision = precision;
-        exactDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
-        using Trainer exact = new(exactDevice, capturesGraphs: false, freezesText: freezesText, readsHostInputs: true);
-        using Trainer replayed = new(replayDevice, capturesGraphs: true, freezesText: freezesText);
-        int[] sizes = [6, 6, 4, 1, 6];
-        for (int step = 1; step <= sizes.Length; step++)
-        {
-            Assert.Equal(exact.Step(step, sizes[step - 1]), replayed.Step(step, sizes[step - 1]));
-        }
-
-        Assert.Equal((1, sizes.Length - 1, 1), (replayed.Captures, replayed.Replays, replayed.Capacities));
-        AssertSameBits(exact, replayed);
-    }
-
-    [Theory]
-    [InlineData(Accumulation.Plain, 1, 4, 0.1f, false)]
-    [InlineData(Accumulation.Plain, 2, 3, 0.1f, false)]
-    [InlineData(Accumulation.Plain, 2, 4, 0, false)]
-    [InlineData(Accumulation.Exact, 1, 4, 0.1f, false)]
-    [InlineData(Accumulation.Exact, 2, 4, 0.1f, false)]
-    [InlineData(Accumulation.Exact, 1, 4, 0, true)]
-    public void MicroBatchesReplayGraphsWithTheBitsOfPartsThatAreIssuedOneByOne(Accumulation accumulate, int captions, int microBatchSize, float dropout, bool freezesText)
-    {
-        // Six pictures in parts of three and three, or four and two.
-        using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
-        using Trainer eager = New(eagerDevice, capturesGraphs: false);
-        using Trainer replayed = New(replayDevice, capturesGraphs: true);
-        for (int step = 1; step <= 3; step++)
-        {
-            Assert.Equal(eager.Step(step), replayed.Step(step));
-        }
-
-        int captures = replayed.Captures;
-        int replays = replayed.Replays;
-        const int More = 2;
-        for (int step = 4; step <= 3 + More; step++)
-        {
-            Assert.Equal(eager.Step(step), replayed.Step(step));
-        }
-
-        // Begin and end, and each part once, or twice with the loss between; several sets of captions of a smaller part are not cut apart.
-        int stages = accumulate == Accumulation.Exact ? 2 + 1 + (2 * 2) : captions > 1 && microBatchSize == 4 ? 2 + 1 : 2 + 2;
-        Assert.Equal((captures, More * stages), (replayed.Captures, replayed.Replays - replays));
-        Assert.InRange(captures, accumulate == Accumulation.Exact ? 5 : 3, 8);
-        Assert.Equal(0, eager.Replays);
-        AssertSameBits(eager, replayed);
-
-        Trainer New(CudaDevice device, bool capturesGraphs) => new(
-            device, capturesGraphs, dropout: dropout, freezesText: freezesText, accumulate: accumulate, microBatchSize: microBatchSize, captions: captions);
-    }
-
     private const int GradientFigures = 3;
 
     private static bool IsOf(string name, string prefix) => name.StartsWith(prefix, StringComparison.Ordinal);
 
-    private static void AssertSameBits(Trainer expected, Trainer actual)
-    {
-        Dictionary<string, float[]> weights = actual.Weights();
-        foreach ((string name, float[] values) in expected.Weights())
-        {
-            Assert.True(values.AsSpan().SequenceEqual(weights[name]), name);
-        }
-    }
-
-    private static void AssertNear(Trainer expected, Trainer actual, Dictionary<string, float[]> initial, double tolerance)
-    {
-        Dictionary<string, float[]> weights = actual.Weights();
-        foreach ((string name, float[] values) in expected.Weights().Where(w => !HasNoGradient(w.Key)))
-        {
-            double error = Math.Sqrt(values.Zip(weights[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
-            double update = Math.Sqrt(values.Zip(initial[name], (a, b) => Math.Pow((double)a - b, 2)).Sum());
-            Assert.True(update > 0, $"{name} was not trained.");
-            Assert.True(error <= tolerance * update, string.Create(CultureInfo.InvariantCulture, $"{name}: its update differs by {error / update:G3} of its size."));
-        }
-    }
-
-    // The keys' bias adds the same to all logits of a query.
-    private static bool HasNoGradient(string name) => name.Contains("key.bias", StringComparison.Ordinal);
-
     private static Trained Train(Device device, bool capturesGraphs)
     {
-        using Trainer trainer = new(device, capturesGraphs);
+        using CudaTrainer trainer = new(device, capturesGraphs);
         Dictionary<string, float[]> initial = trainer.Weights();
         StepFigures[] figures = [.. Enumerable.Range(1, Steps).Select(step => trainer.Step(step))];
         return new Trained(initial, trainer.Weights(), figures, trainer.Replays);

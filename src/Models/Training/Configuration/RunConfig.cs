@@ -45,8 +45,8 @@ public sealed record RunConfig
     [Pattern("auto|cpu|cuda(:[0-9]{1,4})?|cuda-emulated(:sm_(80|86|90))?", Remedy = "give auto, cpu, cuda, cuda:N or cuda-emulated[:sm_80|:sm_86|:sm_90]")]
     public string Device { get; init; } = "auto";
 
-    /// <summary>Precision of matrix products.</summary>
-    [Description("Precision of matrix products: f32, tf32 (GPU) or bf16.")]
+    /// <summary>Precision of matrix products, and on a CUDA device of activations.</summary>
+    [Description("Precision of matrix products: f32, tf32 (GPU) or bf16; on a CUDA device bf16 also stores the towers' activations so.")]
     public Precision Precision { get; init; } = Precision.F32;
 
     /// <summary>What multiplies matrices on a CUDA device.</summary>
