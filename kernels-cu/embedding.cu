@@ -3,11 +3,10 @@
 //
 // Forward: one warp a token. Accesses are of 16 bytes (or 8 of bfloat16 beside 16 of float32) where the host finds rows and addresses whole
 // numbers of them (`wide`).
-// Backward, for each table: no atomics, a fixed order. Each token counts the tokens that come before it when they are sorted stably by
-// their numbers; that is its place in the order (n^2 comparisons of 4 bytes, little beside the n c numbers summed). The sorted tokens are cut into chunks of
-// kChunk: a block sums the runs of equal numbers of its chunk, adds those that lie within it to the table, and leaves the sums of the
-// runs that reach over a border; the chunk where such a run begins then adds its pieces in order.
-#include "prelude.cuh"
+// Backward, for each table: no atomics, a fixed order. The tokens are sorted stably by their numbers (number_sort.cuh). The sorted tokens are
+// cut into chunks of kChunk: a block sums the runs of equal numbers of its chunk, adds those that lie within it to the table, and leaves
+// the sums of the runs that reach over a border; the chunk where such a run begins then adds its pieces in order.
+#include "number_sort.cuh"
 
 namespace
 {
@@ -248,56 +247,45 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_fwd_bf1
     gather(ids, positions, types, word, position, type, y, live, n, c, wide);
 }
 
-// order (n): the tokens in the order of their numbers, equal ones as they come; sorted (n): their numbers. numbers null: all zero.
-extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_order(
-    const int* numbers, int* order, int* sorted, const int* live, int n)
+// order (n): the tokens as they come; sorted (n): zero. For a table of one row.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_one_row(int* order, int* sorted, const int* live, int n)
 {
-    __shared__ int tile[kThreadsPerBlock];
+    int token = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
+    if (token < live_rows(live, n))
+    {
+        order[token] = token;
+        sorted[token] = 0;
+    }
+}
+
+// counts (tiles, kDigits): how many numbers of each tile have each digit. One block a tile.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_count(const int* numbers, int* counts, const int* live, int n, int shift)
+{
+    __shared__ SortCounts shared;
     int rows = live_rows(live, n);
-    int first = (int)blockIdx.x * kThreadsPerBlock;
-    if (first >= rows)
+    if ((int)blockIdx.x * kSortTile < rows)
     {
-        return;
+        count_tile(numbers, counts, shared, rows, shift);
     }
+}
 
-    int thread = (int)threadIdx.x;
-    int token = first + thread;
-    if (numbers == nullptr)
+// counts (tiles, kDigits): how many numbers of the tiles before have the digit; totals (kDigits): of all tiles. One block kWarpSize digits.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_offsets(int* counts, int* totals, const int* live, int n)
+{
+    __shared__ int sums[kSortWarps][kWarpSize];
+    add_up_tiles(counts, totals, sums, live_rows(live, n));
+}
+
+// tokens_out, numbers_out (n): the input in the order of one digit, equal ones as they come; tokens null: 0, 1, 2, ... counts and totals null where
+// there is one tile alone. One block a tile.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_place(
+    const int* tokens, const int* numbers, const int* counts, const int* totals, int* tokens_out, int* numbers_out, const int* live, int n, int shift)
+{
+    __shared__ SortCounts shared;
+    int rows = live_rows(live, n);
+    if ((int)blockIdx.x * kSortTile < rows)
     {
-        if (token < rows)
-        {
-            order[token] = token;
-            sorted[token] = 0;
-        }
-
-        return;
-    }
-
-    int number = token < rows ? numbers[token] : 0;
-    int rank = 0;
-    for (int start = 0; start < rows; start += kThreadsPerBlock)
-    {
-        if (thread < rows - start)
-        {
-            tile[thread] = numbers[start + thread];
-        }
-
-        __syncthreads();
-        int count = min(kThreadsPerBlock, rows - start);
-        for (int k = 0; k < count; k++)
-        {
-            // An equal number comes before if its token does.
-            int other = tile[k];
-            rank += other < number || (other == number && start + k < token) ? 1 : 0;
-        }
-
-        __syncthreads();
-    }
-
-    if (token < rows)
-    {
-        order[rank] = token;
-        sorted[rank] = number;
+        place_tile(tokens, numbers, counts, totals, tokens_out, numbers_out, shared, rows, shift);
     }
 }
 

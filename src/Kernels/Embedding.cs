@@ -147,7 +147,7 @@ public static class Embedding
                 CpuEmbedding.BackwardSparse(dOutput, ids, vocabulary, rowIds, values, rowCount);
                 break;
             case DeviceKind.Cuda:
-                CudaEmbedding.BackwardSparse(dOutput, ids, rowIds, values, rowCount);
+                CudaEmbedding.BackwardSparse(dOutput, ids, vocabulary, rowIds, values, rowCount);
                 break;
             default:
                 throw Check.NoBackend(device);

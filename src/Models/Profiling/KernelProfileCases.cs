@@ -25,6 +25,9 @@ public static class KernelProfileCases
     private const int ImageSize = 64;
     private const int PatchSize = 16;
     private const int OddWidth = 147;
+    private const int NarrowWidth = 32;
+    private const int ManyTokens = 8;
+    private const int LargeVocabulary = 70_000;
 
     /// <summary>Makes the cases.</summary>
     /// <param name="tokens">Rows of activations, at least 1.</param>
@@ -44,7 +47,12 @@ public static class KernelProfileCases
         Both(nameof(Cast), $"{Tokens(tokens)} x {C}", (device, dtype) => Kernels.Cast.Run(
             device.NewTensor(dtype, new Shape(tokens, C)), device.NewTensor(dtype == DType.Float32 ? DType.BFloat16 : DType.Float32, new Shape(tokens, C))));
         Both(nameof(Dropout), $"{Tokens(tokens)} x {C}", (device, dtype) => RunDropout(device, dtype, tokens));
-        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, {Vocabulary} words", (device, dtype) => RunEmbedding(device, dtype, tokens));
+        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, {Vocabulary} words", (device, dtype) => RunEmbedding(device, dtype, tokens, C, Vocabulary));
+        Add(
+            nameof(Embedding),
+            $"{Tokens(ManyTokens * tokens)} x {NarrowWidth}, {LargeVocabulary} words, one type: several tiles to sort",
+            DType.Float32,
+            device => RunEmbedding(device, DType.Float32, ManyTokens * tokens, NarrowWidth, LargeVocabulary, hasType: true));
         Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, bfloat16 tables, gradients of the rows that occur", (device, dtype) => RunSparseEmbedding(device, dtype, tokens));
         Both(nameof(Gelu), $"{Tokens(tokens)} x {FeedForward}", (device, dtype) => RunGelu(device, dtype, tokens));
         Add(nameof(GradientNorm), $"{FeedForward} x {C} weights", DType.Float32, RunGradientNorm);
@@ -167,15 +175,16 @@ public static class KernelProfileCases
         Dropout.Forward(x, x, new DropoutSite(0.1f, 1, 2, New(device, DType.Int32, tokens, 2)));
     }
 
-    private static void RunEmbedding(Device device, DType dtype, int tokens)
+    private static void RunEmbedding(Device device, DType dtype, int tokens, int c, int vocabulary, bool hasType = false)
     {
-        Tensor ids = Numbers(device, tokens, Vocabulary);
+        Tensor ids = Numbers(device, tokens, vocabulary);
         Tensor positions = Numbers(device, tokens, SequenceLength);
-        Tensor word = New(device, DType.Float32, Vocabulary, C);
-        Tensor position = New(device, DType.Float32, SequenceLength, C);
-        Tensor output = New(device, dtype, tokens, C);
-        Embedding.Forward(ids, positions, default, word, position, default, output);
-        Embedding.Backward(output, ids, positions, default, word, position, default);
+        Tensor word = New(device, DType.Float32, vocabulary, c);
+        Tensor position = New(device, DType.Float32, SequenceLength, c);
+        Tensor type = hasType ? New(device, DType.Float32, 1, c) : default;
+        Tensor output = New(device, dtype, tokens, c);
+        Embedding.Forward(ids, positions, default, word, position, type, output);
+        Embedding.Backward(output, ids, positions, default, word, position, type);
     }
 
     private static void RunSparseEmbedding(Device device, DType dtype, int tokens)
