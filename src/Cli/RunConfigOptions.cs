@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using CrossAlign.Models;
 using CrossAlign.Models.Data;
+using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 
 namespace CrossAlign.Cli;
@@ -58,73 +60,60 @@ internal sealed class RunConfigOptions
         }
     }
 
-    /// <summary>The first of these options that was given, or null: resuming takes none.</summary>
-    public string? FirstGiven(ParseResult parsed) =>
-        ((Option[])[_recipe, _setup, _data, _languages, _precision, _accumulate, _microBatch, _config, _set, GlobalOptions.Seed, GlobalOptions.Matmul])
-            .FirstOrDefault(o => parsed.GetResult(o) is { Implicit: false })?.Name;
-
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
     /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
-    /// <exception cref="Models.UserErrorException">A published tower's folder cannot be read, or contradicts what is given.</exception>
+    /// <exception cref="UserErrorException">A published tower's folder cannot be read, or contradicts what is given.</exception>
     public RunConfig Read(ParseResult parsed) => WrongInvocationException.Guard(() => Gather(parsed)).Resolve(parsed.GetValue(GlobalOptions.Cache)?.FullName);
+
+    /// <summary>
+    /// The configuration that a run goes on with: the one that it was started with. Threads and device may be others; whatever else is
+    /// given must be what the run has.
+    /// </summary>
+    /// <exception cref="WrongInvocationException">Something is given that the run was not started with, is unknown or out of range.</exception>
+    /// <exception cref="UserErrorException">The folder holds no run.</exception>
+    public RunConfig ReadResumed(ParseResult parsed, RunFolder folder)
+    {
+        if (!File.Exists(folder.ConfigPath))
+        {
+            throw new WrongInvocationException(new UserErrorException($"'{folder.FullPath}' holds no run", "give the folder that train wrote"));
+        }
+
+        RunConfigReader reader = RunConfigReader.OfRun(folder.ConfigPath);
+        RunConfig saved = reader.Build();
+        return WrongInvocationException.Guard(() => LayOver(parsed, folder, reader, saved));
+    }
+
+    private RunConfig LayOver(ParseResult parsed, RunFolder folder, RunConfigReader reader, RunConfig saved)
+    {
+        RunConfig asked = saved;
+        IEnumerable<GivenSetting> starts = new[] { Named(parsed, _recipe, "recipe"), Named(parsed, _setup, "setup") }.OfType<GivenSetting>();
+        foreach (GivenSetting setting in starts.Concat(Settings(parsed)))
+        {
+            setting.Lay(reader);
+            asked = reader.Build();
+            if (ConfigDifference.First(saved, asked) is { IsPlace: true })
+            {
+                // A tower may be named otherwise than by the folder that the run took it from.
+                asked = reader.Resolve(parsed.GetValue(GlobalOptions.Cache)?.FullName);
+            }
+
+            if (ConfigDifference.First(saved, asked) is { } difference)
+            {
+                throw new UserErrorException(
+                    $"{setting.Text} contradicts the run in '{folder.FullPath}': its '{difference.Key}' is {difference.Before}, not {difference.After}",
+                    $"leave it out, for a run goes on with the configuration that it was started with; or start another run with another --out");
+            }
+        }
+
+        return asked;
+    }
 
     private RunConfigReader Gather(ParseResult parsed)
     {
         RunConfigReader reader = RunConfigReader.From(parsed.GetValue(_recipe)!, parsed.GetValue(_setup)!, parsed.GetValue(_data)!);
-        if (parsed.GetValue(_config) is { } file)
+        foreach (GivenSetting setting in Settings(parsed))
         {
-            reader.OverlayFile(file.FullName);
-        }
-
-        foreach (string setting in parsed.GetValue(_set)!)
-        {
-            reader.Set(setting);
-        }
-
-        // A named option counts only where it was given: its default must not undo what the file says.
-        if (parsed.GetResult(_data) is { Implicit: false })
-        {
-            reader.Set("data", parsed.GetValue(_data)!);
-        }
-
-        if (parsed.GetValue(_languages) is { } languages)
-        {
-            reader.Set("languages", SplitList(languages));
-        }
-
-        if (parsed.GetValue(_precision) is { } precision)
-        {
-            reader.Set("precision", precision);
-        }
-
-        if (parsed.GetValue(_accumulate) is { } accumulate)
-        {
-            reader.Set("accumulate", accumulate);
-        }
-
-        if (parsed.GetValue(_microBatch) is { } microBatch)
-        {
-            reader.Set("microBatchSize", microBatch);
-        }
-
-        if (parsed.GetValue(GlobalOptions.Seed) is { } seed)
-        {
-            reader.Set("seed", seed);
-        }
-
-        if (parsed.GetValue(GlobalOptions.Threads) is { } threads)
-        {
-            reader.Set("threads", threads);
-        }
-
-        if (parsed.GetValue(GlobalOptions.Device) is { } device)
-        {
-            reader.Set("device", device);
-        }
-
-        if (parsed.GetValue(GlobalOptions.Matmul) is { } matmul)
-        {
-            reader.Set("matmul", matmul);
+            setting.Lay(reader);
         }
 
         // What is wrong in itself is a wrong invocation; what a folder on disk says is not.
@@ -132,6 +121,44 @@ internal sealed class RunConfigOptions
         return reader;
     }
 
+    // In the order of precedence: file, settings, named options. One that was not given is absent: its default must not undo what a file says.
+    private IEnumerable<GivenSetting> Settings(ParseResult parsed)
+    {
+        if (parsed.GetValue(_config) is { } file)
+        {
+            yield return new GivenSetting($"--config {file}", r => r.OverlayFile(file.FullName));
+        }
+
+        foreach (string assignment in parsed.GetValue(_set)!)
+        {
+            yield return new GivenSetting($"--set {assignment}", r => r.Set(assignment));
+        }
+
+        if (parsed.GetValue(_languages) is { } languages)
+        {
+            yield return new GivenSetting($"--languages {languages}", r => r.Set("languages", SplitList(languages)));
+        }
+
+        GivenSetting?[] named =
+        [
+            Named(parsed, _data, "data"), Named(parsed, _precision, "precision"), Named(parsed, _accumulate, "accumulate"), Named(parsed, _microBatch, "microBatchSize"),
+            Named(parsed, GlobalOptions.Seed, "seed"), Named(parsed, GlobalOptions.Threads, "threads"), Named(parsed, GlobalOptions.Device, "device"),
+            Named(parsed, GlobalOptions.Matmul, "matmul"),
+        ];
+        foreach (GivenSetting setting in named.OfType<GivenSetting>())
+        {
+            yield return setting;
+        }
+    }
+
+    private static GivenSetting? Named<T>(ParseResult parsed, Option<T> option, string key) =>
+        parsed.GetResult(option) is { Implicit: false } && JsonValue.Create(parsed.GetValue(option)) is { } value
+            ? new GivenSetting($"{option.Name} {value}", r => r.Set(key, value))
+            : null;
+
     private static JsonArray SplitList(string text) =>
         [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(s => (JsonNode)JsonValue.Create(s))];
+
+    // One thing that was given on the command line: how it reads there, and what it does to a configuration.
+    private sealed record GivenSetting(string Text, Action<RunConfigReader> Lay);
 }

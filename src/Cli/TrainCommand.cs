@@ -16,7 +16,7 @@ internal static class TrainCommand
     {
         RunConfigOptions config = new();
         Option<DirectoryInfo?> output = new("--out") { Description = "The run's folder (default: runs/SETUP-seed-SEED, or runs/LANGUAGES-seed-SEED)." };
-        Option<DirectoryInfo?> resume = new("--resume") { Description = "Go on with the run in this folder, with the configuration it was started with." };
+        Option<DirectoryInfo?> resume = new("--resume") { Description = "Go on with the run in this folder, with the configuration it was started with; --threads and --device may be others." };
         Option<int?> stopAfter = new("--stop-after") { Description = "Stop after this step with a checkpoint." };
         Option<bool> printConfig = new("--print-config") { Description = "Print the complete configuration and stop." };
         Option<bool> schema = new("--schema") { Description = "Print the JSON Schema of configuration files and stop." };
@@ -35,7 +35,7 @@ internal static class TrainCommand
                 DirectoryInfo? resumed = parsed.GetValue(resume);
                 RunConfig run = resumed is null
                     ? config.Read(parsed)
-                    : WrongInvocationException.Guard(() => ReadResumed(resumed, config.FirstGiven(parsed)));
+                    : config.ReadResumed(parsed, FolderOf(resumed, parsed.GetValue(output)));
                 if (parsed.GetValue(printConfig))
                 {
                     parsed.InvocationConfiguration.Output.Write(RunConfigJson.Write(run));
@@ -60,19 +60,11 @@ internal static class TrainCommand
         return named.Languages.SequenceEqual(run.Languages) ? run.Setup : string.Join('-', run.Languages);
     }
 
-    private static RunConfig ReadResumed(DirectoryInfo folder, string? given)
-    {
-        if (given is not null)
-        {
-            throw new UserErrorException(
-                $"{given} cannot be changed by --resume", "a run goes on with the configuration it was started with; start a new one for another");
-        }
-
-        string path = new RunFolder(folder.FullName).ConfigPath;
-        return File.Exists(path)
-            ? RunConfigReader.ReadComplete(path)
-            : throw new UserErrorException($"'{folder.FullName}' holds no run", "give the folder that train wrote");
-    }
+    private static RunFolder FolderOf(DirectoryInfo resumed, DirectoryInfo? output) =>
+        output is null || Path.TrimEndingDirectorySeparator(output.FullName) == Path.TrimEndingDirectorySeparator(resumed.FullName)
+            ? new RunFolder(resumed.FullName)
+            : throw new WrongInvocationException(new UserErrorException(
+                $"--out {output} is not the folder of --resume: a run goes on where it is", "leave --out out; to keep the run as it is, resume a copy of its folder"));
 
     private static int Train(
         Terminal terminal, RunConfig run, string folder, bool resume, int? stopAfter, OperationLog? operations, string? cache, CancellationToken cancellation)

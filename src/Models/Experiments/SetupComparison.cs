@@ -52,7 +52,7 @@ public sealed class SetupComparison
         string folder = Path.Combine(_request.Folder, string.Create(CultureInfo.InvariantCulture, $"{config.Setup}-seed-{config.Seed}"));
         RunFolder run = new(folder);
         bool exists = File.Exists(run.ConfigPath);
-        if (exists && RunConfigJson.Write(RunConfigReader.ReadComplete(run.ConfigPath)) != RunConfigJson.Write(config))
+        if (exists && RunConfigJson.WriteDeciding(RunConfigReader.ReadComplete(run.ConfigPath)) != RunConfigJson.WriteDeciding(config))
         {
             throw new UserErrorException($"'{folder}' holds a run of another configuration", "choose another --out, or remove that folder");
         }

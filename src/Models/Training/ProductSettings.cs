@@ -34,7 +34,7 @@ internal sealed class ProductSettings : IDisposable
                 Precision.BF16 => MatMulPrecision.BFloat16,
                 _ => MatMulPrecision.Float32,
             });
-            Set("matmul", "give auto or own", () => SetEngine(device, config.Matmul));
+            Set("matmul", "give auto or own, or a CUDA device with cuBLAS", () => SetEngine(device, config.Matmul));
             return before;
         }
         catch

@@ -261,7 +261,7 @@ public sealed class TrainingRun
     }
 
     private static string ChecksumOf(RunConfig config) =>
-        "sha256-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(RunConfigJson.Write(config with { Threads = 0, Device = "auto" }))));
+        "sha256-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(RunConfigJson.WriteDeciding(config))));
 
     // What a run has written itself cannot be fetched again; the checkpoint before it may be whole.
     private static T OfCheckpoint<T>(string? checkpoint, Func<T> read)
@@ -281,16 +281,8 @@ public sealed class TrainingRun
 
     private RunRecord OpenRecord(bool resumed)
     {
-        RunRecord record = new()
-        {
-            Device = _request.Device.Name,
-            SimdTier = Runtime.CpuFeatures.Tier.ToString() + (_config.Precision == Precision.BF16 && Kernels.MatMul.BFloat16UnavailableReason is null ? "+bf16" : string.Empty),
-            Threads = (_request.Device as Runtime.CpuDevice)?.Workers.ThreadCount ?? 0,
-            Data = _request.Data.Name,
-            DataChecksum = _request.Data.Checksum,
-            ConfigChecksum = ChecksumOf(_config),
-            Started = DateTimeOffset.UtcNow,
-        };
+        bool bfloat16Products = _config.Precision == Precision.BF16 && Kernels.MatMul.BFloat16UnavailableReason is null;
+        RunRecord record = RunRecord.Of(_request.Device, _request.Data.Name, _request.Data.Checksum, bfloat16Products) with { ConfigChecksum = ChecksumOf(_config) };
         if (!resumed || !File.Exists(_folder.RecordPath))
         {
             return record;
@@ -308,6 +300,12 @@ public sealed class TrainingRun
             throw new UserErrorException(
                 $"the data '{record.Data}' is not what the run in '{_folder.FullPath}' was started on (checksum {record.DataChecksum}, then {before.DataChecksum})",
                 "restore the data, or start a new run");
+        }
+
+        if (record.DescribeDevice() != before.DescribeDevice())
+        {
+            _observer.Note(
+                $"so far the run was computed on {before.DescribeDevice()}, now on {record.DescribeDevice()}: it goes on from the same state, but its bytes are no longer those of a run that stays on one device");
         }
 
         return record with

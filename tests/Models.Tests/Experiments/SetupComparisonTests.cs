@@ -21,9 +21,9 @@ public sealed class SetupComparisonTests : IDisposable
         using CpuDevice device = new();
         List<string> started = [];
         FigureReport first = Compare(device, started);
-        FigureReport second = Compare(device, started);
+        FigureReport second = Compare(device, started, threads: 3);
 
-        // The second time everything was there already.
+        // Other threads are no other configuration. The second time everything was there already.
         Assert.Equal(["none", "multilingual+quechua"], started);
         Assert.Equal(first.Figures.Select(Text), second.Figures.Select(Text));
 
@@ -55,12 +55,13 @@ public sealed class SetupComparisonTests : IDisposable
     // The score as text: a list inside a record is compared by reference.
     private static string Text(Figure f) => $"{f.Setup} {f.Seed} {f.Task} {f.From} {f.To} {f.Set} {f.Style} {f.Queries} {f.Score} {f.Count} {f.Pool} {f.R1:R} {f.Mrr:R}";
 
-    private static RunConfig Tiny(string setup, long seed, int steps)
+    private static RunConfig Tiny(string setup, long seed, int steps, int threads)
     {
         RunConfig config = RunConfigReader.From("album", setup, "shapes").Build();
         return config with
         {
             Seed = seed,
+            Threads = threads,
             Steps = Math.Min(config.Steps, steps),
             BatchSize = 16,
             EvaluateEvery = 2,
@@ -72,11 +73,11 @@ public sealed class SetupComparisonTests : IDisposable
         };
     }
 
-    private FigureReport Compare(CpuDevice device, List<string> started, int steps = 5)
+    private FigureReport Compare(CpuDevice device, List<string> started, int steps = 5, int threads = 0)
     {
         ComparisonRequest request = new()
         {
-            ConfigOf = (setup, seed) => Tiny(setup, seed, steps),
+            ConfigOf = (setup, seed) => Tiny(setup, seed, steps, threads),
             Setups = ["none", "multilingual+quechua"],
             Seeds = [1],
             Data = ShapesDataSet.Create(new DataSetOptions { Languages = s_languages, PictureSize = 16 }),

@@ -27,6 +27,15 @@ public sealed partial class RunConfigJson : JsonSerializerContext
         return JsonSerializer.Serialize(config, new RunConfigJson(readable).RunConfig) + "\n";
     }
 
+    /// <summary>The configuration without the machine: two sittings of one run may differ in <c>threads</c> and <c>device</c> and in nothing else.</summary>
+    /// <param name="config">The configuration.</param>
+    /// <returns>As <see cref="Write"/>, with the defaults of these two.</returns>
+    public static string WriteDeciding(RunConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        return Write(config with { Threads = 0, Device = "auto" });
+    }
+
     /// <summary>The JSON Schema of a configuration file, generated from the records, so that it cannot drift from them.</summary>
     /// <returns>JSON text ending in a line feed.</returns>
     public static string WriteSchema()

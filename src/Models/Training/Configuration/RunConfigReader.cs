@@ -36,10 +36,16 @@ public sealed class RunConfigReader
     /// <param name="path">A <c>config.json</c>.</param>
     /// <returns>The configuration.</returns>
     /// <exception cref="UserErrorException">The file cannot be read, or a key or value in it is wrong.</exception>
-    public static RunConfig ReadComplete(string path)
+    public static RunConfig ReadComplete(string path) => OfRun(path).Build();
+
+    /// <summary>Starts from a complete configuration, as a run folder holds it.</summary>
+    /// <param name="path">A <c>config.json</c>.</param>
+    /// <returns>A reader to lay settings over.</returns>
+    /// <exception cref="UserErrorException">The file cannot be read, or a key in it is wrong.</exception>
+    public static RunConfigReader OfRun(string path)
     {
         JsonObject file = ReadObject(path);
-        return From(TextOf(file, "recipe", "album"), TextOf(file, "setup", "multilingual"), "photo-album").Overlay(file, path).Build();
+        return From(TextOf(file, "recipe", "album"), TextOf(file, "setup", "multilingual"), "photo-album").Overlay(file, path);
     }
 
     /// <summary>Lays a JSON file over what is there.</summary>

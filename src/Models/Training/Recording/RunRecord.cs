@@ -1,5 +1,8 @@
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training.Recording;
 
@@ -17,8 +20,14 @@ public sealed record RunRecord
     /// <summary>Name of the device.</summary>
     public required string Device { get; init; }
 
-    /// <summary>Version of the device's driver; null for the CPU.</summary>
+    /// <summary>The GPU's name; null for the CPU.</summary>
+    public string? Gpu { get; init; }
+
+    /// <summary>The newest CUDA version of the GPU's driver; null for the CPU.</summary>
     public string? Driver { get; init; }
+
+    /// <summary>What multiplies matrices on a GPU, <c>own</c> or <c>cublas</c>; null for the CPU.</summary>
+    public string? Matmul { get; init; }
 
     /// <summary>Vector width of the CPU backend.</summary>
     public required string SimdTier { get; init; }
@@ -55,6 +64,35 @@ public sealed record RunRecord
 
     /// <summary>Pictures that were trained on, all sittings together.</summary>
     public long Pictures { get; init; }
+
+    /// <summary>A record of what a device is; the driver, cuBLAS and the vectors' width decide the last bits of what it computes.</summary>
+    /// <param name="device">The device, with the run's settings of products.</param>
+    /// <param name="data">Name of the data set.</param>
+    /// <param name="dataChecksum">Checksum of the data set.</param>
+    /// <param name="bfloat16Products">Whether the processor's own bfloat16 products are used.</param>
+    /// <returns>A record of a run that starts now.</returns>
+    public static RunRecord Of(Device device, string data, string dataChecksum, bool bfloat16Products)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        CudaDevice? cuda = device as CudaDevice;
+        return new RunRecord
+        {
+            Device = device.Name,
+            Gpu = cuda?.Model,
+            Driver = cuda is null ? null : string.Create(CultureInfo.InvariantCulture, $"{cuda.DriverVersion / 1000}.{cuda.DriverVersion % 1000 / 10}"),
+            Matmul = cuda is null ? null : cuda.MatMulEngine == MatMulEngine.Cublas ? "cublas" : "own",
+            SimdTier = CpuFeatures.Tier + (bfloat16Products ? "+bf16" : string.Empty),
+            Threads = (device as CpuDevice)?.Workers.ThreadCount ?? 0,
+            Data = data,
+            DataChecksum = dataChecksum,
+            Started = DateTimeOffset.UtcNow,
+        };
+    }
+
+    /// <summary>The device in words: everything of it that decides the last bits of what it computes.</summary>
+    /// <returns>As in <c>cpu (Avx2)</c>.</returns>
+    public string DescribeDevice() =>
+        $"{Device} ({string.Join(", ", ((string?[])[Gpu, Driver is null ? null : $"driver {Driver}", Matmul is null ? null : $"products by {Matmul}", SimdTier]).Where(s => s is not null))})";
 
     /// <summary>Writes the record.</summary>
     /// <param name="path">The file.</param>
