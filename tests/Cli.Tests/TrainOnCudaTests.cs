@@ -42,7 +42,12 @@ public sealed class TrainOnCudaTests : IDisposable
         Invocation whole = await Invocation.RunAsync([.. Train("whole", "cuda-emulated"), .. precision]);
         Assert.True(whole.ExitCode == 0, whole.Error);
         Assert.Equal(0, (await Invocation.RunAsync([.. Train("cpu", "cpu"), .. precision])).ExitCode);
-        Assert.All(Losses("cpu").Zip(Losses("whole")), pair => Assert.Equal(pair.First, pair.Second, 5e-3 * pair.First));
+
+        // The device stores activations as bfloat16 and the processor does not. An optimiser step moves every weight by as much, however small its
+        // gradient, so that a sign that rounding turns shows in the losses after it.
+        double[] expected = Losses("cpu"), actual = Losses("whole");
+        Assert.Equal(expected[0], actual[0], 5e-3 * expected[0]);
+        Assert.All(expected.Zip(actual), pair => Assert.Equal(pair.First, pair.Second, 2e-2 * pair.First));
         Assert.Equal(0, (await Invocation.RunAsync([.. Train("pieces", "cuda-emulated"), .. precision, "--stop-after", "2"])).ExitCode);
         Assert.Equal(0, (await Invocation.RunAsync("train", "--resume", _folder.File("pieces"))).ExitCode);
         foreach (string file in (string[])["optimizer.safetensors", Path.Combine("text", "model.safetensors"), Path.Combine("image", "model.safetensors")])
