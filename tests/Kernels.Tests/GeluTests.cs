@@ -93,6 +93,20 @@ public abstract class GeluTests(Backend backend)
         Assert.All(slope.Zip(backend.Download(dInput)), pair => Assert.Equal(1, pair.Second / pair.First, 1e-5));
     }
 
+    [Fact]
+    public void TheExponentialsArgumentIsNotRounded()
+    {
+        // Sixteenths have exact squares, so all that is lost is lost on the way to a power of two: rounding x log2 e to a float there would
+        // cost 3e-6 at -10.
+        const int Count = 16 * 11;
+        Shape shape = new(1, Count);
+        float[] input = [.. Enumerable.Range(0, Count).Select(i => -1 - (i / 16f))];
+        double[] expected = GeluReference.Forward(GeluKind.Erf.ToString(), TestData.ToDouble(input), new double[Count], 1, Count);
+        Tensor output = backend.Poisoned(DType.Float32, shape);
+        Gelu.Forward(GeluKind.Erf, backend.Upload(DType.Float32, shape, input), default, output);
+        Assert.All(expected.Zip(backend.Download(output)), pair => Assert.Equal(1, pair.Second / pair.First, 1e-6));
+    }
+
     [Theory]
     [InlineData(GeluKind.Erf)]
     [InlineData(GeluKind.Tanh)]

@@ -108,9 +108,11 @@ public abstract class RetrievalRanksTests(Backend backend)
         Tensor rank = backend.Poisoned(DType.Int32, new Shape(1));
         Tensor indices = backend.Poisoned(DType.Int32, new Shape(1, 4));
         RetrievalRanks.Run(queries, pool, backend.Upload(new Shape(1), [1]), rank);
-        RetrievalRanks.TopK(queries, pool, indices);
+        Tensor scores = backend.Poisoned(DType.Float32, new Shape(1, 4));
+        RetrievalRanks.TopK(queries, pool, indices, scores);
         Assert.Equal([3], rank.ToArray<int>());
         Assert.Equal([2, 1, 3, 0], indices.ToArray<int>());
+        Assert.Equal([7, 5, 1, float.NaN], backend.Download(scores));
 
         RetrievalRanks.Run(queries, pool, backend.Upload(new Shape(1), [0]), rank);
         Assert.Equal([4], rank.ToArray<int>());

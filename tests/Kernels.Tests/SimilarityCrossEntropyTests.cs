@@ -117,6 +117,33 @@ public abstract class SimilarityCrossEntropyTests(Backend backend)
         Assert.NotEqual(0, result.DScale);
     }
 
+    [Theory]
+    [InlineData(10)]
+    [InlineData(800)]
+    [InlineData(1e30f)]
+    public void ALogarithmFarAboveTheBoundCountsAsTheBound(float logarithm)
+    {
+        // e^710 leaves the range of a double.
+        SimilarityCrossEntropyCase x = SimilarityCrossEntropyCase.Seeded(new(), 9, 9, 8, 2) with { Scale = logarithm };
+        SimilarityCrossEntropyResult<float> result = Check(x);
+        Assert.Equal(Check(x with { Scale = MathF.BitIncrement(MathF.Log(100)) }).Loss, result.Loss);
+        Assert.Equal(0, result.DScale);
+    }
+
+    [Theory]
+    [InlineData(SimilarityCrossEntropyGroups.Masked)]
+    [InlineData(SimilarityCrossEntropyGroups.Shared)]
+    public void ExtraNegativesBelongToNoGroup(SimilarityCrossEntropyGroups groups)
+    {
+        int[] twoGroups = [.. Enumerable.Range(0, 12).Select(i => i % 2)];
+        Check(SimilarityCrossEntropyCase.Seeded(new() { Groups = groups }, 12, 12, 8, 2) with
+        {
+            CaptionGroups = twoGroups,
+            ImageGroups = twoGroups,
+            Extra = TestData.Normal(DType.Float32, 5 * 8, 7),
+        });
+    }
+
     [Fact]
     public void AZeroRowIsNoError()
     {

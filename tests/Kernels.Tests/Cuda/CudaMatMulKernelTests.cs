@@ -60,6 +60,39 @@ public sealed class CudaMatMulKernelTests
     }
 
     [Theory]
+    [InlineData(MatMulPrecision.BFloat16, MatMulLayout.NN)]
+    [InlineData(MatMulPrecision.Tf32, MatMulLayout.NN)]
+    [InlineData(MatMulPrecision.BFloat16, MatMulLayout.NT)]
+    [InlineData(MatMulPrecision.Tf32, MatMulLayout.NT)]
+    public void TensorCoresSumNoFurtherThan64Deep(MatMulPrecision precision, MatMulLayout layout)
+    {
+        // The product has the bits of the parts' 64 deep added one to the other, which float32 does without cutting off.
+        const int M = 40, N = 24, Chain = 64, K = (3 * Chain) + 40;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        device.MatMulPrecision = precision;
+        float[] a = TestData.Normal(DType.Float32, M * K, 1);
+        float[] b = TestData.Normal(DType.Float32, K * N, 2);
+        Tensor whole = device.NewTensor(DType.Float32, new Shape(M, N));
+        Tensor parts = device.NewTensor(DType.Float32, new Shape(M, N));
+        Multiply(0, K, whole);
+        for (int first = 0; first < K; first += Chain)
+        {
+            Multiply(first, Math.Min(Chain, K - first), parts);
+        }
+
+        Assert.Equal(parts.ToArray<float>(), whole.ToArray<float>());
+
+        void Multiply(int first, int depth, Tensor output)
+        {
+            float[] left = [.. Enumerable.Range(0, M * depth).Select(i => a[(i / depth * K) + first + (i % depth)])];
+            float[] right = layout == MatMulLayout.NN
+                ? b[(first * N)..((first + depth) * N)]
+                : [.. Enumerable.Range(0, N * depth).Select(i => b[((first + (i % depth)) * N) + (i / depth)])];
+            MatMul.Run(Upload(device, left, M), Upload(device, right, layout == MatMulLayout.NN ? depth : N), output, layout, accumulate: first > 0);
+        }
+    }
+
+    [Theory]
     [InlineData(DType.Float32)]
     [InlineData(DType.BFloat16)]
     public void AlignedProductsHaveNoBankConflictAndTouchNoMoreSectorsThanTheyMust(DType outputType)

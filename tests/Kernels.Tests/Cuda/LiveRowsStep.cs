@@ -20,9 +20,12 @@ internal abstract class LiveRowsStep(CudaDevice device)
 
     protected CudaDevice Device { get; } = device;
 
-    public static float[] Read(in Tensor tensor) => tensor.DType == DType.Float32
-        ? tensor.ToArray<float>()
-        : Array.ConvertAll(tensor.ToArray<BFloat16>(), v => v.ToSingle());
+    public static float[] Read(in Tensor tensor) => tensor.DType switch
+    {
+        DType.Float32 => tensor.ToArray<float>(),
+        DType.BFloat16 => Array.ConvertAll(tensor.ToArray<BFloat16>(), v => v.ToSingle()),
+        _ => Array.ConvertAll(tensor.ToArray<int>(), v => (float)v),
+    };
 
     /// <summary>Lays inputs into the first rows and poison into the others.</summary>
     public void Fill(int rows)

@@ -64,6 +64,7 @@ public sealed class LiveRowsTests
     [InlineData(MatMulPrecision.Float32, MatMulEngine.Cublas, DType.Float32, 20, 65535)]
     [InlineData(MatMulPrecision.Float32, MatMulEngine.Own, DType.Float32, 20, 40)]
     [InlineData(MatMulPrecision.BFloat16, MatMulEngine.Own, DType.Float32, 20, 40)]
+    [InlineData(MatMulPrecision.Float32, MatMulEngine.Cublas, DType.Float32, 20, 40)]
     public void AReplayedGraphOfPicturesEqualsTheEagerStepForAnyNumberOfThem(
         MatMulPrecision precision, MatMulEngine engine, DType dtype, int c, int maxGridRows)
     {

@@ -79,6 +79,44 @@ public sealed class OptimizerTests
         }
     }
 
+    [Theory]
+    [InlineData(80)]
+    [InlineData(1)]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(int.MaxValue)]
+    public void ARowIsLookedForAmongTheTouchedOnesAlone(int count)
+    {
+        // Eighty rows in the middle of a table, their numbers in the middle of memory that nobody may read; a count that is none of
+        // theirs is cut to the room for them.
+        const int V = 200, C = 5, Room = 80, First = 60;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        int touched = Math.Clamp(count, 0, Room);
+        int[] rows = [.. Enumerable.Range(First, Room)];
+        Tensor numbers = device.NewTensor(DType.Int32, new Shape(V));
+        numbers.CopyFrom<int>([.. Enumerable.Range(0, V)]);
+        RowSparseGradient gradient = new(numbers.Rows(First, Room), device.NewTensor(DType.Float32, new Shape(Room, C)), device.NewTensor(DType.Int32, new Shape(1)));
+        gradient.Values.CopyFrom<float>(TestData.Normal(DType.Float32, Room * C, 3, 1, 4));
+        gradient.RowCount.CopyFrom<int>([count]);
+        Shape shape = new(V, C);
+        Tensor weight = device.NewTensor(DType.Float32, shape);
+        Tensor norm = device.NewTensor(DType.Float32, new Shape(GradientNorm.ResultLength));
+        using AdamWParameters all = new(
+            device, new AdamWParameter(weight, gradient, device.NewTensor(DType.Float32, shape), device.NewTensor(DType.Float32, shape)));
+        device.Synchronize();
+        foreach (Tensor outside in (Tensor[])[numbers.Rows(0, First), numbers.Rows(First + touched, V - First - touched)])
+        {
+            device.Emulation!.MarkUninitialised(outside.Address, outside.ByteCount);
+        }
+
+        GradientNorm.Run(all, double.PositiveInfinity, norm);
+        AdamW.Step(all, new AdamWSettings(1, 1), norm);
+        float[] actual = weight.ToArray<float>();
+        Assert.Equal(rows[..touched], Enumerable.Range(0, V).Where(row => actual.AsSpan(row * C, C).ContainsAnyExcept(0f)));
+        double squares = gradient.Values.ToArray<float>().Take(touched * C).Sum(v => (double)v * v);
+        Assert.Equal(Math.Sqrt(squares), norm.ToArray<float>()[0], 1e-4);
+    }
+
     private static AdamWSettings Settings(int step) => new(1e-2 / step, step);
 
     private sealed class Optimised : IDisposable

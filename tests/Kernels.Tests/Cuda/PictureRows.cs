@@ -6,7 +6,6 @@ namespace CrossAlign.Kernels.Tests.Cuda;
 /// <summary>Patch embedding and mean pooling, and their gradients.</summary>
 internal sealed class PictureRows : LiveRowsStep
 {
-    private readonly int _count;
     private readonly int _patch;
     private readonly int _rows;
     private readonly Tensor _pixels;
@@ -27,7 +26,6 @@ internal sealed class PictureRows : LiveRowsStep
     public PictureRows(CudaDevice device, DType dtype, int count, int size, int patch, int c, LiveRows? livePictures, LiveRows? liveRows)
         : base(device)
     {
-        _count = count;
         _patch = patch;
         _rows = 1 + (size / patch * (size / patch));
         _pixels = New(DType.Float32, new Shape(count, 3, size, size), livePictures);
@@ -68,6 +66,6 @@ internal sealed class PictureRows : LiveRowsStep
         Draw(_dPooled, 6, rows);
         Write(_embedded, Enumerable.Repeat(float.NaN, (int)_embedded.Count));
         Write(_dEmbedded, Enumerable.Repeat(float.NaN, (int)_dEmbedded.Count));
-        Write(_starts, Enumerable.Range(0, _count + 1).Select(i => Math.Min(i, rows) * _rows));
+        Write(_starts, Enumerable.Range(0, rows + 1).Select(i => i * _rows));
     }
 }

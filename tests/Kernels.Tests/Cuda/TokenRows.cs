@@ -3,7 +3,7 @@ using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Kernels.Tests.Cuda;
 
-/// <summary>Embedding, GELU, dropout, residual and L2 norm, and their gradients.</summary>
+/// <summary>Embedding, GELU, dropout, residual and L2 norm, and their gradients; the table's once dense, once of the rows it touches.</summary>
 internal sealed class TokenRows : LiveRowsStep
 {
     private const int TableRows = 7;
@@ -19,6 +19,8 @@ internal sealed class TokenRows : LiveRowsStep
     private readonly Tensor _dInput;
     private readonly Tensor _dBias;
     private readonly Tensor _dTable;
+    private readonly RowSparseGradient _dRows;
+    private readonly Tensor _dSparse;
 
     public TokenRows(CudaDevice device, DType dtype, int n, int c, LiveRows? live = null)
         : base(device)
@@ -34,11 +36,13 @@ internal sealed class TokenRows : LiveRowsStep
         _dInput = New(dtype, new Shape(n, c), live);
         _dBias = New(DType.Float32, new Shape(c));
         _dTable = New(DType.Float32, new Shape(TableRows, c));
+        _dSparse = New(DType.Float32, new Shape(TableRows, c));
+        _dRows = new RowSparseGradient(New(DType.Int32, new Shape(TableRows)), _dSparse, New(DType.Int32, new Shape(1)));
     }
 
     public override IReadOnlyList<Tensor> Rows => [_embedded, _activated, _norm, _output, _dInput];
 
-    public override IReadOnlyList<Tensor> Gradients => [_dBias, _dTable];
+    public override IReadOnlyList<Tensor> Gradients => [_dBias, _dTable, _dSparse, _dRows.RowCount];
 
     public override void Step()
     {
@@ -52,6 +56,7 @@ internal sealed class TokenRows : LiveRowsStep
         Dropout.Backward(_dInput, _dInput, site);
         Gelu.Backward(GeluKind.Erf, _dInput, _embedded, _bias, _dInput, _dBias);
         Embedding.Backward(_dInput, _ids, _ids, default, _dTable, default, default);
+        Embedding.BackwardSparse(_dInput, _ids, TableRows, _dRows);
     }
 
     protected override void FillInputs(int rows)
