@@ -80,6 +80,7 @@ public sealed class CudaSimilarityKernelTests
             {
                 "more images" => 300,
                 "a column less than two tiles" => 255,
+                "a row less than a tile" => 130,
                 "extra negatives behind an odd number" => b + 1,
                 _ => b,
             };
