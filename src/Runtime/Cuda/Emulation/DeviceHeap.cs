@@ -114,12 +114,15 @@ internal sealed class DeviceHeap(long capacityByteCount) : IDisposable
 
     public void Dispose()
     {
-        foreach (Allocation allocation in Live)
+        lock (_lock)
         {
-            allocation.Dispose();
-        }
+            foreach (Allocation allocation in Live)
+            {
+                allocation.Dispose();
+            }
 
-        Live = [];
+            Live = [];
+        }
     }
 
     private Allocation? Before(ulong address)

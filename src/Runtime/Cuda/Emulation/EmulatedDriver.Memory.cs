@@ -37,7 +37,7 @@ public sealed unsafe partial class EmulatedDriver
                 return refused;
             }
 
-            Allocation? allocation = _heap.Allocate((long)byteCount);
+            Allocation? allocation = byteCount > (nuint)_heap.CapacityByteCount ? null : _heap.Allocate((long)byteCount);
             if (allocation is null)
             {
                 return Fail(CuResult.OutOfMemory, string.Create(
@@ -101,6 +101,7 @@ public sealed unsafe partial class EmulatedDriver
                 long offset = (long)(destination - allocation.Address);
                 if (staged is null)
                 {
+                    RequirePinned(from, (long)byteCount);
                     Buffer.MemoryCopy((void*)from, allocation.Data + offset, (long)byteCount, (long)byteCount);
                 }
                 else
@@ -122,16 +123,40 @@ public sealed unsafe partial class EmulatedDriver
         {
             nint to = (nint)destination;
             bool pinned = IsPinned(to, (long)byteCount);
+            if (!pinned && IsCaptured(stream))
+            {
+                return RefuseInCapture() ?? CuResult.StreamCaptureUnsupported;
+            }
+
+            // A copy to pageable memory has ended when the call returns, so what it points to lives no longer than the call.
+            byte[]? staged = pinned ? null : new byte[checked((int)byteCount)];
             CuResult result = Enqueue(stream, () =>
             {
                 Allocation allocation = Require(source, (long)byteCount, "the source of a copy");
-                Buffer.MemoryCopy(allocation.Data + (source - allocation.Address), (void*)to, (long)byteCount, (long)byteCount);
+                byte* bytes = allocation.Data + (source - allocation.Address);
+                if (staged is null)
+                {
+                    RequirePinned(to, (long)byteCount);
+                    Buffer.MemoryCopy(bytes, (void*)to, (long)byteCount, (long)byteCount);
+                }
+                else
+                {
+                    new ReadOnlySpan<byte>(bytes, staged.Length).CopyTo(staged);
+                }
+
                 _deviceToHost += (long)byteCount;
                 _clockMs += byteCount / 1e7;
             });
+            if (result == CuResult.Success && staged is not null && TryGet(stream, out StreamQueue? queue))
+            {
+                result = Drain(queue);
+                if (result == CuResult.Success)
+                {
+                    staged.CopyTo(new Span<byte>(destination, staged.Length));
+                }
+            }
 
-            // A copy to pageable memory has ended when the call returns.
-            return result != CuResult.Success || pinned ? result : TryGet(stream, out StreamQueue? queue) && queue.Capture is null ? Drain(queue) : result;
+            return result;
         }
     }
 
@@ -173,6 +198,16 @@ public sealed unsafe partial class EmulatedDriver
     internal Allocation Require(ulong address, long byteCount, string what) => _heap.Find(address, byteCount)
         ?? throw new EmulatedFault(FaultKind.OutOfBounds, string.Create(
             CultureInfo.InvariantCulture, $"{what}, {byteCount} bytes at 0x{address:X}: {_heap.Describe(address, (int)Math.Min(byteCount, int.MaxValue))}"));
+
+    // A replayed graph may name memory that was given back since it was captured.
+    private void RequirePinned(nint address, long byteCount)
+    {
+        if (!IsPinned(address, byteCount))
+        {
+            throw new EmulatedFault(FaultKind.OutOfBounds, string.Create(
+                CultureInfo.InvariantCulture, $"page-locked memory of the host was freed before a copy of {byteCount} bytes to or from it ran"));
+        }
+    }
 
     private bool IsPinned(nint address, long byteCount)
     {

@@ -332,14 +332,19 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _heap.Dispose();
-        foreach (nint text in _errorNames.Values)
+        // Finalizers of memory that nobody disposed may be in the middle of a call, on a thread of their own; behind this they find nothing.
+        lock (_lock)
         {
-            Marshal.FreeCoTaskMem(text);
-        }
+            _handles.Clear();
+            _heap.Dispose();
+            foreach (nint text in _errorNames.Values)
+            {
+                Marshal.FreeCoTaskMem(text);
+            }
 
-        _errorNames.Clear();
-        FreePinned();
+            _errorNames.Clear();
+            FreePinned();
+        }
     }
 
     private static PtxKernel[] Load(string text)

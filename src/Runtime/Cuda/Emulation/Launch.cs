@@ -53,6 +53,21 @@ internal sealed class Launch
         System.Runtime.ExceptionServices.ExceptionDispatchInfo? failure = null;
         void Work()
         {
+            try
+            {
+                RunBlocks();
+            }
+#pragma warning disable CA1031 // whatever is thrown is thrown again when no thread works on the device's memory any more
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+                Volatile.Write(ref faultAt, -1);
+            }
+        }
+
+        void RunBlocks()
+        {
             using BlockRunner runner = new(this);
             while (true)
             {
@@ -96,19 +111,7 @@ internal sealed class Launch
             Thread[] threads = new Thread[workers - 1];
             for (int i = 0; i < threads.Length; i++)
             {
-                threads[i] = new Thread(() =>
-                {
-                    try
-                    {
-                        Work();
-                    }
-#pragma warning disable CA1031 // whatever a worker throws is thrown again on the caller's thread
-                    catch (Exception e)
-#pragma warning restore CA1031
-                    {
-                        failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
-                    }
-                });
+                threads[i] = new Thread(Work);
                 threads[i].Start();
             }
 
@@ -117,10 +120,9 @@ internal sealed class Launch
             {
                 thread.Join();
             }
-
-            failure?.Throw();
         }
 
+        failure?.Throw();
         if (fault is not null)
         {
             throw fault;

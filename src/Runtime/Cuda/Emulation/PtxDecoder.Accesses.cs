@@ -15,6 +15,10 @@ internal sealed unsafe partial class PtxDecoder
         op.Size = int.Parse(type.AsSpan(1), CultureInfo.InvariantCulture) / 8;
         PtxOperand[] elements = data.Kind == OperandKind.Vector ? data.Elements : [data];
         op.Count = elements.Length;
+        if (op.Size * op.Count is not (1 or 2 or 4 or 8 or 16))
+        {
+            throw Unknown("the size");
+        }
 
         // A word may be loaded into a register of 64 bits, which it fills with its sign or with zeros.
         bool widens = !isStore && op.Size == 4 && op.Count == 1 && Bits(data) == 64;
@@ -28,6 +32,11 @@ internal sealed unsafe partial class PtxDecoder
         if (parts.Contains("param"))
         {
             PtxParameter parameter = _entry.Parameters.Find(p => p.Name == address.Text) ?? throw Unknown("the parameter");
+            if (isStore || address.Value < 0 || address.Value + (op.Size * op.Count) > parameter.ByteCount)
+            {
+                throw Unknown("an access past the parameter");
+            }
+
             op.Immediate += parameter.Offset;
             op.Class = InstructionClass.Integer;
             op.Run = !widens ? &MemoryOps.LoadParameter
@@ -78,7 +87,7 @@ internal sealed unsafe partial class PtxDecoder
             return;
         }
 
-        op.WideAddress = _entry.Registers.TryGetValue(address.Text, out int bits) ? bits == 64 : throw Unknown("the address");
+        op.WideAddress = _entry.Registers.TryGetValue(address.Text, out int bits) && bits > 1 ? bits == 64 : throw Unknown("the address");
         op.A = _offsets[address.Text];
     }
 
@@ -101,9 +110,9 @@ internal sealed unsafe partial class PtxDecoder
                 return;
             case "ca" or "cg":
                 DecodeAddress(op, operands[0]);
-                op.B = _offsets[operands[1].Text];
+                op.B = _offsets.TryGetValue(operands[1].Text, out int source) && Bits(operands[1]) == 64 ? source : throw Unknown("the source");
                 op.Vector = [checked((int)operands[1].Value)];
-                op.Size = (int)operands[2].Value;
+                op.Size = operands[2].Value is 4 or 8 or 16 ? (int)operands[2].Value : throw Unknown("the size");
                 op.C = operands.Length > 3 ? Register(3, 4) : -1;
                 op.Run = &AsyncOps.Copy;
                 _sharedCellShift = Math.Min(_sharedCellShift, System.Numerics.BitOperations.Log2((uint)op.Size));
@@ -120,7 +129,7 @@ internal sealed unsafe partial class PtxDecoder
         int at = returns ? 1 : 0;
         string type = parts[^1];
         op.Class = InstructionClass.Atomic;
-        op.Size = int.Parse(type.AsSpan(1), CultureInfo.InvariantCulture) / 8;
+        op.Size = type is [_, '3', '2'] ? 4 : type is [_, '6', '4'] ? 8 : throw Unknown("the size");
         op.P = parts.Contains("global") ? 1 : parts.Contains("shared") ? 2 : 0;
         DecodeAddress(op, operands[at]);
         op.D = returns ? Register(0, op.Size) : -1;
@@ -140,6 +149,11 @@ internal sealed unsafe partial class PtxDecoder
             "inc" => AtomicFunction.Increment,
             _ => AtomicFunction.CompareAndSwap,
         });
+        if (op.Size == 8 && (AtomicFunction)op.Target is AtomicFunction.AddSingle or AtomicFunction.Increment)
+        {
+            throw Unknown("the type");
+        }
+
         op.Run = &AtomicOps.Run;
         _hasAtomics |= op.P != 2;
     }

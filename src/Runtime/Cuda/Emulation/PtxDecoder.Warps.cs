@@ -131,7 +131,7 @@ internal sealed unsafe partial class PtxDecoder
         {
             op.Class = InstructionClass.Shared;
             op.Vector = [.. operands[0].Elements.Select(e => Place(e, 4))];
-            op.Count = op.Vector.Length;
+            op.Count = op.Vector.Length is 1 or 2 or 4 ? op.Vector.Length : throw Unknown("the number of matrices");
             op.PNegated = parts.Contains("trans");
             DecodeAddress(op, operands[1]);
             op.Run = &MatrixOps.LoadMatrix;
@@ -140,6 +140,11 @@ internal sealed unsafe partial class PtxDecoder
         }
 
         op.Class = InstructionClass.Mma;
+        if (operands is not [{ Elements.Length: 4 }, { Elements.Length: 4 }, { Elements.Length: 2 }, { Elements.Length: 4 }])
+        {
+            throw Unknown("the number of registers");
+        }
+
         op.Vector = [.. operands.SelectMany(o => o.Elements).Select(e => Place(e, 4))];
         op.Run = _statement.Opcode switch
         {

@@ -69,6 +69,11 @@ internal sealed unsafe partial class PtxDecoder
             ops.Add(DecodeStatement());
         }
 
+        if (ops.Count == 0 || ops[^1] is not { Kind: OpKind.Exit or OpKind.Branch, Guard: < 0 })
+        {
+            throw new PtxException(_statement?.Line ?? 1, $"{_entry.Name} can run past its last instruction.");
+        }
+
         foreach (PtxOp op in ops)
         {
             if (op.Kind == OpKind.Branch && op.Target >= ops.Count)
