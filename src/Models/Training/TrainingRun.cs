@@ -154,12 +154,14 @@ public sealed class TrainingRun
                 LogitBias = figures.LogitBias,
             };
             s.Journal.Record(report);
-            if (alarm.Look(step, loss) is { } warning)
+            if (alarm.Look(step, loss, norm) is { } warning)
             {
                 _observer.Alarm(warning);
             }
 
-            diverged = double.IsFinite(norm) ? 0 : diverged + 1;
+            bool isSkipped = !double.IsFinite(norm);
+            s.Skipped += isSkipped ? 1 : 0;
+            diverged = isSkipped ? diverged + 1 : 0;
             if (diverged == PatienceForDivergence)
             {
                 throw new UserErrorException(
@@ -208,7 +210,7 @@ public sealed class TrainingRun
             throw new OperationCanceledException(cancellation);
         }
 
-        SayWaiting(s, loader);
+        SayAtTheEnd(s, loader);
         return state;
     }
 
@@ -315,6 +317,7 @@ public sealed class TrainingRun
             TrainingSeconds = before.TrainingSeconds,
             Captions = before.Captions,
             Pictures = before.Pictures,
+            SkippedSteps = before.SkippedSteps,
         };
     }
 
@@ -325,13 +328,14 @@ public sealed class TrainingRun
         TrainingSeconds = record.TrainingSeconds + sitting.Clock.Elapsed.TotalSeconds,
         Captions = record.Captions + sitting.Captions,
         Pictures = record.Pictures + sitting.Pictures,
+        SkippedSteps = record.SkippedSteps + sitting.Skipped,
     };
 
     private string Describe(TwoTowerModel model, Optimizer optimizer, PairedCaptionSource source, TrainingState state) => string.Create(
         CultureInfo.InvariantCulture,
         $"{optimizer.ParameterCount:N0} parameters trained, {source.ExampleCount:N0} concepts, {source.Languages} ({_config.Objective switch { Objective.TextText => "text-text", _ => "image-text" }}), {_config.Steps:N0} steps of {_config.BatchSize} x {_config.CaptionsPerPicture} captions on {model.Device.Name}{(state.Step > 0 ? $", from step {state.Step:N0}" : string.Empty)}");
 
-    private void SayWaiting(Sitting s, BatchLoader loader)
+    private void SayAtTheEnd(Sitting s, BatchLoader loader)
     {
         double share = loader.Waited.TotalSeconds / Math.Max(s.Clock.Elapsed.TotalSeconds, 1e-9);
         if (share > 0.2 && s.Clock.Elapsed.TotalSeconds > 5)
@@ -342,6 +346,11 @@ public sealed class TrainingRun
         if (s.Step.Frozen.Describe() is string kept)
         {
             _observer.Note(kept);
+        }
+
+        if (s.Skipped > 0)
+        {
+            _observer.Alarm(string.Create(CultureInfo.InvariantCulture, $"{s.Skipped:N0} steps changed no weight, as their gradient was not finite (gradientNorm in {Path.GetFileName(_folder.MetricsPath)})"));
         }
 
         if (s.Truncated > 0)
@@ -387,5 +396,7 @@ public sealed class TrainingRun
         public long Pictures { get; set; }
 
         public long Truncated { get; set; }
+
+        public long Skipped { get; set; }
     }
 }

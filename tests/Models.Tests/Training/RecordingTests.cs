@@ -93,12 +93,23 @@ public sealed class RecordingTests : IDisposable
     public void TheAlarmRingsForALossThatIsNotFiniteAndForOneStuckAtGuessing()
     {
         LossAlarm alarm = new(Math.Log(128), 3, 2);
-        Assert.Null(alarm.Look(1, 4.9));
-        Assert.Null(alarm.Look(3, 4.85));
-        Assert.Null(alarm.Look(4, 4.85));
-        Assert.Contains("guessing", alarm.Look(5, 4.85), StringComparison.Ordinal);
-        Assert.Null(alarm.Look(6, 3));
-        Assert.Contains("NaN", alarm.Look(7, double.NaN), StringComparison.Ordinal);
+        Assert.Null(alarm.Look(1, 4.9, 1));
+        Assert.Null(alarm.Look(3, 4.85, 1));
+        Assert.Null(alarm.Look(4, 4.85, 1));
+        Assert.Contains("guessing", alarm.Look(5, 4.85, 1), StringComparison.Ordinal);
+        Assert.Null(alarm.Look(6, 3, 1));
+        Assert.Contains("NaN", alarm.Look(7, double.NaN, 1), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheAlarmNamesAGradientThatIsNotFiniteThoughTheLossIs()
+    {
+        LossAlarm alarm = new(Math.Log(128), 3, 2);
+        string? of = alarm.Look(12, 3.25, double.PositiveInfinity);
+        Assert.StartsWith("the gradient of step 12 has the norm Infinity, though its loss is 3.25: no weight was changed; ", of, StringComparison.Ordinal);
+        Assert.Contains("no weight was changed", alarm.Look(13, double.NaN, double.NaN), StringComparison.Ordinal);
+        Assert.DoesNotContain("no weight was changed", alarm.Look(14, double.NaN, 2), StringComparison.Ordinal);
+        Assert.Null(alarm.Look(15, 3, 2));
     }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);

@@ -143,6 +143,23 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void StepsWithoutAFiniteGradientAreNamedAndCounted()
+    {
+        // The first step makes weights that no later one can compute with.
+        RunConfig config = Tiny() with { Steps = 5, EvaluateEvery = 0, CheckpointEvery = 0, Schedule = new ScheduleConfig { Warmup = 0 }, Optimizer = new OptimizerConfig { LearningRate = 1e38 } };
+        Alarms heard = new();
+        Run(config, "run", stopAfter: 3, observer: heard);
+        Assert.Contains("steps changed no weight", heard.Said[^1], StringComparison.Ordinal);
+        int ofFirst = heard.Said.Count - 1;
+        Assert.Equal(ofFirst, heard.Said.Count(s => s.Contains("no weight was changed", StringComparison.Ordinal)));
+        Assert.InRange(ofFirst, 1, 2);
+        Run(config, "run", resume: true, observer: heard);
+        JsonObject record = JsonNode.Parse(File.ReadAllText(Path.Combine(_root, "run", "run.json")))!.AsObject();
+        Assert.Equal(ofFirst + 2, record["skippedSteps"]!.GetValue<int>());
+        Assert.Equal(ofFirst + 2, Lines("run").Count(l => l["gradientNorm"]!.GetValueKind() == JsonValueKind.String));
+    }
+
+    [Fact]
     public void AFolderWithARunIsNotOverwritten()
     {
         Run(Tiny() with { Steps = 2 }, "run");
@@ -203,12 +220,12 @@ public sealed class TrainingRunTests : IDisposable
 
     private static CaptionedPictures Data(RunConfig config) => ShapesDataSet.Create(DataSets.OptionsOf(config));
 
-    private void Run(RunConfig config, string name, int threads = 2, bool resume = false, int? stopAfter = null)
+    private void Run(RunConfig config, string name, int threads = 2, bool resume = false, int? stopAfter = null, ITrainingObserver? observer = null)
     {
         using CpuDevice device = new(threads);
         TrainingRun.Start(
             new TrainingRequest(config, Data(config), device, Path.Combine(_root, name)) { Resume = resume, StopAfter = stopAfter },
-            new Silent(),
+            observer ?? new Silent(),
             CancellationToken.None);
     }
 
@@ -236,7 +253,7 @@ public sealed class TrainingRunTests : IDisposable
         {
         }
 
-        public void Alarm(string message)
+        public virtual void Alarm(string message)
         {
         }
 
@@ -247,6 +264,13 @@ public sealed class TrainingRunTests : IDisposable
         public void EvaluationDone(EvaluationReport report)
         {
         }
+    }
+
+    private sealed class Alarms : Silent
+    {
+        public List<string> Said { get; } = [];
+
+        public override void Alarm(string message) => Said.Add(message);
     }
 
     private sealed class CancelAt(CancellationTokenSource source, int step) : Silent

@@ -65,6 +65,9 @@ public sealed record RunRecord
     /// <summary>Pictures that were trained on, all sittings together.</summary>
     public long Pictures { get; init; }
 
+    /// <summary>Steps that changed no weight because their gradient was not finite, all sittings together.</summary>
+    public long SkippedSteps { get; init; }
+
     /// <summary>A record of what a device is; the driver, cuBLAS and the vectors' width decide the last bits of what it computes.</summary>
     /// <param name="device">The device, with the run's settings of products.</param>
     /// <param name="data">Name of the data set.</param>
