@@ -4,6 +4,7 @@ using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Operations;
+using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Cli;
@@ -38,15 +39,42 @@ internal static class ComputeCommand
     {
         Files files = new();
         Command command = new("loss", "The contrastive loss: captions, images, scale or logScale -> loss and gradients. --set variant, groups, smoothing, falseNegativeMargin, divideByRowCount, prefixes (as in 128:0.5,512), maxScale (of logScale), locked (captions, images), memoryBudgetMiB.");
+        Option<string> precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16.", DefaultValueFactory = _ => "f32" };
+        command.Options.Add(precision);
         files.AddTo(command);
         command.SetAction((parsed, _) => Task.Run(
             () =>
             {
-                LossOperation operation = WrongInvocationException.Guard(() => new LossOperation(files.SettingsOf(parsed)));
-                return files.Run(parsed, operation.Run);
+                (LossOperation operation, MatMulPrecision products) = WrongInvocationException.Guard(
+                    () => (new LossOperation(files.SettingsOf(parsed)), PrecisionOf(parsed.GetValue(precision)!)));
+                return files.Run(parsed, (input, device) =>
+                {
+                    SetPrecision(device, products, parsed.GetValue(precision)!);
+                    return operation.Run(input, device);
+                });
             },
             CancellationToken.None));
         return command;
+    }
+
+    private static MatMulPrecision PrecisionOf(string name) => name switch
+    {
+        "f32" => MatMulPrecision.Float32,
+        "tf32" => MatMulPrecision.Tf32,
+        "bf16" => MatMulPrecision.BFloat16,
+        _ => throw new UserErrorException($"--precision: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, ["f32", "tf32", "bf16"])}'"),
+    };
+
+    private static void SetPrecision(Device device, MatMulPrecision precision, string name)
+    {
+        try
+        {
+            device.MatMulPrecision = precision;
+        }
+        catch (NotSupportedException e)
+        {
+            throw new UserErrorException($"--precision {name} cannot be had on {device.Name}: {e.Message.TrimEnd('.')}", "give another --precision, or another --device", e);
+        }
     }
 
     private static Command CreateTower()

@@ -21,7 +21,7 @@ internal static class ProfileCommand
         RunConfigOptions config = new(defaultData: ShapesDataSet.Name);
         Option<string> batchSizes = new("--batch-sizes") { Description = "Captions and images of the loss, as in 1024,4096.", DefaultValueFactory = _ => "256,1024,4096" };
         Option<string> widths = new("--widths") { Description = "Widths of the embeddings, as in 256,512.", DefaultValueFactory = _ => "512" };
-        Option<string> precisions = new("--precisions") { Description = "Of matrix products: f32, bf16 (rounded operands); on a CUDA device tf32 too.", DefaultValueFactory = _ => "f32" };
+        Option<string?> precisions = new("--precisions") { Description = "Of the loss's products: f32, bf16 (rounded operands); on a CUDA device tf32 too. Default: that of --precision, else f32." };
         Option<string> variants = new("--variants")
         {
             Description = $"{string.Join(", ", LossProfileVariant.VariantNames)}; each with additions, as in symmetric+masked: {string.Join(", ", LossProfileVariant.AdditionNames)}.",
@@ -55,8 +55,9 @@ internal static class ProfileCommand
 
                 // Without a name the processor is measured, also where there is a GPU: nobody shall take one for the other.
                 string device = (run?.Device ?? parsed.GetValue(GlobalOptions.Device)) is { } name && name != "auto" ? name : Processor;
+                string products = WrongInvocationException.Guard(() => Precisions(parsed.GetValue(precisions), config.GivenPrecision(parsed)));
                 LossProfileCase[] cases = WrongInvocationException.Guard(
-                    () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, parsed.GetValue(precisions)!, parsed.GetValue(variants)!, device));
+                    () => Cases(parsed.GetValue(batchSizes)!, parsed.GetValue(widths)!, products, parsed.GetValue(variants)!, device));
                 if (run is not null && device != Processor)
                 {
                     bool isAsked = parsed.GetResult(steps) is { Implicit: false };
@@ -65,7 +66,9 @@ internal static class ProfileCommand
                     run = null;
                 }
 
-                Plan plan = new(device, cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), parsed.GetValue(output)!.FullName);
+                string folder = parsed.GetValue(output)!.FullName;
+                WrongInvocationException.Guard(() => File.Exists(folder) ? throw new UserErrorException($"--out '{folder}' is a file", "give the name of a folder; it is made where there is none") : true);
+                Plan plan = new(device, cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), folder);
                 return Profile(parsed, plan, cancellation);
             },
             CancellationToken.None));
@@ -208,10 +211,10 @@ internal static class ProfileCommand
 
     private static LossProfileCase[] Cases(string batchSizes, string widths, string precisions, string variants, string device)
     {
-        int[] rows = [.. Split(batchSizes).Select(t => Size(t, "--batch-sizes"))];
-        int[] columns = [.. Split(widths).Select(t => Size(t, "--widths"))];
-        Precision[] products = [.. Split(precisions).Select(p => ParsePrecision(p, device))];
-        LossProfileVariant[] forms = [.. Split(variants).Select(LossProfileVariant.Parse)];
+        int[] rows = [.. Split(batchSizes, "--batch-sizes").Select(t => Size(t, "--batch-sizes"))];
+        int[] columns = [.. Split(widths, "--widths").Select(t => Size(t, "--widths"))];
+        Precision[] products = [.. Split(precisions, "--precisions").Select(p => ParsePrecision(p, device))];
+        LossProfileVariant[] forms = [.. Split(variants, "--variants").Select(LossProfileVariant.Parse)];
         return [.. from form in forms from precision in products from width in columns from batch in rows select new LossProfileCase(batch, width, precision, form)];
     }
 
@@ -233,7 +236,17 @@ internal static class ProfileCommand
             $"--precisions: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, device == Processor ? ["f32", "bf16"] : ["f32", "bf16", "tf32"])}'"),
     };
 
-    private static string[] Split(string list) => list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+    private static string[] Split(string list, string option)
+    {
+        string[] items = list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return items.Length > 0 ? items : throw new UserErrorException($"{option}: '{list}' names nothing to measure", "give at least one, or leave the option out");
+    }
+
+    // --precision belongs to the training step; where it stands alone it is meant for both.
+    private static string Precisions(string? ofLoss, string? ofStep) =>
+        ofLoss is null ? ofStep ?? "f32"
+        : ofStep is null || Split(ofLoss, "--precisions").Contains(ofStep, StringComparer.Ordinal) ? ofLoss
+        : throw new UserErrorException($"--precision {ofStep} is none of --precisions {ofLoss}", "leave one of them out, or name it in both");
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? string.Empty;
 

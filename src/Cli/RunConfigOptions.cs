@@ -60,6 +60,9 @@ internal sealed class RunConfigOptions
         }
     }
 
+    /// <summary>What <c>--precision</c> says, or null.</summary>
+    public string? GivenPrecision(ParseResult parsed) => parsed.GetValue(_precision);
+
     /// <summary>The configuration in the order of precedence: recipe, set-up, file, settings, named options.</summary>
     /// <exception cref="WrongInvocationException">Something in it is unknown or out of range.</exception>
     /// <exception cref="UserErrorException">A published tower's folder cannot be read, or contradicts what is given.</exception>

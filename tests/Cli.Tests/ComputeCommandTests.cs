@@ -10,6 +10,34 @@ public sealed class ComputeCommandTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
+    [InlineData("tf32", 1, "error: --precision tf32 cannot be had on cpu")]
+    [InlineData("bf61", 2, "error: --precision: there is no precision 'bf61' (the nearest is 'bf16')")]
+    public async Task APrecisionOfTheLossThatCannotBeHadIsRefused(string precision, int code, string message)
+    {
+        SaveLoss();
+        Invocation run = await Invocation.RunAsync(
+            "compute", "loss", "--device", "cpu", "--precision", precision, "--in", _folder.File("in.safetensors"), "--out", _folder.File("out.safetensors"));
+        Assert.Equal(code, run.ExitCode);
+        Assert.StartsWith(message, run.ErrorLines[0], StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder.File("out.safetensors")));
+    }
+
+    [Theory]
+    [InlineData("f32", false)]
+    [InlineData("bf16", true)]
+    public async Task TheLossHasThePrecisionAskedFor(string precision, bool isRounded)
+    {
+        // One pair, whose raw product is exact in float32; rounded to bfloat16 the factors are 1.
+        SaveLoss();
+        Invocation run = await Invocation.RunAsync(
+            "compute", "loss", "--device", "cpu", "--precision", precision, "--set", "variant=captionToImage", "--in", _folder.File("in.safetensors"), "--out", _folder.File("out.safetensors"));
+        Assert.True(run.ExitCode == 0, run.Error);
+        using SafetensorsFile output = SafetensorsFile.Open(_folder.File("out.safetensors"));
+        double difference = isRounded ? 0 : (1.001953125 * 1.001953125) - 1;
+        Assert.Equal(Math.Log(1 + Math.Exp(-difference)), output.ReadSingles("loss")[0], 1e-6);
+    }
+
+    [Theory]
     [InlineData("captionToImage", "B33_E8.captionToImage", "none")]
     [InlineData("imageToCaption", "B33_E8.imageToCaption", "none")]
     [InlineData("symmetricNormalized", "B33_E8.symmetricNormalized", "none")]
@@ -302,5 +330,15 @@ public sealed class ComputeCommandTests : IDisposable
         Assert.StartsWith("error: ", Assert.Single(run.ErrorLines), StringComparison.Ordinal);
         Assert.Contains(named, run.Error, StringComparison.Ordinal);
         Assert.False(File.Exists("x.safetensors"));
+    }
+
+    // Similarities 1.00195^2 and 1.
+    private void SaveLoss()
+    {
+        SafetensorsWriter writer = new();
+        writer.Add("captions", [1, 1], new[] { 1.001953125f });
+        writer.Add("images", [2, 1], new[] { 1.001953125f, 1 / 1.001953125f });
+        writer.Add("scale", [1], new[] { 1f });
+        writer.Save(_folder.File("in.safetensors"));
     }
 }

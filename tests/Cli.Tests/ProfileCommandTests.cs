@@ -65,6 +65,10 @@ public sealed class ProfileCommandTests : IDisposable
     [InlineData("--widths", "x", "'x' is no size")]
     [InlineData("--precisions", "f23", "the nearest is 'f32'")]
     [InlineData("--precisions", "tf32", "CUDA")]
+    [InlineData("--batch-sizes", ",", "names nothing to measure")]
+    [InlineData("--widths", "", "names nothing to measure")]
+    [InlineData("--precisions", " ", "names nothing to measure")]
+    [InlineData("--variants", ",,", "names nothing to measure")]
     [InlineData("--variants", "symetric", "the nearest is 'symmetric'")]
     [InlineData("--device", "gpu", "'gpu'")]
     [InlineData("--steps", "-1", "--steps takes 0 to 10000")]
@@ -75,6 +79,48 @@ public sealed class ProfileCommandTests : IDisposable
         Assert.StartsWith("error: ", run.ErrorLines[0], StringComparison.Ordinal);
         Assert.Contains(message, run.ErrorLines[0], StringComparison.Ordinal);
         Assert.False(Directory.Exists(_folder.File("p")));
+    }
+
+    [Theory]
+    [InlineData("bf16", null, "bf16")]
+    [InlineData("bf16", "f32,bf16", "f32,bf16")]
+    [InlineData(null, "bf16", "bf16")]
+    [InlineData(null, null, "f32")]
+    public async Task ThePrecisionOfTheStepIsThatOfTheLossUnlessItIsGiven(string? ofStep, string? ofLoss, string expected)
+    {
+        string[] options = [.. ofStep is null ? [] : (string[])["--precision", ofStep], .. ofLoss is null ? [] : (string[])["--precisions", ofLoss]];
+        Invocation run = await Invocation.RunAsync(
+            ["profile", "--batch-sizes", "9", "--widths", "8", "--seconds", "0", "--steps", "0", "--no-naive", "--json", "--out", _folder.File("p"), .. options]);
+        Assert.True(run.ExitCode == 0, run.Error);
+        using JsonDocument report = JsonDocument.Parse(run.Output);
+        Assert.Equal(expected, string.Join(',', report.RootElement.GetProperty("loss").EnumerateArray().Select(r => r.GetProperty("precision").GetString())));
+    }
+
+    [Fact]
+    public async Task PrecisionsThatContradictEachOtherAreRefused()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--precision", "bf16", "--precisions", "f32", "--out", _folder.File("p"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("error: --precision bf16 is none of --precisions f32", run.ErrorLines[0], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AFileInPlaceOfTheFolderIsNamed()
+    {
+        File.WriteAllText(_folder.File("p"), "mine");
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "9", "--widths", "8", "--seconds", "0", "--steps", "0", "--out", _folder.File("p"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("is a file (give the name of a folder", run.ErrorLines[0], StringComparison.Ordinal);
+        Assert.Equal("mine", File.ReadAllText(_folder.File("p")));
+    }
+
+    [Fact]
+    public async Task ANaiveLossThatIsLeftOutSaysHowLongItWouldTake()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "20", "--widths", "8", "--seconds", "0", "--steps", "0", "--json", "--out", _folder.File("p"));
+        using JsonDocument report = JsonDocument.Parse(run.Output);
+        string? refusal = report.RootElement.GetProperty("loss")[0].GetProperty("naiveRefusal").GetString();
+        Assert.Matches(@"^would take some [1-9]\S* s, more than 20 times the 0 s of a case$", refusal);
     }
 
     [Fact]

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using CrossAlign.Kernels;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
@@ -28,35 +27,13 @@ public sealed class CudaLossProfiler(CudaDevice device, TimeSpan duration)
     {
         ArgumentNullException.ThrowIfNull(profiled);
         cancellation.ThrowIfCancellationRequested();
-        LossProfileRow row = new()
+        LossProfileRow row = profiled.NewRow(DeviceKind.Cuda, device.MemoryByteCount - device.Pool.LiveByteCount) with
         {
-            BatchSize = profiled.BatchSize,
-            Width = profiled.Width,
-            Precision = LossProfiler.PrecisionName(profiled.Precision),
-            Variant = profiled.Variant.Name,
-            TensorBytes = profiled.TensorByteCount,
-            BoundBytes = profiled.BoundByteCount,
             NaiveRefusal = "is written for the processor",
         };
-        try
+        if (row.Refusal is not null)
         {
-            row = row with { PredictedBytes = profiled.PredictByteCount(DeviceKind.Cuda) };
-        }
-        catch (ArgumentException e)
-        {
-            return row with { Refusal = $"is refused: {e.Message.ReplaceLineEndings(" ")}" };
-        }
-
-        long available = device.MemoryByteCount - device.Pool.LiveByteCount;
-        long needed = row.TensorBytes + row.PredictedBytes;
-        if (needed > available)
-        {
-            return row with
-            {
-                Refusal = string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"needs {MemoryText.Of(row.TensorBytes)} for embeddings and gradients and {MemoryText.Of(row.PredictedBytes)} for the loss; {device.Name} has {MemoryText.Of(available)}"),
-            };
+            return row;
         }
 
         device.MatMulPrecision = profiled.MatMulPrecision;

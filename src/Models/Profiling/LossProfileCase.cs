@@ -34,6 +34,38 @@ public sealed record LossProfileCase(int BatchSize, int Width, Precision Precisi
     /// <exception cref="ArgumentException">The budget is too small.</exception>
     public long PredictByteCount(DeviceKind kind) => SimilarityCrossEntropyWorkspace.PredictByteCount(Options, BatchSize, BatchSize, Width, kind: kind);
 
+    /// <summary>A row with what is known before anything is allocated.</summary>
+    /// <param name="kind">The kind of device that the loss will run on.</param>
+    /// <param name="available">Bytes that are free there.</param>
+    /// <returns>The row; with a refusal where the loss's own budget, or the memory, is too small.</returns>
+    internal LossProfileRow NewRow(DeviceKind kind, long available)
+    {
+        LossProfileRow row = new()
+        {
+            BatchSize = BatchSize,
+            Width = Width,
+            Precision = Precision.ToString().ToLowerInvariant(),
+            Variant = Variant.Name,
+            TensorBytes = TensorByteCount,
+            BoundBytes = BoundByteCount,
+        };
+        try
+        {
+            row = row with { PredictedBytes = PredictByteCount(kind) };
+        }
+        catch (ArgumentException e)
+        {
+            // More rows than the budget has room for, whatever the machine has.
+            return row with { Refusal = $"is refused: {e.Message.ReplaceLineEndings(" ")}" };
+        }
+
+        long needed = row.TensorBytes + row.PredictedBytes;
+        return needed <= available ? row : row with
+        {
+            Refusal = $"needs {MemoryText.Of(row.TensorBytes)} for embeddings and gradients and {MemoryText.Of(row.PredictedBytes)} for the loss, {MemoryText.Of(needed)} together; {MemoryText.Of(available)} are available",
+        };
+    }
+
     /// <summary>The most that it may take beside them: the budget and 32 bytes a row.</summary>
     public long BoundByteCount => Options.MemoryBudgetBytes + (32L * BatchSize);
 }

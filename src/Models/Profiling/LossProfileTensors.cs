@@ -9,6 +9,9 @@ internal sealed class LossProfileTensors : IDisposable
     // Similarities of related rows, and a scale at which a softmax over thousands of rows is neither flat nor saturated.
     private const float Temperature = 0.07f;
 
+    // Numbers that are copied to a device at once, or a row of them.
+    private const int CopiedFloats = 1 << 20;
+
     private readonly List<Tensor> _taken = [];
 
     public LossProfileTensors(Device device, LossProfileCase profiled)
@@ -74,19 +77,25 @@ internal sealed class LossProfileTensors : IDisposable
         }
     }
 
-    // Matching rows look alike, as in training.
+    // Matching rows look alike, as in training. Some rows at a time: the case's memory was predicted without copies.
     private static void Fill(in Tensor captions, in Tensor images)
     {
+        int width = captions.Shape[1];
+        int rows = Math.Clamp(CopiedFloats / width, 1, captions.Shape[0]);
         CounterRandom random = new(1, 0x105, 0);
-        float[] left = new float[captions.Count];
-        float[] right = new float[images.Count];
-        for (int i = 0; i < left.Length; i++)
+        float[] left = new float[rows * width];
+        float[] right = new float[rows * width];
+        for (int first = 0; first < captions.Shape[0]; first += rows)
         {
-            left[i] = random.NextNormal();
-            right[i] = (0.5f * left[i]) + random.NextNormal();
-        }
+            int count = Math.Min(rows, captions.Shape[0] - first);
+            for (int i = 0; i < count * width; i++)
+            {
+                left[i] = random.NextNormal();
+                right[i] = (0.5f * left[i]) + random.NextNormal();
+            }
 
-        captions.CopyFrom<float>(left);
-        images.CopyFrom<float>(right);
+            captions.Rows(first, count).CopyFrom<float>(left.AsSpan(0, count * width));
+            images.Rows(first, count).CopyFrom<float>(right.AsSpan(0, count * width));
+        }
     }
 }

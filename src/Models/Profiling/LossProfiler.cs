@@ -45,35 +45,10 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
     {
         ArgumentNullException.ThrowIfNull(profiled);
         cancellation.ThrowIfCancellationRequested();
-        LossProfileRow row = new()
+        LossProfileRow row = profiled.NewRow(DeviceKind.Cpu, MachineMemory.AvailableByteCount());
+        if (row.Refusal is not null)
         {
-            BatchSize = profiled.BatchSize,
-            Width = profiled.Width,
-            Precision = PrecisionName(profiled.Precision),
-            Variant = profiled.Variant.Name,
-            TensorBytes = profiled.TensorByteCount,
-            BoundBytes = profiled.BoundByteCount,
-        };
-        try
-        {
-            row = row with { PredictedBytes = profiled.PredictedByteCount };
-        }
-        catch (ArgumentException e)
-        {
-            // More rows than the budget has room for, whatever the machine has.
-            return row with { Refusal = $"is refused: {e.Message.ReplaceLineEndings(" ")}" };
-        }
-
-        long available = MachineMemory.AvailableByteCount();
-        long needed = row.TensorBytes + row.PredictedBytes;
-        if (needed > available)
-        {
-            return row with
-            {
-                Refusal = string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"needs {MemoryText.Of(row.TensorBytes)} for embeddings and gradients and {MemoryText.Of(row.PredictedBytes)} for the loss, {MemoryText.Of(needed)} together; {MemoryText.Of(available)} are available"),
-            };
+            return row;
         }
 
         using CpuDevice device = new(threads);
@@ -90,11 +65,9 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
         }
         catch (NotSupportedException e)
         {
-            throw new UserErrorException($"'{PrecisionName(profiled.Precision)}' cannot be had: {e.Message.TrimEnd('.')}", "choose another of --precisions", e);
+            throw new UserErrorException($"'{profiled.Precision.ToString().ToLowerInvariant()}' cannot be had: {e.Message.TrimEnd('.')}", "choose another of --precisions", e);
         }
     }
-
-    internal static string PrecisionName(Precision precision) => precision.ToString().ToLowerInvariant();
 
     private LossProfileRow Measure(LossProfileRow row, LossProfileCase profiled, CpuDevice device, LossProfileTensors tensors, CancellationToken cancellation)
     {
@@ -203,7 +176,7 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
                 NaiveRefusal = !naive ? "not asked for"
                     : predicted > available ? $"needs {MemoryText.Of(predicted)} of {MemoryText.Of(available)}"
                     : cancellation.IsCancellationRequested ? "interrupted"
-                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected:F0} s"),
+                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected:G2} s, more than {NaivePatience} times the {duration.TotalSeconds} s of a case"),
             };
         }
 
