@@ -26,10 +26,10 @@ enum : int
     kMax = 0,          // running maximum of the participants; sigmoid: running sum of the row's gradients
     kSum = 1,          // running sum of exp(z - max), then w / (W sum); sigmoid: running loss of the row
     kPositive = 2,     // sum of the positives' logits, then the weight of a positive; sigmoid: w / W
-    kRstd = 3,         // 1 / max(norm, epsilon)
+    kRstd = 3,         // 1 / max(norm, epsilon); after the merge 0 for a line that has no part in the loss
     kCount = 4,        // how many positives
     kWeight = 5,       // columns: sum of the weights of the positives
-    kThreshold = 6,    // the logit above which a negative is dropped
+    kThreshold = 6,    // the logit above which a negative is dropped; for a negative scale that of the opposite numbers
     kLogits = 7,       // smoothing: running sum of the participants' logits, then e w / (W participants)
     kParticipants = 8, // smoothing: how many
 };
@@ -55,11 +55,13 @@ __device__ __forceinline__ float lowest() { return -3.402823466e38f; }
 // The logit of what takes no part.
 __device__ __forceinline__ float nothing() { return -positive_infinity(); }
 
-// Floats of the call, on the device: the scale and the bias.
+// Floats of the call, on the device: the scale and the bias, and the scale that gradients are multiplied by. The false-negative mask compares
+// similarities by their logits: with a scale of 0 they are made of a tiny one, whose softmax is the same to the bit.
 enum : int
 {
     kScaleScalar = 0,
     kBiasScalar = 1,
+    kGradientScalar = 2,
 };
 
 // Whole numbers of the call, on the device: how many lines there are of each kind (in a captured graph they vary from launch to launch),
@@ -195,6 +197,9 @@ __device__ __forceinline__ void make_logits(const Similarity& s, const Similarit
         z[k] = masked || !is_inside(c, k) ? nothing() : x;
     }
 }
+
+// Whether a negative's similarity is above the threshold: the greater it is, the lower its logit with a negative scale.
+__device__ __forceinline__ bool exceeds(float scale, float z, float threshold) { return (scale < 0.0f ? -z : z) > threshold; }
 
 // Shared memory of a block: the staged tile, and behind it a word a kind of partial and line.
 __device__ __forceinline__ unsigned staged_word(int row, int column)

@@ -79,7 +79,7 @@ __device__ __forceinline__ void row_stats(
         count += is_target ? 1.0f : 0.0f;
 
         // The positive is never dropped, however its threshold was rounded.
-        z[k] = z[k] > r.threshold && !is_target ? nothing() : z[k];
+        z[k] = exceeds(c.scale, z[k], r.threshold) && !is_target ? nothing() : z[k];
         max = z[k] > max ? z[k] : max;
     }
 
@@ -121,7 +121,7 @@ __device__ __forceinline__ void row_stats(
 
 // Adds `rows` staged rows to a column's statistics.
 __device__ __forceinline__ void column_stats(
-    const Similarity& s, ColumnStats& t, unsigned tiles, int column, int at, int staged_row, int row, int rows)
+    const Similarity& s, float scale, ColumnStats& t, unsigned tiles, int column, int at, int staged_row, int row, int rows)
 {
     float threshold = has(s, kMargin) ? of_columns(s, kThreshold)[at] : positive_infinity();
     bool shared = has(s, kSharedGroups) && at < s.image_count;
@@ -138,7 +138,7 @@ __device__ __forceinline__ void column_stats(
             t.weight += weight_of(s, row + i);
         }
 
-        bool dropped = z > threshold && !is_target;
+        bool dropped = exceeds(scale, z, threshold) && !is_target;
         max = !dropped && z > max ? z : max;
     }
 
@@ -146,7 +146,7 @@ __device__ __forceinline__ void column_stats(
     for (int i = 0; i < rows; i++)
     {
         float z = load_shared(tiles + staged_word(staged_row + i, column));
-        bool dropped = z > threshold && target_of(s, row + i) != at;
+        bool dropped = exceeds(scale, z, threshold) && target_of(s, row + i) != at;
         if (!dropped)
         {
             sum += fast_exp(z - max);
@@ -209,7 +209,7 @@ __device__ __forceinline__ void stats_tile(
     if (has_column && from < rows)
     {
         column_stats(
-            s, own, base, column, t.first_column + first_column + column, from, t.first_row + first_row + from,
+            s, c.scale, own, base, column, t.first_column + first_column + column, from, t.first_row + first_row + from,
             min(kStagedRows, rows - from));
     }
 

@@ -36,9 +36,22 @@ __device__ __forceinline__ double dot(
     return warp_sum_double(sum);
 }
 
+// Of an inner product of a line and its gradient: a line that has no part in the loss has no part in a sum, whatever it holds.
+__device__ __forceinline__ double part(float x, float gradient) { return gradient == 0.0f ? 0.0 : (double)x * (double)gradient; }
+
+template <typename T>
+__device__ __forceinline__ void clear_line(T* line, int stride)
+{
+    for (int e = lane_index(); e < stride; e += kWarpSize)
+    {
+        line[e] = from_float<T>(0.0f);
+    }
+}
+
 } // namespace
 
-// rstd (lines) = 1 / max(|x|, epsilon) over the first `width` of the rows of x, `stride` apart. A warp a line.
+// rstd (lines) = 1 / max(|x|, epsilon) over the first `width` of the rows of x, `stride` apart. A line of 2^63 or longer, whose dot products with another
+// could overflow, or their norms' product underflow, has not-a-number. A warp a line.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
     const void* x, float* rstd, const int* lines, int width, int stride, int is_bf16, int flags)
 {
@@ -52,14 +65,15 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_norms(
 
     // As torch.nn.functional.normalize.
     constexpr double kNormEpsilon = 1e-12;
+    constexpr double kLongest = 9223372036854775808.0;
     double norm = square_root(dot(x, at, x, at, width, is_bf16, (flags & kRoundToBFloat16) != 0));
     if (lane_index() == 0)
     {
-        rstd[line] = (float)(1.0 / (norm < kNormEpsilon ? kNormEpsilon : norm));
+        rstd[line] = norm < kLongest ? (float)(1.0 / (norm < kNormEpsilon ? kNormEpsilon : norm)) : __uint_as_float(0x7fc00000u);
     }
 }
 
-// Rows' thresholds: (similarity with the target + margin) scale, and what products round: a negative equal to the positive does not
+// Rows' thresholds: (similarity with the target + margin) |scale|, and what products round: a negative equal to the positive does not
 // exceed it. Infinite where there is no target. A warp a row.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresholds(
     CROSSALIGN_SIMILARITY_PARAMETERS, const void* captions, const void* images, int width, int stride, int is_bf16, float margin)
@@ -84,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_thresh
 
         double scale = (double)scalars[kScaleScalar];
         double slack = 1e-6 * (has(s, kNormalize) ? 1.0 : similarity < 0.0 ? -similarity : similarity);
-        threshold = (float)((similarity + (double)margin) * scale + slack * (scale < 0.0 ? -scale : scale));
+        threshold = (float)((similarity + (double)margin + slack) * (scale < 0.0 ? -scale : scale));
     }
 
     if (lane_index() == 0)
@@ -117,6 +131,35 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_column
     of_columns(s, kThreshold)[column] = highest > nothing() && column < s.image_count ? highest : positive_infinity();
 }
 
+// Zeros in those of a piece's packed lines, `stride` apart, that have no part in the loss: their coefficients are zero, and so are products with
+// them then, whatever the embeddings hold. first: the piece's first line of the whole matrix. A warp a line, which writes E s / 32 sectors or none.
+extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_clear_absent(
+    CROSSALIGN_SIMILARITY_PARAMETERS, void* packed, const int* lines, int first, int stride, int is_bf16, int by_rows)
+{
+    int line = (int)blockIdx.x * kWarps + warp_index();
+    if (line >= *lines)
+    {
+        return;
+    }
+
+    Similarity s = CROSSALIGN_SIMILARITY;
+    float positive = (by_rows != 0 ? of_rows(s, kPositive) : of_columns(s, kPositive))[first + line];
+    float sum = (by_rows != 0 ? of_rows(s, kSum) : of_columns(s, kSum))[first + line];
+    if (positive != 0.0f || (sum != 0.0f && !has(s, kSigmoid)))
+    {
+        return;
+    }
+
+    if (is_bf16 != 0)
+    {
+        clear_line(static_cast<bf16*>(packed) + (long long)line * stride, stride);
+    }
+    else
+    {
+        clear_line(static_cast<float*>(packed) + (long long)line * stride, stride);
+    }
+}
+
 // Before a further prefix: inner (lines) = the inner product of a line with its gradient as it is already. A warp a line.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_keep(
     const void* x, const float* dx, double* inner, const int* lines, int width, int stride, int is_bf16, int flags)
@@ -131,7 +174,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_keep(
     double sum = 0.0;
     for (int e = lane_index(); e < width; e += kWarpSize)
     {
-        sum += (double)load_element(x, at + e, is_bf16, (flags & kRoundToBFloat16) != 0) * (double)dx[at + e];
+        sum += part(load_element(x, at + e, is_bf16, (flags & kRoundToBFloat16) != 0), dx[at + e]);
     }
 
     sum = warp_sum_double(sum);
@@ -158,7 +201,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_finish
     double sum = 0.0;
     for (int e = lane_index(); e < width; e += kWarpSize)
     {
-        sum += (double)load_element(x, at + e, is_bf16, rounds) * (double)dx[at + e];
+        sum += part(load_element(x, at + e, is_bf16, rounds), dx[at + e]);
     }
 
     double inner = warp_sum_double(sum) - (before == nullptr ? 0.0 : before[line]);
@@ -170,11 +213,11 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_finish
     // A row shorter than epsilon was divided by a constant.
     float r = rstd == nullptr ? 0.0f : rstd[line];
     float along = r < 1e12f ? (float)(-inner * (double)r * (double)r) : 0.0f;
-    float factor = is_last != 0 ? scalars[kScaleScalar] : 1.0f;
+    float factor = is_last != 0 ? scalars[kGradientScalar] : 1.0f;
     for (int e = lane_index(); e < stride; e += kWarpSize)
     {
         float g = dx[at + e];
-        g = e < width ? fmaf(load_element(x, at + e, is_bf16, rounds), along, g) : g;
+        g = e < width && along != 0.0f ? fmaf(load_element(x, at + e, is_bf16, rounds), along, g) : g;
         dx[at + e] = g * factor;
     }
 }

@@ -56,7 +56,7 @@ __device__ __forceinline__ float exponential(float x)
     }
 }
 
-// a exp(z - max) + b_j exp(z - max_j), less what smoothing and the positives take off.
+// a exp(z - max) + b_j exp(z - max_j), less what smoothing and the positives take off; 0 of a line without a coefficient, whatever z.
 template <bool Plain>
 __device__ __forceinline__ void softmax_gradient(
     const Similarity& s, const SimilarityRow& r, const LaneColumns& c, const ColumnCoefficients& b, int row, float (&z)[kLaneColumns])
@@ -73,15 +73,15 @@ __device__ __forceinline__ void softmax_gradient(
         float g = 0.0f;
         if (rows)
         {
-            float x = z[k] > r.threshold && !is_target ? nothing() : z[k];
-            g = factor * exponential<Plain>(x - max);
+            float x = exceeds(c.scale, z[k], r.threshold) && !is_target ? nothing() : z[k];
+            g = factor == 0.0f ? 0.0f : factor * exponential<Plain>(x - max);
             g -= x > nothing() ? smoothing : 0.0f;
         }
 
         if (has(s, kColumnsActive))
         {
-            float x = z[k] > b.threshold[k] && !is_target ? nothing() : z[k];
-            g = fmaf(b.factor[k], exponential<Plain>(x - b.max[k]), g);
+            float x = exceeds(c.scale, z[k], b.threshold[k]) && !is_target ? nothing() : z[k];
+            g = b.factor[k] == 0.0f ? g : fmaf(b.factor[k], exponential<Plain>(x - b.max[k]), g);
             g -= x > nothing() ? b.smoothing[k] : 0.0f;
         }
 

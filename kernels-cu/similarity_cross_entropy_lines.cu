@@ -27,6 +27,9 @@ enum : int
     kNumbers = 8,
 };
 
+// 2^-100: logits keep the similarities' bits, and their exponentials are 1.
+__device__ __forceinline__ float tiny_scale() { return 7.8886090522101181e-31f; }
+
 __device__ __forceinline__ float row_positives(const Similarity& s, int row)
 {
     return is_ignored(s, row) ? 0.0f : has(s, kSharedGroups) ? of_rows(s, kCount)[row] : 1.0f;
@@ -92,7 +95,9 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_begin(
     if (threadIdx.x == 0)
     {
         double exponential = exp_double((double)*scale);
-        values[kScaleScalar] = has(s, kLogarithm) ? (float)(exponential > (double)max_scale ? (double)max_scale : exponential) : *scale;
+        float given = has(s, kLogarithm) ? (float)(exponential > (double)max_scale ? (double)max_scale : exponential) : *scale;
+        values[kScaleScalar] = has(s, kMargin) && given == 0.0f ? tiny_scale() : given;
+        values[kGradientScalar] = given;
         values[kBiasScalar] = bias == nullptr ? 0.0f : *bias;
         for (int i = 0; i < kNumbers; i++)
         {
@@ -167,7 +172,12 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sigmoi
     int row = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
     if (row < s.row_count)
     {
-        of_rows(s, kPositive)[row] = (float)((double)weight_of(s, row) * numbers[kRowDivisor] * (double)prefix_weight);
+        float coefficient = (float)((double)weight_of(s, row) * numbers[kRowDivisor] * (double)prefix_weight);
+        of_rows(s, kPositive)[row] = coefficient;
+        if (coefficient == 0.0f)
+        {
+            of_rows(s, kRstd)[row] = 0.0f;
+        }
     }
 }
 
@@ -218,6 +228,12 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_softma
         if (has(s, kSmoothing))
         {
             side[kLogits * stride] = 0.0f;
+        }
+
+        // Where the other side has no loss, such a line is nobody's negative either: what it holds must not come into products.
+        if (!has(s, by_rows ? kColumnsActive : kRowsActive))
+        {
+            side[kRstd * stride] = 0.0f;
         }
     }
 

@@ -15,8 +15,8 @@ namespace CrossAlign.Kernels;
 /// locked, with the similarities kept, or for the sigmoid). The scale's gradient is the inner product of a tower with its gradient.</para>
 /// <para>At <see cref="MatMulPrecision.BFloat16"/> float32 embeddings are taken as rounded to bfloat16 wherever they are read, and the gradients of the
 /// logits as they enter their products; statistics, sums and results stay float32. A processor without AVX512_BF16 forms these products in float32.</para>
-/// <para>Edge cases: a column without a positive, and an ignored row, have no loss and remain negatives of the others; where nothing
-/// counts the loss is 0 and so are the gradients. NaN in an embedding that the loss depends on gives a NaN loss, infinity NaN or infinity.</para>
+/// <para>Edge cases: a column without a positive, and an ignored row, have no loss and remain negatives of the others; where the others have no
+/// loss they contribute nothing whatever they hold. Where nothing counts the loss is 0 and so are the gradients. NaN in an embedding that the loss depends on gives a NaN loss, infinity NaN or infinity.</para>
 /// <para>Sources: A. Radford et al. 2021 (CLIP), figure 3; X. Zhai et al. 2023 (SigLIP), algorithm 1; M. Milakov, N. Gimelshein 2018 (online
 /// softmax), algorithm 3; Z. Cheng et al. 2024 (Inf-CL), which takes 10 products.</para>
 /// </remarks>

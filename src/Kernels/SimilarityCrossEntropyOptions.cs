@@ -29,7 +29,7 @@ public sealed record SimilarityCrossEntropyOptions
     /// <summary>e of the targets (1 - e) on the positives plus e spread evenly over the columns that take part; 0 up to 1.</summary>
     public float LabelSmoothing { get; init; }
 
-    /// <summary>A negative whose similarity exceeds that of the positive by more than this is dropped from the denominator; null keeps all.</summary>
+    /// <summary>A negative whose similarity exceeds that of the positive by more than this is dropped from the denominator, whatever the scale and its sign; null keeps all.</summary>
     public float? FalseNegativeMargin { get; init; }
 
     /// <summary>Divides weighted rows by the number of rows that count and not by the sum of their weights.</summary>

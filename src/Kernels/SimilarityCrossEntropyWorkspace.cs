@@ -106,24 +106,22 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     internal nint Address => _memory.Address;
 
     /// <summary>The most memory that the loss takes beside inputs and gradients, to be known before anything is allocated: the workspace, and the part
-    /// of the device's scratch that its products use.</summary>
+    /// of the device's scratch that its products use, whatever the number of threads. With the default options it is never more than 64 MiB + 32 bytes a row on a processor.</summary>
     /// <param name="options">Which loss.</param>
     /// <param name="rows">The most captions.</param>
     /// <param name="columns">The most images.</param>
     /// <param name="width">E.</param>
     /// <param name="extraNegatives">The most extra negatives.</param>
     /// <param name="kind">Where the loss will run.</param>
-    /// <param name="threads">Threads of a CPU device; 0 for one a processor.</param>
     /// <returns>Bytes.</returns>
     /// <exception cref="ArgumentException">As for the constructor.</exception>
     public static long PredictByteCount(
-        SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0, DeviceKind kind = DeviceKind.Cpu, int threads = 0)
+        SimilarityCrossEntropyOptions options, int rows, int columns, int width, int extraNegatives = 0, DeviceKind kind = DeviceKind.Cpu)
     {
         Check(options, rows, columns, width, extraNegatives);
         return kind == DeviceKind.Cuda
             ? new CudaSimilarityPlan(options, rows, columns, extraNegatives, width).ByteCount
-            : new CpuSimilarityPlan(options, rows, columns, extraNegatives).ByteCount
-                + CpuSimilarityProducts.ScratchByteCountFor(threads > 0 ? threads : Environment.ProcessorCount);
+            : new CpuSimilarityPlan(options, rows, columns, extraNegatives).ByteCount + CpuSimilarityProducts.ScratchByteCount;
     }
 
     /// <inheritdoc/>

@@ -143,4 +143,28 @@ public static class SimilarityCrossEntropyBudget
         double s = x.Options.Scale == SimilarityCrossEntropyScale.Logarithm ? 1 : Math.Max(Math.Abs(x.Scale), 1e-3);
         return Math.Sqrt(largestRow * largestGradient) / s;
     }
+
+    /// <summary>Runs a case and compares with the reference within the budget.</summary>
+    public static SimilarityCrossEntropyResult<float> Check(Backend backend, SimilarityCrossEntropyCase x)
+    {
+        SimilarityCrossEntropyResult<float> actual = x.Run(backend, out _);
+        string? wrong = Explain(x, SimilarityCrossEntropyReference.Run(x.ToDouble()), actual);
+        Assert.True(wrong is null, wrong);
+        return actual;
+    }
+
+    /// <summary>Within 1e-4 of the largest: for numbers whose naive twin leaves float32's range.</summary>
+    public static void AssertNear(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual)
+    {
+        double largest = 0;
+        foreach (double value in expected)
+        {
+            largest = Math.Max(largest, Math.Abs(value));
+        }
+
+        for (int i = 0; i < expected.Length; i++)
+        {
+            Assert.True(Math.Abs(expected[i] - actual[i]) <= (1e-4 * largest) + float.Epsilon, $"{i}: {actual[i]}, expected {expected[i]}");
+        }
+    }
 }

@@ -5,8 +5,8 @@ using CrossAlign.Runtime;
 namespace CrossAlign.Kernels.Tests;
 
 /// <summary>
-/// Sizes at which super-tiles have their full extent, and the bound on memory. B = 131072, E = 512 takes too long for a test, and the full matrix of sizes is <see cref="SimilarityCrossEntropyLongTests"/>:
-/// <c>dotnet run --project benchmarks -c Release -- loss-memory 131072 512</c>.
+/// Sizes at which super-tiles have their full extent, and the bound on memory. The full matrix of sizes is <see cref="SimilarityCrossEntropyLongTests"/>. B = 131072, E = 512
+/// takes too long for either: <c>dotnet run --project benchmarks -c Release -- loss-memory 131072 512</c>.
 /// </summary>
 public sealed class SimilarityCrossEntropyLargeTests
 {

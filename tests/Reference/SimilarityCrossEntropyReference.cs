@@ -105,7 +105,7 @@ public static class SimilarityCrossEntropyReference
             T share = x.Rows && x.Columns ? half : T.One;
             if (x.Rows)
             {
-                loss += Softmax(x, new Side(x.B, columns, columns, 1), z, positive, present, weight, s, share, g, total.RowLoss);
+                loss += Softmax(x, new Side(x.B, columns, columns, 1), z, dot, positive, present, weight, share, g, total.RowLoss);
             }
 
             if (x.Columns)
@@ -128,7 +128,7 @@ public static class SimilarityCrossEntropyReference
                 }
 
                 T[] columnLoss = new T[columns];
-                loss += Softmax(x, new Side(columns, x.B, 1, columns), z, positive, present, columnWeight, s, share, g, columnLoss);
+                loss += Softmax(x, new Side(columns, x.B, 1, columns), z, dot, positive, present, columnWeight, share, g, columnLoss);
                 columnLoss.AsSpan(0, x.K).CopyTo(total.ColumnLoss);
             }
         }
@@ -162,7 +162,7 @@ public static class SimilarityCrossEntropyReference
     private readonly record struct Side(int Count, int Others, int Stride, int OtherStride);
 
     private static T Softmax<T>(
-        SimilarityCrossEntropyProblem<T> x, Side side, T[] z, bool[] positive, bool[] present, T[] sideWeight, T s, T share, T[] g, T[] losses)
+        SimilarityCrossEntropyProblem<T> x, Side side, T[] z, T[] dot, bool[] positive, bool[] present, T[] sideWeight, T share, T[] g, T[] losses)
         where T : IFloatingPointIeee754<T>
     {
         T[] w = new T[side.Count];
@@ -176,7 +176,7 @@ public static class SimilarityCrossEntropyReference
             {
                 int at = (i * side.Stride) + (j * side.OtherStride);
                 any |= positive[at];
-                best = positive[at] && z[at] > best ? z[at] : best;
+                best = positive[at] && dot[at] > best ? dot[at] : best;
             }
 
             counts[i] = any;
@@ -185,7 +185,7 @@ public static class SimilarityCrossEntropyReference
             for (int j = 0; j < side.Others; j++)
             {
                 int at = (i * side.Stride) + (j * side.OtherStride);
-                bool falseNegative = any && z[at] > best + (x.FalseNegativeMargin * s);
+                bool falseNegative = any && dot[at] > best + x.FalseNegativeMargin;
                 takesPart[i][j] = present[at] && (positive[at] || !falseNegative);
             }
         }

@@ -96,6 +96,14 @@ internal readonly struct CudaSimilarityCall
 
     public int Flags { get; }
 
+    /// <summary>Whether a row may have no part in the loss, neither with one of its own nor as a negative of the columns.</summary>
+    public bool MayHaveAbsentRows => (Flags & ColumnsActive) == 0 && IsUneven;
+
+    /// <summary>Whether a column may have no part in the loss: one without a positive, where rows have no loss.</summary>
+    public bool MayHaveAbsentColumns => (Flags & ColumnsActive) != 0 && (Flags & RowsActive) == 0 && (IsUneven || IsLive || ImageCount > RowCount);
+
+    private bool IsUneven => _targets.IsPresent || _rowWeights.IsPresent || (Flags & SharedGroups) != 0;
+
     public nint Values => _address + (nint)Plan.Values;
 
     public nint Numbers => _address + (nint)Plan.Numbers;
@@ -194,11 +202,12 @@ internal readonly struct CudaSimilarityCall
     /// <param name="piece">Which lines.</param>
     /// <param name="width">Of the prefix.</param>
     /// <param name="isImages">Which side: each has a place of its own.</param>
-    public CudaSimilarityOperand Operand(in Tensor source, in CudaSimilarityPiece piece, int width, bool isImages)
+    /// <param name="withoutAbsent">Whether lines that have no part in the loss are zeros: packed in any case.</param>
+    public CudaSimilarityOperand Operand(in Tensor source, in CudaSimilarityPiece piece, int width, bool isImages, bool withoutAbsent)
     {
         nint address = source.Address + (nint)((long)piece.First * E * DType.ByteSize());
         int size = ElementType.ByteSize();
-        if (DType == ElementType && address % 16 == 0 && (long)E * size % 16 == 0 && (long)width * size % 16 == 0)
+        if (!withoutAbsent && DType == ElementType && address % 16 == 0 && (long)E * size % 16 == 0 && (long)width * size % 16 == 0)
         {
             return new CudaSimilarityOperand(address, E);
         }
@@ -206,7 +215,13 @@ internal readonly struct CudaSimilarityCall
         nint packed = _address + (nint)(isImages ? Plan.Images : Plan.Captions);
         int stride = CudaSimilarityPlan.PackedStride(width);
         CudaMatMul.Pack(Device, DType, ElementType, address, packed, IsLive ? piece.CountAddress : 0, (piece.Count, width), E, stride);
-        return new CudaSimilarityOperand(packed, stride);
+        CudaSimilarityOperand operand = new(packed, stride);
+        if (withoutAbsent)
+        {
+            CudaSimilarityLines.ClearAbsent(this, operand, piece, !isImages);
+        }
+
+        return operand;
     }
 
     private nint CountAt(int index) => _address + (nint)(Plan.Counts + (index * sizeof(int)));

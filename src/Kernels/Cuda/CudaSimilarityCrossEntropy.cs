@@ -145,7 +145,7 @@ internal static class CudaSimilarityCrossEntropy
     /// <summary>Phase 1: adds a block to the running statistics of its rows and columns.</summary>
     private static void Stats(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, SimilarityCrossEntropyWorkspace workspace)
     {
-        CudaSimilarityTiles tile = new(call, block, width);
+        CudaSimilarityTiles tile = new(call, block, width, forGradients: false);
         while (tile.Next())
         {
             KernelArguments arguments = default;
@@ -165,7 +165,7 @@ internal static class CudaSimilarityCrossEntropy
     /// <summary>Phase 3, after the statistics of all blocks are merged: adds a block's part to both sides' gradients.</summary>
     private static void Gradients(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, bool backward, SimilarityCrossEntropyWorkspace workspace)
     {
-        CudaSimilarityTiles tile = new(call, block, width);
+        CudaSimilarityTiles tile = new(call, block, width, forGradients: backward);
         while (tile.Next())
         {
             int stride = CudaSimilarityPlan.PackedStride(tile.Columns.Count);

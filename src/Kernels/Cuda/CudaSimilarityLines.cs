@@ -125,6 +125,20 @@ internal static class CudaSimilarityLines
         Sum(call, call.ColumnTerms, call.Rows, BiasGradient);
     }
 
+    /// <summary>After the lines' coefficients: zeros in a piece's packed lines that have no part in the loss.</summary>
+    public static void ClearAbsent(in CudaSimilarityCall call, in CudaSimilarityOperand packed, in CudaSimilarityPiece piece, bool ofRows)
+    {
+        KernelArguments arguments = default;
+        call.AddProblem(ref arguments);
+        arguments.AddAddress(packed.Address);
+        arguments.AddAddress(piece.CountAddress);
+        arguments.Add(piece.First);
+        arguments.Add(packed.Stride);
+        arguments.Add(call.ElementType == DType.BFloat16);
+        arguments.Add(ofRows);
+        Launch(call, EmbeddingsStem, "similarity_clear_absent", new Dim3((uint)CudaKernels.Blocks(piece.Count, LinesPerBlock)), ref arguments);
+    }
+
     /// <summary>Before a further prefix: keeps what the inner products of lines and gradients are already.</summary>
     public static void Keep(in CudaSimilarityCall call, in Tensor source, nint lines, in Tensor gradient, nint inner, int width)
     {

@@ -8,6 +8,7 @@ internal struct CudaSimilarityTiles
 {
     private readonly CudaSimilarityCall _call;
     private readonly CudaSimilarityBlock _block;
+    private readonly bool _forGradients;
     private int _column = -1;
     private int _row;
 
@@ -15,8 +16,10 @@ internal struct CudaSimilarityTiles
     /// <param name="call">The call.</param>
     /// <param name="block">The columns.</param>
     /// <param name="width">Of the prefix.</param>
-    public CudaSimilarityTiles(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width)
+    /// <param name="forGradients">Whether products of gradients read the embeddings: lines that have no part in the loss are zeros then.</param>
+    public CudaSimilarityTiles(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, bool forGradients)
     {
+        _forGradients = forGradients;
         _call = call;
         _block = block;
         Width = width;
@@ -59,14 +62,14 @@ internal struct CudaSimilarityTiles
                     continue;
                 }
 
-                Images = _call.Operand(_block.Images, Columns, Width, isImages: true);
+                Images = _call.Operand(_block.Images, Columns, Width, isImages: true, _forGradients && !_block.IsExtra && _call.MayHaveAbsentColumns);
                 _row = 0;
             }
 
             Rows = _call.RowPiece(_row++);
             if (Rows.Count > 0)
             {
-                Captions = _call.Operand(_block.Captions, Rows, Width, isImages: false);
+                Captions = _call.Operand(_block.Captions, Rows, Width, isImages: false, _forGradients && _call.MayHaveAbsentRows);
                 return true;
             }
         }

@@ -90,7 +90,7 @@ public static class KernelProfileCases
             DType.Float32,
             device => RunLoss(device, DType.Float32, tokens, recomputing),
             MatMulPrecision.Tf32);
-        Add(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}, sigmoid", DType.BFloat16, device => RunLoss(device, DType.BFloat16, tokens, sigmoid), MatMulPrecision.BFloat16);
+        Add(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}, sigmoid, weighted rows", DType.BFloat16, device => RunLoss(device, DType.BFloat16, tokens, sigmoid), MatMulPrecision.BFloat16);
         Add(
             nameof(SimilarityCrossEntropy),
             $"{Tokens(tokens)} captions and images x {E}, without likely false negatives, and of {E / 2} columns besides",
@@ -305,6 +305,7 @@ public static class KernelProfileCases
             Images = New(device, dtype, tokens, E),
             Scale = One(),
             Bias = options.Objective == SimilarityCrossEntropyObjective.Sigmoid ? One() : default,
+            RowWeights = options.Objective == SimilarityCrossEntropyObjective.Sigmoid ? New(device, DType.Float32, tokens) : default,
         };
         SimilarityCrossEntropyOutputs outputs = new() { Loss = One() };
         SimilarityCrossEntropyGradients gradients = new()

@@ -176,7 +176,7 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
                 NaiveRefusal = !naive ? "not asked for"
                     : predicted > available ? $"needs {MemoryText.Of(predicted)} of {MemoryText.Of(available)}"
                     : cancellation.IsCancellationRequested ? "interrupted"
-                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected:G2} s, more than {NaivePatience} times the {duration.TotalSeconds} s of a case"),
+                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected.ToString(expected < 10 ? "G2" : "F0", CultureInfo.InvariantCulture)} s, more than {NaivePatience} times the {duration.TotalSeconds} s of a case"),
             };
         }
 

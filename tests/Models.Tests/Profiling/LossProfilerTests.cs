@@ -108,13 +108,22 @@ public sealed class LossProfilerTests
     public void WhatCannotFitIsRefusedWithTheNumbers()
     {
         LossProfileRow row = Measure("symmetricNormalized", 1 << 21, 1 << 17);
-        Assert.Matches(@"^needs 4096\.0 GiB for embeddings and gradients and 1\d\d\.\d MiB for the loss, 4096\.1 GiB together; .* are available$", row.Refusal);
+        Assert.Matches(@"^needs 4096\.0 GiB for embeddings and gradients and 1?\d\d\.\d MiB for the loss, 4096\.1 GiB together; .* are available$", row.Refusal);
         Assert.Null(row.Milliseconds);
     }
 
     [Fact]
+    public void WideEmbeddingsTakeTheMemoryThatWasPredicted()
+    {
+        // One panel of columns so deep would exceed the products' part of the budget.
+        LossProfileRow row = Measure("symmetricNormalized", 20, 300_000, naive: false);
+        Assert.InRange(row.MemoryBytes!.Value, 1, row.PredictedBytes);
+        Assert.True(row.PredictedBytes <= row.BoundBytes, row.ToString());
+    }
+
+    [Fact]
     public void WhatTheLossItselfRefusesIsSaid() =>
-        Assert.Contains("need 1", Measure("symmetricNormalized", 1 << 24, 1).Refusal, StringComparison.Ordinal);
+        Assert.Contains("16777216 rows and 16777216 columns need ", Measure("symmetricNormalized+smoothing", 1 << 24, 1).Refusal, StringComparison.Ordinal);
 
     [Fact]
     public void ACancelledMeasurementKeepsNothingOfItsOwn()

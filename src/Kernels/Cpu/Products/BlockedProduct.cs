@@ -34,7 +34,7 @@ internal static unsafe class BlockedProduct
     public static long ScratchByteCount(CpuDevice device, in Product product)
     {
         State state = Plan(product);
-        return (state.RightFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, device.Workers.ThreadCount);
+        return (state.RightFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, SlotCount(device, state));
     }
 
     /// <summary>Computes a product.</summary>
@@ -42,7 +42,7 @@ internal static unsafe class BlockedProduct
     {
         State state = Plan(product);
         state.RightPanels = (float*)scratch;
-        state.Slots = new ScratchSlots(state.RightPanels + state.RightFloats, state.SlotFloats, device.Workers.ThreadCount);
+        state.Slots = new ScratchSlots(state.RightPanels + state.RightFloats, state.SlotFloats, SlotCount(device, state));
         delegate*<int, void*, void> pack = SimdKernel.For<PackKernel>(DType.Float32);
         delegate*<int, void*, void> pair = SimdKernel.For<PairKernel>(DType.Float32);
         delegate*<int, void*, void> multiply = SimdKernel.For<MultiplyKernel>(DType.Float32);
@@ -60,6 +60,9 @@ internal static unsafe class BlockedProduct
             device.Workers.Run(state.RowBlocks * Panels.Blocks(state.Columns, state.TaskColumns), multiply, &state);
         }
     }
+
+    private static int SlotCount(CpuDevice device, in State state) =>
+        ScratchSlots.CountWithin(state.Product.SlotByteLimit, state.SlotFloats, device.Workers.ThreadCount);
 
     private static State Plan(in Product product)
     {
@@ -132,7 +135,7 @@ internal static unsafe class BlockedProduct
             long taskColumns = Math.Max(Panels.Blocks(s->ChunkColumns, wanted), minColumns);
             s->TaskColumns = Math.Min(s->ChunkColumns, width * Panels.Blocks(taskColumns, width));
 
-            s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32 || s->Product.Round || s->Product.LeftScale != 1;
+            s->PackLeft = s->Product.LeftTransposed || s->Product.LeftType != DType.Float32 || s->Product.Round || s->Product.LeftRowFactors != null;
             s->LeftPanelDepth = (Panels.Blocks(Panels.Blocks(depth, s->DepthBlocks), 32) * 32) + 16;
             long leftFloats = s->PackLeft ? Panels<TVector>.LeftFloats(s->BlockRows, s->LeftPanelDepth) : 0;
             long tileFloats = s->Product.OutputType == DType.Float32 ? 0 : (long)s->BlockRows * s->TaskColumns;
@@ -152,32 +155,44 @@ internal static unsafe class BlockedProduct
             {
                 // Rows of k as they lie, all panels at once.
                 int start = task * s->PackDepth;
+                int depth = Math.Min(s->PackDepth, p.Depth - start);
+                float* panels = s->RightPanels + ((nint)start * Panels<TVector>.RightWidth);
                 Panels<TVector>.PackRightPart(
                     (byte*)p.Right + (((start * p.RightStride) + s->FirstColumn) * p.RightType.ByteSize()),
                     p.RightType,
                     p.RightStride,
                     true,
                     s->Columns,
-                    Math.Min(s->PackDepth, p.Depth - start),
-                    p.RightScale,
-                    s->RightPanels + ((nint)start * Panels<TVector>.RightWidth),
+                    depth,
+                    1,
+                    panels,
                     p.Depth,
                     p.Round);
+                if (p.RightDepthFactors != null)
+                {
+                    PanelFactors.MultiplyDepth(panels, Panels<TVector>.RightWidth, s->Columns, depth, p.Depth, p.RightDepthFactors + start);
+                }
             }
             else
             {
                 int first = task * s->PackColumns;
+                int columns = Math.Min(s->PackColumns, s->Columns - first);
+                float* panels = s->RightPanels + ((nint)first * p.Depth);
                 Panels<TVector>.PackRightPart(
                     (byte*)p.Right + ((s->FirstColumn + first) * p.RightStride * p.RightType.ByteSize()),
                     p.RightType,
                     p.RightStride,
                     false,
-                    Math.Min(s->PackColumns, s->Columns - first),
+                    columns,
                     p.Depth,
-                    p.RightScale,
-                    s->RightPanels + ((nint)first * p.Depth),
+                    1,
+                    panels,
                     p.Depth,
                     p.Round);
+                if (p.RightColumnFactors != null)
+                {
+                    PanelFactors.MultiplyLanes(panels, Panels<TVector>.RightWidth, columns, p.Depth, p.Depth, p.RightColumnFactors + s->FirstColumn + first);
+                }
             }
         }
     }
@@ -253,7 +268,12 @@ internal static unsafe class BlockedProduct
                     nint index = p.LeftTransposed ? (start * p.LeftStride) + firstRow : (firstRow * p.LeftStride) + start;
                     left = slotMemory;
                     Panels<TVector>.PackLeftPart(
-                        (byte*)p.Left + (index * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, p.LeftTransposed, rows, depth, p.LeftScale, left, s->LeftPanelDepth, p.Round);
+                        (byte*)p.Left + (index * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, p.LeftTransposed, rows, depth, 1, left, s->LeftPanelDepth, p.Round);
+                    if (p.LeftRowFactors != null)
+                    {
+                        PanelFactors.MultiplyLanes(left, Panels<TVector>.LeftWidth, rows, depth, s->LeftPanelDepth, p.LeftRowFactors + firstRow);
+                    }
+
                     leftRowStride = 1;
                     leftDepthStride = Panels<TVector>.LeftWidth;
                     leftPanelStride = s->LeftPanelDepth;

@@ -5,13 +5,6 @@ namespace CrossAlign.Kernels.Cpu.Products;
 /// <summary>The arguments of one matrix product, <c>output = alpha * left right [+ output] [+ bias]</c>.</summary>
 internal unsafe struct Product
 {
-    /// <summary>A product to be filled in.</summary>
-    public Product()
-    {
-        LeftScale = 1;
-        RightScale = 1;
-    }
-
     /// <summary>Element (row, k) lies at <c>Left[row * LeftStride + k]</c>, or at <c>Left[k * LeftStride + row]</c> if <see cref="LeftTransposed"/>.</summary>
     public void* Left;
     public DType LeftType;
@@ -34,9 +27,11 @@ internal unsafe struct Product
     public int Depth;
     public float Alpha;
 
-    /// <summary>Multiply the operands' elements as they are read: powers of two that keep sums of them in range, 1 by default.</summary>
-    public float LeftScale;
-    public float RightScale;
+    /// <summary>Multiply the operands' lines as they are packed, or null: powers of two that keep sums in range, or zeros, which take a line out whatever it holds.
+    /// One a row of the left operand, a column of the right one, or (<see cref="RightTransposed"/>) a k of the right one.</summary>
+    public float* LeftRowFactors;
+    public float* RightColumnFactors;
+    public float* RightDepthFactors;
     public bool Accumulate;
 
     /// <summary>Whether float32 operands are rounded to bfloat16.</summary>
@@ -44,4 +39,8 @@ internal unsafe struct Product
 
     /// <summary>One value a column, or null; not together with <see cref="Accumulate"/>.</summary>
     public float* Bias;
+
+    /// <summary>The most bytes that the tasks' packed rows may take together, or 0 for as much as all threads can use: with more threads than have
+    /// room, some wait.</summary>
+    public long SlotByteLimit;
 }

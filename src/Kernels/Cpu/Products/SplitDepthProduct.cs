@@ -15,12 +15,16 @@ internal static unsafe class SplitDepthProduct
     private const int Pieces = 8;
     private const int MinPieceDepth = 96;
     private const int MaxOutputFloats = 1 << 16;
+
+    // Of both operands: a block of them, however thin one is, stays a megabyte.
+    private const int MaxLanes = 1 << 12;
     private const int MergeFloats = 4096;
 
     /// <summary>Whether this is the better way; the shape alone decides.</summary>
     public static bool Suits(in Product product) =>
         product.LeftTransposed && product.RightTransposed && product.OutputType == DType.Float32
         && (long)product.Rows * product.Columns <= MaxOutputFloats
+        && product.Rows + product.Columns <= MaxLanes
         && product.Depth >= Pieces * MinPieceDepth
         && product.Bias == null;
 
@@ -28,7 +32,7 @@ internal static unsafe class SplitDepthProduct
     public static long ScratchByteCount(CpuDevice device, in Product product)
     {
         State state = Plan(device, product);
-        return (Pieces * (long)state.PartialFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, device.Workers.ThreadCount);
+        return (Pieces * (long)state.PartialFloats * sizeof(float)) + ScratchSlots.ByteCount(state.SlotFloats, SlotCount(device));
     }
 
     /// <summary>Computes a product.</summary>
@@ -36,10 +40,12 @@ internal static unsafe class SplitDepthProduct
     {
         State state = Plan(device, product);
         state.Partials = (float*)scratch;
-        state.Slots = new ScratchSlots(state.Partials + (Pieces * state.PartialFloats), state.SlotFloats, device.Workers.ThreadCount);
+        state.Slots = new ScratchSlots(state.Partials + (Pieces * state.PartialFloats), state.SlotFloats, SlotCount(device));
         device.Workers.Run(Pieces, SimdKernel.For<MultiplyKernel>(DType.Float32), &state);
         device.Workers.Run(Panels.Blocks(product.Rows, state.MergeRows), SimdKernel.For<MergeKernel>(DType.Float32), &state);
     }
+
+    private static int SlotCount(CpuDevice device) => Math.Min(device.Workers.ThreadCount, Pieces);
 
     private static State Plan(CpuDevice device, in Product product)
     {
@@ -103,9 +109,14 @@ internal static unsafe class SplitDepthProduct
             {
                 int depth = Math.Min(s->BlockDepth, last - k);
                 Panels<TVector>.PackLeftPart(
-                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, p.LeftScale, left, depth, p.Round);
+                    (byte*)p.Left + (k * p.LeftStride * p.LeftType.ByteSize()), p.LeftType, p.LeftStride, true, p.Rows, depth, 1, left, depth, p.Round);
                 Panels<TVector>.PackRightPart(
-                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, p.RightScale, right, depth, p.Round);
+                    (byte*)p.Right + (k * p.RightStride * p.RightType.ByteSize()), p.RightType, p.RightStride, true, p.Columns, depth, 1, right, depth, p.Round);
+                if (p.RightDepthFactors != null)
+                {
+                    PanelFactors.MultiplyDepth(right, Panels<TVector>.RightWidth, p.Columns, depth, depth, p.RightDepthFactors + k);
+                }
+
                 if (s->Pairs)
                 {
                     PairAll<TVector>(left, Panels<TVector>.LeftWidth, p.Rows, depth);

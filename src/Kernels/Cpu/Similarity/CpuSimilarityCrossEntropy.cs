@@ -9,6 +9,9 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 /// </summary>
 internal static unsafe class CpuSimilarityCrossEntropy
 {
+    // 2^-100, in place of a scale of 0 under a false-negative mask, as in similarity_cross_entropy_lines.cu: logits keep the similarities' bits, and their exponentials are 1.
+    private const float TinyScale = 7.8886090522101181e-31f;
+
     public static void Run(
         SimilarityCrossEntropyWorkspace workspace,
         in SimilarityCrossEntropyInputs inputs,
@@ -41,7 +44,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
         {
             state.Width = workspace.Prefixes[p].Width;
             state.PrefixWeight = workspace.Prefixes[p].Weight;
-            CpuSimilarityPreparation.Measure(&state, blocks, blockCount, isFirst: p == 0, workers);
+            CpuSimilarityPreparation.Measure(&state, blocks, blockCount, workers);
             CpuSimilarityMerge.Reset(&state);
             if (backward && p > 0)
             {
@@ -104,6 +107,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
                 Locate(s, plan, block, i, j);
                 if (s->TileRows > 0 && s->TileColumns > 0)
                 {
+                    CpuSimilarityPreparation.FindFactors(s, device.Workers);
                     CpuSimilarityProducts.Similarities(s, device);
                     CpuSimilarityStats.Run(s, device.Workers);
                 }
@@ -124,6 +128,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
                     continue;
                 }
 
+                CpuSimilarityPreparation.FindFactors(s, device.Workers);
                 if (!s->TileHoldsLogits)
                 {
                     CpuSimilarityProducts.Similarities(s, device);
@@ -147,8 +152,6 @@ internal static unsafe class CpuSimilarityCrossEntropy
         state.DType = inputs.Captions.DType;
         state.Round = workspace.Device.MatMulPrecision == MatMulPrecision.BFloat16;
         state.E = workspace.Width;
-        state.CaptionFactor = 1;
-        state.ImageFactor = 1;
         state.ImageCount = inputs.Images.Shape[0];
         state.Rows.Count = inputs.Captions.Shape[0];
         state.Columns.Count = state.ImageCount + (inputs.ExtraNegatives.IsPresent ? inputs.ExtraNegatives.Shape[0] : 0);
@@ -164,7 +167,9 @@ internal static unsafe class CpuSimilarityCrossEntropy
         state.HasMargin = options.FalseNegativeMargin is not null;
         state.Margin = options.FalseNegativeMargin.GetValueOrDefault();
         float scale = *inputs.Scale.Pointer<float>();
-        state.Scale = options.Scale == SimilarityCrossEntropyScale.Multiplier ? scale : (float)Math.Min(Math.Exp(scale), options.MaxScale);
+        state.GradientScale = options.Scale == SimilarityCrossEntropyScale.Multiplier ? scale : (float)Math.Min(Math.Exp(scale), options.MaxScale);
+        state.Scale = state.HasMargin && state.GradientScale == 0 ? TinyScale : state.GradientScale;
+        state.ThresholdSign = state.Scale < 0 ? -1 : 1;
         state.Bias = inputs.Bias.IsPresent ? *inputs.Bias.Pointer<float>() : 0;
         return state;
     }
@@ -249,7 +254,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
                 float* rstd = s->Normalize ? s->Rows.Rstd + block.RowOffset : null;
                 double* inner = isFurther ? s->Rows.Inner + block.RowOffset : null;
                 dScale.HasRows = true;
-                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, s->CaptionFactor, rstd, inner, isLast, workers, out double magnitude);
+                dScale.ByRows += CpuSimilarityLines.Finish(s, block.Captions, block.DCaptions, block.RowCount, s->Rows.HasLong, rstd, inner, isLast, workers, out double magnitude);
                 dScale.Magnitude += magnitude;
             }
 
@@ -257,7 +262,7 @@ internal static unsafe class CpuSimilarityCrossEntropy
             {
                 float* rstd = s->Normalize ? s->Columns.Rstd + block.ColumnOffset : null;
                 double* inner = isFurther ? s->Columns.Inner + block.ColumnOffset : null;
-                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, s->ImageFactor, rstd, inner, isLast, workers, out _);
+                dScale.ByColumns += CpuSimilarityLines.Finish(s, block.Images, block.DImages, block.ColumnCount, s->Columns.HasLong, rstd, inner, isLast, workers, out _);
             }
             else
             {

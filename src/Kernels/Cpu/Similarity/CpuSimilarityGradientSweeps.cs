@@ -16,14 +16,15 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         TVector max = TVector.Broadcast(line.Max);
         TVector a = TVector.Broadcast(line.Coefficient);
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
+        TVector sign = TVector.Broadcast(line.ThresholdSign);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            TVector.Store(a * SimdMath.ExpNonPositive(TVector.SelectLess(threshold, x, masked, x) - max), row + j);
+            TVector.Store(a * SimdMath.ExpNonPositive(TVector.SelectLess(threshold, x * sign, masked, x) - max), row + j);
         }
     }
 
-    /// <summary>Columns alone: <c>b_j exp(x - max_j)</c>.</summary>
+    /// <summary>Columns alone: <c>b_j exp(x - max_j)</c>; 0 where b_j is, whatever x.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Columns(in CpuSimilarityState s, float* row, int start, int end)
     {
@@ -31,11 +32,15 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         float* max = s.Columns.Max + s.FirstColumn;
         float* b = s.Columns.Sum + s.FirstColumn;
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
+        TVector sign = TVector.Broadcast(s.ThresholdSign);
+        TVector smallest = TVector.Broadcast(float.Epsilon);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            x = TVector.SelectLess(TVector.Load(thresholds + j), x, masked, x);
-            TVector.Store(TVector.Load(b + j) * SimdMath.ExpNonPositive(x - TVector.Load(max + j)), row + j);
+            TVector coefficient = TVector.Load(b + j);
+            x = TVector.SelectLess(TVector.Load(thresholds + j), x * sign, masked, x);
+            TVector g = coefficient * SimdMath.ExpNonPositive(x - TVector.Load(max + j));
+            TVector.Store(TVector.SelectLess(coefficient, smallest, TVector.Zero, g), row + j);
         }
     }
 
@@ -50,11 +55,13 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         TVector max = TVector.Broadcast(line.Max);
         TVector a = TVector.Broadcast(line.Coefficient);
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
+        TVector sign = TVector.Broadcast(line.ThresholdSign);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            TVector forRow = TVector.SelectLess(threshold, x, masked, x);
-            TVector forColumn = TVector.SelectLess(TVector.Load(thresholds + j), x, masked, x);
+            TVector signed = x * sign;
+            TVector forRow = TVector.SelectLess(threshold, signed, masked, x);
+            TVector forColumn = TVector.SelectLess(TVector.Load(thresholds + j), signed, masked, x);
             TVector g = TVector.Load(b + j) * SimdMath.ExpNonPositive(forColumn - TVector.Load(columnMax + j));
             TVector.Store(TVector.MultiplyAdd(a, SimdMath.ExpNonPositive(forRow - max), g), row + j);
         }
@@ -116,13 +123,15 @@ internal static unsafe class CpuSimilarityGradientSweeps<TVector>
         TVector threshold = TVector.Broadcast(line.Threshold);
         TVector ofRow = TVector.Broadcast(line.Smoothing);
         TVector lowest = TVector.Broadcast(float.NegativeInfinity);
+        TVector sign = TVector.Broadcast(line.ThresholdSign);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            TVector taken = TVector.SelectLess(lowest, TVector.SelectLess(threshold, x, lowest, x), ofRow, TVector.Zero);
+            TVector signed = x * sign;
+            TVector taken = TVector.SelectLess(lowest, TVector.SelectLess(threshold, signed, lowest, x), ofRow, TVector.Zero);
             if (s.Columns.Active)
             {
-                TVector forColumn = TVector.SelectLess(TVector.Load(thresholds + j), x, lowest, x);
+                TVector forColumn = TVector.SelectLess(TVector.Load(thresholds + j), signed, lowest, x);
                 taken += TVector.SelectLess(lowest, forColumn, TVector.Load(columns + j), TVector.Zero);
             }
 
@@ -219,4 +228,7 @@ internal struct CpuSimilarityLine
     public float Coefficient;
     public float Smoothing;
     public float Threshold;
+
+    /// <summary>See <see cref="CpuSimilarityState.ThresholdSign"/>.</summary>
+    public float ThresholdSign;
 }

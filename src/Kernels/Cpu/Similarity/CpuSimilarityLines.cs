@@ -78,18 +78,19 @@ internal static unsafe class CpuSimilarityLines
     /// <param name="source">The side's embeddings.</param>
     /// <param name="gradient">The side's gradients, not yet multiplied by the scale.</param>
     /// <param name="count">Lines.</param>
-    /// <param name="factor">What the embeddings are multiplied with (<see cref="CpuSimilarityState.CaptionFactor"/>).</param>
+    /// <param name="hasLong">Whether some embeddings were multiplied by a factor (<see cref="CpuSimilaritySide.HasLong"/>).</param>
     /// <param name="rstd">1 / norm of the multiplied embeddings, or null.</param>
     /// <param name="inner">What <see cref="Keep"/> kept, or null for zeros.</param>
     /// <param name="isLast">Whether to multiply the gradients by the scale.</param>
     /// <param name="workers">Who does it.</param>
     /// <param name="magnitude">The sum of their magnitudes.</param>
     /// <returns>The sum of the inner products that this prefix added.</returns>
-    public static double Finish(CpuSimilarityState* s, void* source, float* gradient, int count, float factor, float* rstd, double* inner, bool isLast, WorkerPool workers, out double magnitude)
+    public static double Finish(CpuSimilarityState* s, void* source, float* gradient, int count, bool hasLong, float* rstd, double* inner, bool isLast, WorkerPool workers, out double magnitude)
     {
         LineState state = Lines(s, source, gradient, count, rstd, inner);
-        state.OfSource = factor;
-        state.Factor = isLast ? s->Scale * factor : 1;
+        state.HasLong = hasLong;
+        state.IsLast = isLast;
+        state.Scale = s->GradientScale;
         workers.Run(state.Partition.Count, SimdKernel.For<FinishKernel>(s->DType, s->Round), &state);
         double sum = 0;
         magnitude = 0;
@@ -124,9 +125,13 @@ internal static unsafe class CpuSimilarityLines
         public float* Rstd;
         public double* Inner;
         public double* Partials;
-        public float Factor;
-        public float OfSource;
+        public bool HasLong;
+        public bool IsLast;
+        public float Scale;
     }
+
+    // A line that has no part in the loss has no part in a sum, whatever it holds.
+    private static bool IsEmpty(double inner, float* gradient, int count) => !double.IsFinite(inner) && !new ReadOnlySpan<float>(gradient, count).ContainsAnyExcept(0f);
 
     private readonly struct KeepKernel : ISimdKernel
     {
@@ -138,7 +143,8 @@ internal static unsafe class CpuSimilarityLines
             for (int i = s->Partition.Start(task); i < s->Partition.Start(task + 1); i++)
             {
                 long at = (long)i * s->E;
-                s->Inner[i] = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
+                double inner = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
+                s->Inner[i] = IsEmpty(inner, s->Gradient + at, s->E) ? 0 : inner;
             }
         }
     }
@@ -157,25 +163,32 @@ internal static unsafe class CpuSimilarityLines
             {
                 long at = (long)i * s->E;
                 double inner = Dot<TElement, Float32Element>(s->Source, at, s->Gradient, at, s->Width);
-                inner = (inner - (s->Inner == null ? 0 : s->Inner[i])) * s->OfSource;
+                float* gradient = s->Gradient + at;
+                if (IsEmpty(inner, gradient, s->E))
+                {
+                    continue;
+                }
+
+                float ofSource = s->HasLong ? CpuSimilarityPreparation.FactorOf(Dot<TElement, TElement>(s->Source, at, s->Source, at, s->E)) : 1;
+                float factor = s->IsLast ? s->Scale * ofSource : 1;
+                inner = (inner - (s->Inner == null ? 0 : s->Inner[i])) * ofSource;
                 sum += inner;
                 magnitude += Math.Abs(inner);
-                float* gradient = s->Gradient + at;
                 if (s->Rstd != null)
                 {
                     // d = r (g - unit (unit . g)) with r g in place already. A row shorter than epsilon was divided by a constant.
                     float rstd = s->Rstd[i];
-                    float along = rstd < 1e12f ? (float)(-inner * rstd * rstd * s->OfSource) : 0;
+                    float along = rstd * ofSource < 1e12f ? (float)(-inner * rstd * rstd * ofSource) : 0;
                     int whole = s->Width - (s->Width % TVector.Count);
                     AddAlong<TVector, TElement>(s->Source, at, along, gradient, 0, whole);
                     AddAlong<FloatScalar, TElement>(s->Source, at, along, gradient, whole, s->Width);
                 }
 
-                if (s->Factor != 1)
+                if (factor != 1)
                 {
                     int whole = s->E - (s->E % TVector.Count);
-                    Multiply<TVector>(gradient, s->Factor, 0, whole);
-                    Multiply<FloatScalar>(gradient, s->Factor, whole, s->E);
+                    Multiply<TVector>(gradient, factor, 0, whole);
+                    Multiply<FloatScalar>(gradient, factor, whole, s->E);
                 }
             }
 

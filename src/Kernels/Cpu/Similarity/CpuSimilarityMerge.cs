@@ -11,6 +11,8 @@ internal static unsafe class CpuSimilarityMerge
     {
         Reset(s->Rows, s->Sigmoid ? 0 : float.MinValue);
         Reset(s->Columns, float.MinValue);
+        s->Rows.HasAbsent = false;
+        s->Columns.HasAbsent = false;
         new Span<float>(s->Unbounded, s->TileCapacity).Fill(float.PositiveInfinity);
         if (s->Sigmoid)
         {
@@ -18,6 +20,10 @@ internal static unsafe class CpuSimilarityMerge
             for (int i = 0; i < s->Rows.Count; i++)
             {
                 s->Rows.Positive[i] = (float)(s->RowWeight(i) * divisor * s->PrefixWeight);
+                if (s->Rows.Positive[i] == 0)
+                {
+                    Leave(ref s->Rows, i);
+                }
             }
         }
     }
@@ -78,6 +84,11 @@ internal static unsafe class CpuSimilarityMerge
         double total = 0;
         for (int i = 0; i < side.Count; i++)
         {
+            if (!ofRows)
+            {
+                CpuSimilarityPositives.Bring(s, i);
+            }
+
             double positives = ofRows ? s->RowPositives(i) : s->ColumnPositives(i);
             double weight = positives == 0 ? 0 : (ofRows ? s->RowWeight(i) : s->ColumnWeight(i)) * divisor;
             double loss = 0;
@@ -104,6 +115,12 @@ internal static unsafe class CpuSimilarityMerge
                 {
                     side.LogitSum[i] = 0;
                 }
+
+                // Where the other side has no loss, such a line is nobody's negative either.
+                if (ofRows ? !s->Columns.Active : !s->Rows.Active)
+                {
+                    Leave(ref (ofRows ? ref s->Rows : ref s->Columns), i);
+                }
             }
 
             if (losses != null && i < lossCount)
@@ -122,12 +139,27 @@ internal static unsafe class CpuSimilarityMerge
         int count = ofRows ? s->Rows.Count : s->ImageCount;
         for (int i = 0; i < count; i++)
         {
+            if (!ofRows)
+            {
+                CpuSimilarityPositives.Bring(s, i);
+            }
+
             bool ignored = ofRows && s->Targets != null && s->Targets[i] == SimilarityCrossEntropy.IgnoreIndex;
             bool counts = !ignored && (s->Sigmoid || (ofRows ? s->RowPositives(i) : s->ColumnPositives(i)) > 0);
             sum += !counts ? 0 : s->DivideByRowCount ? 1 : ofRows ? s->RowWeight(i) : s->ColumnWeight(i);
         }
 
         return sum > 0 ? 1 / sum : 0;
+    }
+
+    // What the line holds, not-a-number perhaps, must not come into products of its coefficient, which is zero.
+    private static void Leave(ref CpuSimilaritySide side, int line)
+    {
+        side.HasAbsent = true;
+        if (side.Rstd != null)
+        {
+            side.Rstd[line] = 0;
+        }
     }
 
     private static void Reset(in CpuSimilaritySide side, float lowest)

@@ -8,6 +8,9 @@ internal readonly unsafe struct CpuSimilarityPlan
     private const int MaxTile = 2064;
     private const int MinTile = 96;
     private const int TileStep = 48;
+
+    // Columns whose positives are counted at a time: the rows are gone through once for each so many.
+    private const int MaxCounted = 1 << 18;
     private const long Alignment = 64;
 
     private readonly SimilarityCrossEntropyOptions _options;
@@ -90,6 +93,9 @@ internal readonly unsafe struct CpuSimilarityPlan
         long strips = columnSide ? allStrips : 0;
         bool smoothing = _options.LabelSmoothing > 0;
         state.TileCapacity = tile;
+        state.CountCapacity = CountCapacity(columns);
+        state.Rows.Factors = Take<float>(tile, address, ref offset);
+        state.Columns.Factors = Take<float>(tile, address, ref offset);
         state.StripMax = Take<float>(strips * tile, address, ref offset);
         state.StripSum = Take<float>(strips * tile, address, ref offset);
         state.StripPositive = _options.Groups == SimilarityCrossEntropyGroups.Shared ? Take<float>(strips * tile, address, ref offset) : null;
@@ -121,6 +127,8 @@ internal readonly unsafe struct CpuSimilarityPlan
         return taken;
     }
 
+    private int CountCapacity(int columns) => _options.Groups == SimilarityCrossEntropyGroups.Shared ? columns : Math.Min(columns, MaxCounted);
+
     private void LaySide(ref CpuSimilaritySide side, int count, bool active, bool isColumns, nint address, ref long offset)
     {
         bool sigmoid = _options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
@@ -137,8 +145,8 @@ internal readonly unsafe struct CpuSimilarityPlan
         side.LogitSum = lossHere && _options.LabelSmoothing > 0 ? Take<float>(count, address, ref offset) : null;
         side.Participants = lossHere && _options.LabelSmoothing > 0 ? Take<float>(count, address, ref offset) : null;
         side.Group = _options.Groups != SimilarityCrossEntropyGroups.None ? Take<float>(count, address, ref offset) : null;
-        side.PositiveCount = shared || (isColumns && active) ? Take<float>(count, address, ref offset) : null;
-        side.PositiveWeight = isColumns && active ? Take<float>(count, address, ref offset) : null;
+        side.PositiveCount = isColumns && active ? Take<float>(CountCapacity(count), address, ref offset) : shared ? Take<float>(count, address, ref offset) : null;
+        side.PositiveWeight = isColumns && active ? Take<float>(CountCapacity(count), address, ref offset) : null;
         side.Threshold = _options.FalseNegativeMargin is not null ? Take<float>(count, address, ref offset) : null;
         side.Inner = _options.Prefixes.Count > 1 ? Take<double>(count, address, ref offset) : null;
     }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using CrossAlign.Kernels.Cpu.Simd;
 using CrossAlign.Runtime;
@@ -11,11 +12,9 @@ internal static unsafe class CpuSimilarityPreparation
     private const double NormEpsilon = 1e-12;
     private const int MinRowsPerPartition = 32;
 
-    // Of a side's longest row, in powers of two: dot products are below 2^120 then, and float32 ends at 2^128.
-    private const int MaxExponent = 59;
-
-    // The factor itself and its product with a norm stay normal numbers.
-    private const int MaxFactorExponent = 126;
+    // In powers of two, as the longest lines are read: dot products are below 2^80, and products of two norms' reciprocals and a gradient of 2^-46 are
+    // normal numbers; float32 goes from 2^-126 to 2^128.
+    private const int MaxExponent = 40;
 
     /// <summary>Refuses targets out of range and weights that are negative or not finite.</summary>
     /// <exception cref="ArgumentException">The message names the row.</exception>
@@ -40,8 +39,6 @@ internal static unsafe class CpuSimilarityPreparation
     /// <summary>Numbers the groups and counts positives; independent of the prefix.</summary>
     public static void CountPositives(CpuSimilarityState* s)
     {
-        int rows = s->Rows.Count;
-        int columns = s->Columns.Count;
         if (s->Groups != SimilarityCrossEntropyGroups.None)
         {
             NumberGroups(s);
@@ -54,36 +51,20 @@ internal static unsafe class CpuSimilarityPreparation
 
         if (s->Columns.PositiveCount != null)
         {
-            new Span<float>(s->Columns.PositiveCount, columns).Clear();
-            new Span<float>(s->Columns.PositiveWeight, columns).Clear();
-            for (int i = 0; i < rows; i++)
-            {
-                int target = s->Target(i);
-                if (target >= 0)
-                {
-                    s->Columns.PositiveCount[target] += 1;
-                    s->Columns.PositiveWeight[target] += s->RowWeight(i);
-                }
-            }
+            CpuSimilarityPositives.Count(s, 0);
         }
     }
 
-    /// <summary>The norms of both sides over the prefix, and the thresholds of the false-negative mask. For the first prefix also the factors that keep dot
-    /// products in range.</summary>
-    public static void Measure(CpuSimilarityState* s, CpuSimilarityBlock* blocks, int blockCount, bool isFirst, WorkerPool workers)
+    /// <summary>The norms of both sides over the prefix, and the thresholds of the false-negative mask.</summary>
+    public static void Measure(CpuSimilarityState* s, CpuSimilarityBlock* blocks, int blockCount, WorkerPool workers)
     {
         if (s->Normalize)
         {
-            Norms(s, blocks[0].Captions, blocks[0].RowCount, s->Rows.Rstd + blocks[0].RowOffset, s->CaptionFactor, workers);
+            s->Rows.HasLong = Norms(s, blocks[0].Captions, blocks[0].RowCount, s->Rows.Rstd + blocks[0].RowOffset, workers);
+            s->Columns.HasLong = false;
             for (int b = 0; b < blockCount; b++)
             {
-                Norms(s, blocks[b].Images, blocks[b].ColumnCount, s->Columns.Rstd + blocks[b].ColumnOffset, s->ImageFactor, workers);
-            }
-
-            if (isFirst && KeepInRange(s))
-            {
-                Measure(s, blocks, blockCount, isFirst: false, workers);
-                return;
+                s->Columns.HasLong |= Norms(s, blocks[b].Images, blocks[b].ColumnCount, s->Columns.Rstd + blocks[b].ColumnOffset, workers);
             }
         }
 
@@ -93,35 +74,38 @@ internal static unsafe class CpuSimilarityPreparation
         }
     }
 
-    /// <summary>Finds the factors of sides with so long rows that products with them, or with their norms' reciprocals, could leave float32's range. They hold
-    /// for all prefixes.</summary>
-    /// <returns>Whether there are any, and the norms are to be taken again.</returns>
-    private static bool KeepInRange(CpuSimilarityState* s)
+    /// <summary>What products multiply the super-tile's lines by, of sides with long or absent ones (see <see cref="CpuSimilaritySide.Factors"/>).</summary>
+    public static void FindFactors(CpuSimilarityState* s, WorkerPool workers)
     {
-        s->CaptionFactor = FactorOf(LongestExponent(s->Rows.Rstd, s->Rows.Count));
-        s->ImageFactor = FactorOf(LongestExponent(s->Columns.Rstd, s->Columns.Count));
-        return s->CaptionFactor != 1 || s->ImageFactor != 1;
-
-        static float FactorOf(int exponent) => exponent <= MaxExponent ? 1 : MathF.ScaleB(1, -Math.Min(exponent, MaxFactorExponent));
-    }
-
-    /// <summary>The binary exponent of the longest finite row.</summary>
-    private static int LongestExponent(float* rstd, int count)
-    {
-        float lowest = float.PositiveInfinity;
-        for (int i = 0; i < count; i++)
+        if (s->Rows.HasLong || s->Rows.HasAbsent)
         {
-            // A row that is not finite stays what it is.
-            lowest = rstd[i] > 0 && rstd[i] < lowest ? rstd[i] : lowest;
+            Factors(s, ofRows: true, s->TileRows, workers);
         }
 
-        return float.IsFinite(lowest) ? -MathF.ILogB(lowest) : 0;
+        if (s->Columns.HasLong || s->Columns.HasAbsent)
+        {
+            Factors(s, ofRows: false, s->TileColumns, workers);
+        }
     }
 
-    private static void Norms(CpuSimilarityState* s, void* source, int count, float* rstd, float factor, WorkerPool workers)
+    /// <summary>The power of two that a normalised row is multiplied by as products read it, for all prefixes alike: 1 unless it is so long that products with it, or
+    /// with its norm's reciprocal, could leave float32's range. A row that is not finite stays what it is.</summary>
+    /// <param name="squares">The sum of its squares over the whole width.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float FactorOf(double squares) =>
+        squares >= MathF.ScaleB(1, 2 * MaxExponent) && double.IsFinite(squares) ? MathF.ScaleB(1, MaxExponent - 1 - Math.ILogB(Math.Sqrt(squares))) : 1;
+
+    private static bool Norms(CpuSimilarityState* s, void* source, int count, float* rstd, WorkerPool workers)
     {
-        NormState state = new() { Factor = factor, Partition = new RowPartition(count, MinRowsPerPartition), Source = source, E = s->E, Width = s->Width, Rstd = rstd };
+        NormState state = new() { Partition = new RowPartition(count, MinRowsPerPartition), Source = source, E = s->E, Width = s->Width, Rstd = rstd };
         workers.Run(state.Partition.Count, SimdKernel.For<NormKernel>(s->DType, s->Round), &state);
+        return state.HasLong;
+    }
+
+    private static void Factors(CpuSimilarityState* s, bool ofRows, int count, WorkerPool workers)
+    {
+        FactorState state = new() { Partition = new RowPartition(count, MinRowsPerPartition), State = s, OfRows = ofRows };
+        workers.Run(state.Partition.Count, SimdKernel.For<FactorKernel>(s->DType, s->Round), &state);
     }
 
     private static void Thresholds(CpuSimilarityState* s, in CpuSimilarityBlock block, WorkerPool workers)
@@ -214,7 +198,7 @@ internal static unsafe class CpuSimilarityPreparation
             }
         }
 
-        for (int j = 0; j < s->Columns.Count; j++)
+        for (int j = 0; s->Columns.PositiveCount != null && j < s->Columns.Count; j++)
         {
             s->Columns.PositiveCount[j] = j < s->ImageCount ? counts[(int)s->Columns.Group[j]] : 0;
         }
@@ -245,7 +229,16 @@ internal static unsafe class CpuSimilarityPreparation
         public int E;
         public int Width;
         public float* Rstd;
-        public float Factor;
+
+        // Set by whoever meets a long row, to the same.
+        public bool HasLong;
+    }
+
+    private struct FactorState
+    {
+        public RowPartition Partition;
+        public CpuSimilarityState* State;
+        public bool OfRows;
     }
 
     private struct DotState
@@ -264,8 +257,35 @@ internal static unsafe class CpuSimilarityPreparation
             NormState* s = (NormState*)state;
             for (int row = s->Partition.Start(task); row < s->Partition.Start(task + 1); row++)
             {
-                double squares = CpuSimilarityLines.Dot<TElement, TElement>(s->Source, (long)row * s->E, s->Source, (long)row * s->E, s->Width);
-                s->Rstd[row] = (float)(1 / (Math.Max(Math.Sqrt(squares), NormEpsilon) * s->Factor));
+                long at = (long)row * s->E;
+                double squares = CpuSimilarityLines.Dot<TElement, TElement>(s->Source, at, s->Source, at, s->Width);
+                float factor = FactorOf(s->Width == s->E ? squares : CpuSimilarityLines.Dot<TElement, TElement>(s->Source, at, s->Source, at, s->E));
+                if (factor != 1)
+                {
+                    s->HasLong = true;
+                }
+
+                s->Rstd[row] = (float)Math.Min(1 / (Math.Max(Math.Sqrt(squares), NormEpsilon) * factor), float.MaxValue);
+            }
+        }
+    }
+
+    private readonly struct FactorKernel : ISimdKernel
+    {
+        public static void Run<TVector, TElement>(int task, void* state)
+            where TVector : unmanaged, ISimdFloat<TVector>
+            where TElement : unmanaged, ISimdElement
+        {
+            FactorState* f = (FactorState*)state;
+            CpuSimilarityState* s = f->State;
+            ref CpuSimilaritySide side = ref f->OfRows ? ref s->Rows : ref s->Columns;
+            int first = f->OfRows ? s->FirstRow : s->FirstColumn;
+            void* source = f->OfRows ? s->Captions : s->Images;
+            for (int row = f->Partition.Start(task); row < f->Partition.Start(task + 1); row++)
+            {
+                bool isAbsent = side.HasAbsent && (f->OfRows ? s->IsAbsentRow(first + row) : s->IsAbsentColumn(first + row));
+                long at = (long)row * s->E;
+                side.Factors[row] = isAbsent ? 0 : side.HasLong ? FactorOf(CpuSimilarityLines.Dot<TElement, TElement>(source, at, source, at, s->E)) : 1;
             }
         }
     }
@@ -288,11 +308,14 @@ internal static unsafe class CpuSimilarityPreparation
                 s->Rows.Threshold[globalRow] = float.PositiveInfinity;
                 if (target >= 0)
                 {
-                    double similarity = CpuSimilarityLines.Dot<TElement, TElement>(
-                        d->Block.Captions, (long)row * s->E, d->Block.Images, (long)(target - d->Block.ColumnOffset) * s->E, s->Width);
-                    similarity *= s->Rows.Rstd == null ? 1 : (double)s->CaptionFactor * s->Rows.Rstd[globalRow] * s->ImageFactor * s->Columns.Rstd[target];
+                    long caption = (long)row * s->E;
+                    long image = (long)(target - d->Block.ColumnOffset) * s->E;
+                    double similarity = CpuSimilarityLines.Dot<TElement, TElement>(d->Block.Captions, caption, d->Block.Images, image, s->Width);
+                    similarity *= s->Rows.Rstd == null ? 1 : (double)s->Rows.Rstd[globalRow] * s->Columns.Rstd[target];
+                    similarity *= s->Rows.HasLong ? FactorOf(CpuSimilarityLines.Dot<TElement, TElement>(d->Block.Captions, caption, d->Block.Captions, caption, s->E)) : 1;
+                    similarity *= s->Columns.HasLong ? FactorOf(CpuSimilarityLines.Dot<TElement, TElement>(d->Block.Images, image, d->Block.Images, image, s->E)) : 1;
                     double slack = Slack * (s->Rows.Rstd == null ? Math.Abs(similarity) : 1);
-                    s->Rows.Threshold[globalRow] = (float)(((similarity + s->Margin) * s->Scale) + (slack * Math.Abs(s->Scale)));
+                    s->Rows.Threshold[globalRow] = (float)((similarity + s->Margin + slack) * Math.Abs(s->Scale));
                 }
             }
         }

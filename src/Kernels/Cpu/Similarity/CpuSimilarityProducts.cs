@@ -7,39 +7,49 @@ namespace CrossAlign.Kernels.Cpu.Similarity;
 internal static unsafe class CpuSimilarityProducts
 {
     /// <summary>
-    /// What the products take of the device's scratch at most: 8 MiB of packed columns, and up to 226 KiB of packed rows a thread (for
-    /// 36 threads here). It is part of the loss's memory budget, which must not depend on the number of threads, or else the bits would.
+    /// What the products take of the device's scratch at most: 8 MiB of packed columns and 8 of the tasks' packed rows, which need up to 226 KiB a thread. It is
+    /// part of the loss's memory budget, which must not depend on the number of threads, or else the bits would.
     /// </summary>
-    public const long ScratchByteCount = 16L << 20;
+    public const long ScratchByteCount = PackedColumnsByteCount + PackedRowsByteCount;
 
     private const long PackedColumnsByteCount = 8L << 20;
-    private const long ThreadByteCount = 226L << 10;
+    private const long PackedRowsByteCount = 8L << 20;
 
-    /// <summary>The same for any number of threads: what is predicted, as more than 36 take more than the budget sets aside.</summary>
-    /// <param name="threads">Threads.</param>
-    public static long ScratchByteCountFor(int threads) => Math.Max(ScratchByteCount, PackedColumnsByteCount + (threads * ThreadByteCount));
+    // A panel of columns of this depth takes half of what packed columns have.
+    private const int MaxDepth = 1 << 16;
 
     /// <summary><c>tile = captions images^T</c>.</summary>
     public static void Similarities(CpuSimilarityState* s, CpuDevice device)
     {
+        long elementBytes = s->DType.ByteSize();
+        for (int start = 0; start < s->Width; start += MaxDepth)
+        {
+            Similarities(s, device, elementBytes * start, Math.Min(MaxDepth, s->Width - start), accumulate: start > 0);
+        }
+    }
+
+    private static void Similarities(CpuSimilarityState* s, CpuDevice device, long byteOffset, int depth, bool accumulate)
+    {
         Product product = new()
         {
-            Left = s->Captions,
+            Left = (byte*)s->Captions + byteOffset,
             LeftType = s->DType,
             LeftStride = s->E,
-            LeftScale = s->CaptionFactor,
-            Right = s->Images,
+            LeftRowFactors = s->Rows.HasLong ? s->Rows.Factors : null,
+            Right = (byte*)s->Images + byteOffset,
             RightType = s->DType,
             RightStride = s->E,
-            RightScale = s->ImageFactor,
+            RightColumnFactors = s->Columns.HasLong ? s->Columns.Factors : null,
             Output = s->Tile,
             OutputType = DType.Float32,
             OutputStride = s->TileColumns,
             Rows = s->TileRows,
             Columns = s->TileColumns,
-            Depth = s->Width,
+            Depth = depth,
             Alpha = 1,
             Round = s->Round,
+            Accumulate = accumulate,
+            SlotByteLimit = PackedRowsByteCount,
         };
         Run(s, device, product);
     }
@@ -55,7 +65,7 @@ internal static unsafe class CpuSimilarityProducts
             Right = s->Images,
             RightType = s->DType,
             RightStride = s->E,
-            RightScale = s->ImageFactor,
+            RightDepthFactors = s->Columns.HasLong || s->Columns.HasAbsent ? s->Columns.Factors : null,
             RightTransposed = true,
             Output = s->DCaptions,
             OutputType = DType.Float32,
@@ -66,6 +76,7 @@ internal static unsafe class CpuSimilarityProducts
             Alpha = 1,
             Round = s->Round,
             Accumulate = !s->OverwritesDCaptions,
+            SlotByteLimit = PackedRowsByteCount,
         };
         if (s->DCaptions != null)
         {
@@ -77,7 +88,7 @@ internal static unsafe class CpuSimilarityProducts
             product.LeftTransposed = true;
             product.Accumulate = !s->OverwritesDImages;
             product.Right = s->Captions;
-            product.RightScale = s->CaptionFactor;
+            product.RightDepthFactors = s->Rows.HasLong || s->Rows.HasAbsent ? s->Rows.Factors : null;
             product.Output = s->DImages;
             product.Rows = s->TileColumns;
             product.Depth = s->TileRows;

@@ -27,19 +27,28 @@ internal unsafe struct CpuSimilaritySide
     /// <summary>Label smoothing: how many participants.</summary>
     public float* Participants;
 
-    /// <summary>1 / max(norm, epsilon).</summary>
+    /// <summary>1 / max(norm, epsilon), of the row as products read it (<see cref="Factors"/>); after the merge 0 for a line that has no part in the loss.</summary>
     public float* Rstd;
+
+    /// <summary>Whether a line is so long that products read it multiplied by a power of two: dot products would leave float32's range.</summary>
+    public bool HasLong;
+
+    /// <summary>Whether a line has no part in the loss, neither with a loss of its own nor as a negative of the other side: whatever it holds, its gradient is zero.</summary>
+    public bool HasAbsent;
+
+    /// <summary>What products multiply the super-tile's lines by, where some are long or absent: a power of two, mostly 1, or 0.</summary>
+    public float* Factors;
 
     /// <summary>The group as a small whole number; -1 for none.</summary>
     public float* Group;
 
-    /// <summary>How many positives, where that is not plain from the diagonal.</summary>
+    /// <summary>How many positives: of each row with shared groups, else of the columns at hand (<see cref="CpuSimilarityPositives"/>).</summary>
     public float* PositiveCount;
 
-    /// <summary>Columns: the sum of the weights of the positives, where that is not plain from the diagonal.</summary>
+    /// <summary>Columns at hand: the sum of the weights of the positives.</summary>
     public float* PositiveWeight;
 
-    /// <summary>The logit above which a negative is dropped.</summary>
+    /// <summary>The logit above which a negative is dropped; for a negative scale that of the opposite numbers.</summary>
     public float* Threshold;
 
     /// <summary>Several prefixes: the inner product of the line with its gradient before this prefix was added.</summary>

@@ -34,13 +34,15 @@ internal unsafe struct CpuSimilarityState
     public bool HasMargin;
     public bool WantsGradients;
 
-    // Powers of two that multiply the embeddings as products read them, where their dot products would leave float32's range; norms, and gradients until
-    // the end, are those of the multiplied rows.
-    public float CaptionFactor;
-    public float ImageFactor;
+    // The columns whose positives are counted in Columns.PositiveCount and PositiveWeight begin here; there is room for so many.
+    public int FirstCounted;
+    public int CountCapacity;
 
-    // Scalars.
+    // Scalars. The false-negative mask compares similarities by their logits: with a scale of 0 by those of a tiny one, whose softmax is the
+    // same to the bit, and with a negative one by their opposites. Gradients are multiplied by the scale that was given.
     public float Scale;
+    public float GradientScale;
+    public float ThresholdSign;
     public float Bias;
     public float PrefixWeight;
 
@@ -111,15 +113,16 @@ internal unsafe struct CpuSimilarityState
         : Rows.PositiveCount == null ? 1
         : Rows.PositiveCount[row];
 
-    /// <summary>How many rows are a column's positives.</summary>
-    public readonly float ColumnPositives(int column) =>
-        column >= ImageCount ? 0
-        : Columns.PositiveCount != null ? Columns.PositiveCount[column]
-        : column < Rows.Count ? 1 : 0;
+    /// <summary>How many rows are the positives of one of the columns that were counted last.</summary>
+    public readonly float ColumnPositives(int column) => column >= ImageCount ? 0 : Columns.PositiveCount[column - FirstCounted];
 
-    /// <summary>A column's weight: the mean of its positives' weights.</summary>
+    /// <summary>The weight of one of the columns that were counted last: the mean of its positives' weights.</summary>
     public readonly float ColumnWeight(int column) =>
-        ColumnPositives(column) == 0 ? 0
-        : Columns.PositiveWeight != null ? Columns.PositiveWeight[column] / Columns.PositiveCount[column]
-        : RowWeight(column);
+        ColumnPositives(column) == 0 ? 0 : Columns.PositiveWeight[column - FirstCounted] / Columns.PositiveCount[column - FirstCounted];
+
+    /// <summary>After the merge, where <see cref="CpuSimilaritySide.HasAbsent"/>: whether a row has no part in the loss.</summary>
+    public readonly bool IsAbsentRow(int row) => Rows.Positive[row] == 0 && (Sigmoid || Rows.Sum[row] == 0);
+
+    /// <summary>After the merge, where <see cref="CpuSimilaritySide.HasAbsent"/>: whether a column has no part in the loss.</summary>
+    public readonly bool IsAbsentColumn(int column) => Columns.Positive[column] == 0 && Columns.Sum[column] == 0;
 }

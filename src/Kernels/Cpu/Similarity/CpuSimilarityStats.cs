@@ -148,22 +148,22 @@ internal static unsafe class CpuSimilarityStats
             {
                 threshold = s->Rows.Threshold[globalRow];
                 max = MathF.Max(
-                    CpuSimilaritySweeps<TVector>.Max(row, threshold, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, threshold, whole, columns));
-                sum = CpuSimilaritySweeps<TVector>.SumExp(row, true, threshold, max, 0, whole)
-                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, true, threshold, max, whole, columns);
+                    CpuSimilaritySweeps<TVector>.Max(row, threshold, s->ThresholdSign, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, threshold, s->ThresholdSign, whole, columns));
+                sum = CpuSimilaritySweeps<TVector>.SumExp(row, true, threshold, s->ThresholdSign, max, 0, whole)
+                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, true, threshold, s->ThresholdSign, max, whole, columns);
             }
             else
             {
                 max = MathF.Max(CpuSimilaritySweeps<TVector>.Max(row, 0, whole), CpuSimilaritySweeps<FloatScalar>.Max(row, whole, columns));
-                sum = CpuSimilaritySweeps<TVector>.SumExp(row, false, threshold, max, 0, whole)
-                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, false, threshold, max, whole, columns);
+                sum = CpuSimilaritySweeps<TVector>.SumExp(row, false, threshold, s->ThresholdSign, max, 0, whole)
+                    + CpuSimilaritySweeps<FloatScalar>.SumExp(row, false, threshold, s->ThresholdSign, max, whole, columns);
             }
 
             Merge(ref s->Rows.Max[globalRow], ref s->Rows.Sum[globalRow], max, sum);
 
             // Rounding can lift the positive itself above a threshold that was made of it.
             int target = TargetInTile(*s, globalRow);
-            bool dropped = target >= 0 && row[target] > threshold;
+            bool dropped = target >= 0 && row[target] * s->ThresholdSign > threshold;
             if (dropped)
             {
                 Merge(ref s->Rows.Max[globalRow], ref s->Rows.Sum[globalRow], row[target], 1);
@@ -173,8 +173,8 @@ internal static unsafe class CpuSimilarityStats
             {
                 double logits = dropped ? row[target] : 0;
                 double participants = dropped ? 1 : 0;
-                CpuSimilaritySweeps<TVector>.SumParticipants(row, threshold, 0, whole, ref logits, ref participants);
-                CpuSimilaritySweeps<FloatScalar>.SumParticipants(row, threshold, whole, columns, ref logits, ref participants);
+                CpuSimilaritySweeps<TVector>.SumParticipants(row, threshold, s->ThresholdSign, 0, whole, ref logits, ref participants);
+                CpuSimilaritySweeps<FloatScalar>.SumParticipants(row, threshold, s->ThresholdSign, whole, columns, ref logits, ref participants);
                 s->Rows.LogitSum[globalRow] += (float)logits;
                 s->Rows.Participants[globalRow] += (float)participants;
             }
@@ -297,7 +297,7 @@ internal static unsafe class CpuSimilarityStats
                 {
                     int target = TargetInTile(*s, firstRow + i);
                     float logit = target >= 0 ? strip[((nint)i * columns) + target] : 0;
-                    if (target >= 0 && logit > s->Columns.Threshold[s->FirstColumn + target])
+                    if (target >= 0 && logit * s->ThresholdSign > s->Columns.Threshold[s->FirstColumn + target])
                     {
                         Merge(ref max[target], ref sum[target], logit, 1);
                         if (s->Smoothing > 0)

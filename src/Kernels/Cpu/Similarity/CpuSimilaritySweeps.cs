@@ -65,17 +65,18 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         return TVector.Sum(sum);
     }
 
-    /// <summary>The largest participant of the row.</summary>
+    /// <summary>The largest participant of the row; <paramref name="sign"/> as <see cref="CpuSimilarityState.ThresholdSign"/>, here and below.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Max(float* row, float threshold, int start, int end)
+    public static float Max(float* row, float threshold, float sign, int start, int end)
     {
         TVector thresholds = TVector.Broadcast(threshold);
+        TVector signs = TVector.Broadcast(sign);
         TVector max = TVector.Broadcast(float.MinValue);
         TVector masked = max;
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            x = TVector.SelectLess(thresholds, x, masked, x);
+            x = TVector.SelectLess(thresholds, x * signs, masked, x);
             max = TVector.SelectLess(max, x, x, max);
         }
 
@@ -84,16 +85,17 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
 
     /// <summary>The sum of exp(x - max) over the participants of the row; <paramref name="hasThreshold"/> is a constant of the caller's.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static double SumExp(float* row, bool hasThreshold, float threshold, float max, int start, int end)
+    public static double SumExp(float* row, bool hasThreshold, float threshold, float sign, float max, int start, int end)
     {
         TVector thresholds = TVector.Broadcast(threshold);
+        TVector signs = TVector.Broadcast(sign);
         TVector maxima = TVector.Broadcast(max);
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
         TVector sum = TVector.Zero;
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            x = hasThreshold ? TVector.SelectLess(thresholds, x, masked, x) : x;
+            x = hasThreshold ? TVector.SelectLess(thresholds, x * signs, masked, x) : x;
             sum += SimdMath.ExpNonPositive(x - maxima);
         }
 
@@ -166,9 +168,10 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
 
     /// <summary>The participants of the row: the sum of their logits, and their number.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SumParticipants(float* row, float threshold, int start, int end, ref double sum, ref double count)
+    public static void SumParticipants(float* row, float threshold, float sign, int start, int end, ref double sum, ref double count)
     {
         TVector thresholds = TVector.Broadcast(threshold);
+        TVector signs = TVector.Broadcast(sign);
         TVector lowest = TVector.Broadcast(float.NegativeInfinity);
         TVector one = TVector.Broadcast(1);
         TVector sums = TVector.Zero;
@@ -176,7 +179,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector x = TVector.Load(row + j);
-            x = TVector.SelectLess(thresholds, x, lowest, x);
+            x = TVector.SelectLess(thresholds, x * signs, lowest, x);
             sums += TVector.SelectLess(lowest, x, x, TVector.Zero);
             counts += TVector.SelectLess(lowest, x, one, TVector.Zero);
         }
@@ -193,6 +196,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         float* thresholds = s.Columns.Threshold + s.FirstColumn;
         TVector lowest = TVector.Broadcast(float.MinValue);
         TVector masked = TVector.Broadcast(float.NegativeInfinity);
+        TVector sign = TVector.Broadcast(s.ThresholdSign);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector threshold = hasThreshold ? TVector.Load(thresholds + j) : lowest;
@@ -201,7 +205,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             for (int i = 0; i < rows; i++, at += stride)
             {
                 TVector x = TVector.Load(at);
-                x = hasThreshold ? TVector.SelectLess(threshold, x, lowest, x) : x;
+                x = hasThreshold ? TVector.SelectLess(threshold, x * sign, lowest, x) : x;
                 maxima = TVector.SelectLess(maxima, x, x, maxima);
             }
 
@@ -210,7 +214,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             for (int i = 0; i < rows; i++, at += stride)
             {
                 TVector x = TVector.Load(at);
-                x = hasThreshold ? TVector.SelectLess(threshold, x, masked, x) : x;
+                x = hasThreshold ? TVector.SelectLess(threshold, x * sign, masked, x) : x;
                 sums += SimdMath.ExpNonPositive(x - maxima);
             }
 
@@ -247,6 +251,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
         float* thresholds = s.Columns.Threshold == null ? s.Unbounded : s.Columns.Threshold + s.FirstColumn;
         TVector lowest = TVector.Broadcast(float.NegativeInfinity);
         TVector one = TVector.Broadcast(1);
+        TVector sign = TVector.Broadcast(s.ThresholdSign);
         for (int j = start; j < end; j += TVector.Count)
         {
             TVector threshold = TVector.Load(thresholds + j);
@@ -256,7 +261,7 @@ internal static unsafe class CpuSimilaritySweeps<TVector>
             for (int i = 0; i < rows; i++, at += s.TileColumns)
             {
                 TVector x = TVector.Load(at);
-                x = TVector.SelectLess(threshold, x, lowest, x);
+                x = TVector.SelectLess(threshold, x * sign, lowest, x);
                 sums += TVector.SelectLess(lowest, x, x, TVector.Zero);
                 counts += TVector.SelectLess(lowest, x, one, TVector.Zero);
             }

@@ -71,6 +71,12 @@ internal static unsafe class CpuSimilarityTileGradients
             {
                 float* row = s->Tile + ((nint)(first + i) * columns);
                 int globalRow = s->FirstRow + first + i;
+                if (s->Rows.HasAbsent && s->IsAbsentRow(globalRow))
+                {
+                    new Span<float>(row, columns).Clear();
+                    continue;
+                }
+
                 if (inOneSweep && s->Rows.Max[globalRow] - s->LowestColumn <= MaxDistance)
                 {
                     InOneSweep<TVector>(s, row, globalRow, whole);
@@ -148,6 +154,7 @@ internal static unsafe class CpuSimilarityTileGradients
                 Coefficient = forRows ? s->Rows.Sum[globalRow] : 0,
                 Smoothing = forRows && s->Smoothing > 0 ? s->Rows.LogitSum[globalRow] : 0,
                 Threshold = s->HasMargin ? s->Rows.Threshold[globalRow] : float.PositiveInfinity,
+                ThresholdSign = s->ThresholdSign,
             };
             int target = CpuSimilarityStats.TargetInTile(*s, globalRow);
             float logit = target >= 0 ? row[target] : 0;
@@ -206,7 +213,7 @@ internal static unsafe class CpuSimilarityTileGradients
             {
                 // A threshold never drops the positive, however it was rounded.
                 float g = s->Rows.Active ? (line.Coefficient * MathF.Exp(logit - line.Max)) - line.Smoothing : 0;
-                if (s->Columns.Active)
+                if (s->Columns.Active && s->Columns.Sum[column] != 0)
                 {
                     g += (s->Columns.Sum[column] * MathF.Exp(logit - s->Columns.Max[column])) - (s->Smoothing > 0 ? s->Columns.LogitSum[column] : 0);
                 }
