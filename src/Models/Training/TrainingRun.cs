@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
@@ -62,7 +60,7 @@ public sealed class TrainingRun
             resumed = TrainingState.Read(Path.Combine(checkpoint, TrainingCheckpoint.StateFile));
         }
 
-        RunRecord record = OpenRecord(resumed is not null);
+        RunRecord record = SittingRecord.Open(_request, _folder, resumed is not null, _observer);
         ITokenizer tokenizer = checkpoint is null ? TowerFactory.MakeTokenizer(_config, _request.Data) : OfCheckpoint(checkpoint, () => Tokenizer.Load(Path.Combine(checkpoint, ModelFolder.TextName)));
         CheckMemory(tokenizer, checkpoint);
         using TwoTowerModel model = checkpoint is null
@@ -262,9 +260,6 @@ public sealed class TrainingRun
         _observer.Note(memory.Describe());
     }
 
-    private static string ChecksumOf(RunConfig config) =>
-        "sha256-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(RunConfigJson.WriteDeciding(config))));
-
     // What a run has written itself cannot be fetched again; the checkpoint before it may be whole.
     private static T OfCheckpoint<T>(string? checkpoint, Func<T> read)
     {
@@ -279,46 +274,6 @@ public sealed class TrainingRun
                 Details = (e as UserErrorException)?.Details ?? [],
             };
         }
-    }
-
-    private RunRecord OpenRecord(bool resumed)
-    {
-        bool bfloat16Products = _config.Precision == Precision.BF16 && Kernels.MatMul.BFloat16UnavailableReason is null;
-        RunRecord record = RunRecord.Of(_request.Device, _request.Data.Name, _request.Data.Checksum, bfloat16Products) with { ConfigChecksum = ChecksumOf(_config) };
-        if (!resumed || !File.Exists(_folder.RecordPath))
-        {
-            return record;
-        }
-
-        RunRecord before = RunRecord.Read(_folder.RecordPath);
-        if (before.ConfigChecksum is not null && before.ConfigChecksum != record.ConfigChecksum)
-        {
-            throw new UserErrorException(
-                $"'{_folder.ConfigPath}' is not what the run was started with", "restore it (threads and device may change), or start a new run");
-        }
-
-        if (before.DataChecksum != record.DataChecksum)
-        {
-            throw new UserErrorException(
-                $"the data '{record.Data}' is not what the run in '{_folder.FullPath}' was started on (checksum {record.DataChecksum}, then {before.DataChecksum})",
-                "restore the data, or start a new run");
-        }
-
-        if (record.DescribeDevice() != before.DescribeDevice())
-        {
-            _observer.Note(
-                $"so far the run was computed on {before.DescribeDevice()}, now on {record.DescribeDevice()}: it goes on from the same state, but its bytes are no longer those of a run that stays on one device");
-        }
-
-        return record with
-        {
-            Started = before.Started,
-            Resumed = record.Started,
-            TrainingSeconds = before.TrainingSeconds,
-            Captions = before.Captions,
-            Pictures = before.Pictures,
-            SkippedSteps = before.SkippedSteps,
-        };
     }
 
     private static RunRecord Close(RunRecord record, Sitting sitting, string reason) => record with
