@@ -178,11 +178,14 @@ internal static unsafe class CpuSimilarityLines
                 {
                     // d = r (g - unit (unit . g)) with r g in place already. A row shorter than epsilon was divided by a constant.
                     float rstd = s->Rstd[i];
-                    // A long one is multiplied first, for the two factors together leave float32's range.
-                    float along = rstd * ofSource < 1e12f ? (float)(-inner * rstd * rstd) : 0;
+                    double length = (double)rstd * ofSource;
+
+                    // A long row leaves float32's range one way, a short prefix of one the other: it is brought to a length of about 1 first.
+                    float unit = ofSource == 1 || rstd == 0 ? 1 : MathF.ScaleB(1, Math.ILogB(length));
+                    float along = length < 1e12f ? (float)(-inner * rstd * length / unit) : 0;
                     int whole = s->Width - (s->Width % TVector.Count);
-                    AddAlong<TVector, TElement>(s->Source, at, ofSource, along, gradient, 0, whole);
-                    AddAlong<FloatScalar, TElement>(s->Source, at, ofSource, along, gradient, whole, s->Width);
+                    AddAlong<TVector, TElement>(s->Source, at, unit, along, gradient, 0, whole);
+                    AddAlong<FloatScalar, TElement>(s->Source, at, unit, along, gradient, whole, s->Width);
                 }
 
                 if (factor != 1)
@@ -198,15 +201,15 @@ internal static unsafe class CpuSimilarityLines
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void AddAlong<TVector, TElement>(void* source, long at, float ofSource, float factor, float* gradient, int start, int end)
+        private static void AddAlong<TVector, TElement>(void* source, long at, float unit, float factor, float* gradient, int start, int end)
             where TVector : unmanaged, ISimdFloat<TVector>
             where TElement : unmanaged, ISimdElement
         {
-            TVector ofSources = TVector.Broadcast(ofSource);
+            TVector units = TVector.Broadcast(unit);
             TVector factors = TVector.Broadcast(factor);
             for (int e = start; e < end; e += TVector.Count)
             {
-                TVector x = TElement.Load<TVector>(source, at + e) * ofSources;
+                TVector x = TElement.Load<TVector>(source, at + e) * units;
                 TVector.Store(TVector.MultiplyAdd(x, factors, TVector.Load(gradient + e)), gradient + e);
             }
         }
