@@ -11,4 +11,13 @@ public enum PoolingKind
 
     /// <summary>The last token: the end of text of CLIP's text tower.</summary>
     Eos,
+
+    /// <summary>The largest number of each column; of equal ones the first token's.</summary>
+    Max,
+
+    /// <summary>The sum over all tokens, divided by the square root of their number.</summary>
+    MeanSqrtLength,
+
+    /// <summary>The mean with the weights 1, 2, 3, ... from the first token on (N. Muennighoff, "SGPT", 2022).</summary>
+    WeightedMean,
 }

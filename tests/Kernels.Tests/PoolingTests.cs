@@ -39,6 +39,11 @@ public abstract class PoolingTests(Backend backend)
     [InlineData(PoolingKind.Cls, 301)]
     [InlineData(PoolingKind.Eos, 31)]
     [InlineData(PoolingKind.Eos, 96)]
+    [InlineData(PoolingKind.Max, 33)]
+    [InlineData(PoolingKind.Max, 96)]
+    [InlineData(PoolingKind.MeanSqrtLength, 100)]
+    [InlineData(PoolingKind.WeightedMean, 31)]
+    [InlineData(PoolingKind.WeightedMean, 1040)]
     public void Float32VectorsOfBFloat16TokensAreWithinTheErrorBudget(PoolingKind kind, int c) =>
         PoolBothWays(kind, DType.BFloat16, DType.Float32, c);
 
@@ -46,6 +51,9 @@ public abstract class PoolingTests(Backend backend)
     [InlineData(PoolingKind.Mean)]
     [InlineData(PoolingKind.Cls)]
     [InlineData(PoolingKind.Eos)]
+    [InlineData(PoolingKind.Max)]
+    [InlineData(PoolingKind.MeanSqrtLength)]
+    [InlineData(PoolingKind.WeightedMean)]
     public void Float32VectorsThatLieAskewArePooledAsOnesThatDoNot(PoolingKind kind) =>
         backend.WithEachTensorAskew(() => PoolBothWays(kind, DType.BFloat16, DType.Float32, 160));
 
@@ -54,6 +62,9 @@ public abstract class PoolingTests(Backend backend)
     [InlineData(PoolingKind.Mean, DType.BFloat16)]
     [InlineData(PoolingKind.Cls, DType.Float32)]
     [InlineData(PoolingKind.Eos, DType.BFloat16)]
+    [InlineData(PoolingKind.Max, DType.Float32)]
+    [InlineData(PoolingKind.Max, DType.BFloat16)]
+    [InlineData(PoolingKind.WeightedMean, DType.BFloat16)]
     public void AViewThatLiesAskewIsPooledAsOneThatDoesNot(PoolingKind kind, DType dtype) =>
         backend.WithEachTensorAskew(() => BothDirectionsAreWithinTheErrorBudget(kind, dtype, 160));
 
@@ -61,6 +72,9 @@ public abstract class PoolingTests(Backend backend)
     [InlineData(PoolingKind.Mean)]
     [InlineData(PoolingKind.Cls)]
     [InlineData(PoolingKind.Eos)]
+    [InlineData(PoolingKind.Max)]
+    [InlineData(PoolingKind.MeanSqrtLength)]
+    [InlineData(PoolingKind.WeightedMean)]
     public void ASequencesVectorDoesNotDependOnItsBatch(PoolingKind kind)
     {
         float[] tokens = TestData.Normal(DType.Float32, 100 * 24, 3);
@@ -85,6 +99,9 @@ public abstract class PoolingTests(Backend backend)
     [Theory]
     [InlineData(PoolingKind.Mean)]
     [InlineData(PoolingKind.Cls)]
+    [InlineData(PoolingKind.Max)]
+    [InlineData(PoolingKind.MeanSqrtLength)]
+    [InlineData(PoolingKind.WeightedMean)]
     public void OfBFloat16OnlyTheResultIsRounded(PoolingKind kind)
     {
         const int C = 40;
@@ -98,10 +115,39 @@ public abstract class PoolingTests(Backend backend)
             Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
             Tensor output = backend.Poisoned(dtype, new Shape(s, C));
             Tensor dInput = backend.Poisoned(dtype, new Shape(ends[^1], C));
-            Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], C), TestData.Normal(DType.BFloat16, ends[^1] * C, 1, 1, 0.5f)), cuSeqlens, output);
-            Pooling.Backward(kind, backend.Upload(dtype, new Shape(s, C), TestData.Normal(DType.BFloat16, s * C, 2)), cuSeqlens, dInput);
+            Tensor chosen = Chosen(kind, s, C);
+            Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], C), TestData.Normal(DType.BFloat16, ends[^1] * C, 1, 1, 0.5f)), cuSeqlens, output, chosen);
+            Pooling.Backward(kind, backend.Upload(dtype, new Shape(s, C), TestData.Normal(DType.BFloat16, s * C, 2)), cuSeqlens, dInput, chosen);
             return (backend.Download(output), backend.Download(dInput));
         }
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(8)]
+    public void OfEqualMaximaTheFirstTokenHasTheGradient(int c)
+    {
+        // Sequences of 5, 0 and 3: a tie of the second and the last token, and of 0 and -0.
+        float[] column = [1, 4, 2, -3, 4, -0f, 0, -1];
+        float[] input = [.. column.SelectMany(v => Enumerable.Repeat(v, c))];
+        float[] dOutput = [.. new[] { 10f, 20, 30 }.SelectMany(v => Enumerable.Repeat(v, c))];
+        (float[] output, int[] chosen, float[] dInput) = Maxima(input, dOutput, [0, 5, 5, 8], c);
+        Assert.Equal([.. new[] { 4f, 0, 0 }.SelectMany(v => Enumerable.Repeat(v, c))], output);
+        Assert.Equal([.. new[] { 1, -1, 5 }.SelectMany(v => Enumerable.Repeat(v, c))], chosen);
+        Assert.Equal([.. new[] { 0f, 10, 0, 0, 0, 30, 0, 0 }.SelectMany(v => Enumerable.Repeat(v, c))], dInput);
+    }
+
+    [Theory]
+    [InlineData(3)]
+    [InlineData(8)]
+    public void TheFirstNaNOfAColumnIsItsMaximumAndInfinityOneOfItsNumbers(int c)
+    {
+        float[] column = [1, float.PositiveInfinity, float.NaN, 7, float.NaN, float.NegativeInfinity, float.NegativeInfinity, float.NaN, 2];
+        float[] input = [.. column.SelectMany(v => Enumerable.Repeat(v, c))];
+        float[] dOutput = [.. new[] { 10f, 20, 30, 40 }.SelectMany(v => Enumerable.Repeat(v, c))];
+        (float[] output, int[] chosen, _) = Maxima(input, dOutput, [0, 2, 5, 7, 9], c);
+        Assert.Equal([.. new[] { float.PositiveInfinity, float.NaN, float.NegativeInfinity, float.NaN }.SelectMany(v => Enumerable.Repeat(v, c))], output);
+        Assert.Equal([.. new[] { 1, 2, 5, 7 }.SelectMany(v => Enumerable.Repeat(v, c))], chosen);
     }
 
     [Fact]
@@ -116,12 +162,18 @@ public abstract class PoolingTests(Backend backend)
         float[] shifted = Pool(PoolingKind.Mean, tokens, [0, 6, 12], 8);
         Assert.NotNull(ErrorBudget.Explain(mean, twin, Pool(PoolingKind.Cls, tokens, [0, 5, 12], 8), DType.Float32, 2, "output"));
         Assert.NotNull(ErrorBudget.Explain(mean, twin, shifted, DType.Float32, 2, "output"));
+        Assert.NotNull(ErrorBudget.Explain(mean, twin, Pool(PoolingKind.WeightedMean, tokens, [0, 5, 12], 8), DType.Float32, 2, "output"));
+        Assert.NotNull(ErrorBudget.Explain(mean, twin, Pool(PoolingKind.MeanSqrtLength, tokens, [0, 5, 12], 8), DType.Float32, 2, "output"));
+        Assert.NotNull(ErrorBudget.Explain(mean, twin, Pool(PoolingKind.Max, tokens, [0, 5, 12], 8), DType.Float32, 2, "output"));
     }
 
     [Theory]
     [InlineData(PoolingKind.Mean)]
     [InlineData(PoolingKind.Cls)]
     [InlineData(PoolingKind.Eos)]
+    [InlineData(PoolingKind.Max)]
+    [InlineData(PoolingKind.MeanSqrtLength)]
+    [InlineData(PoolingKind.WeightedMean)]
     public void TheReferencesGradientIsProven(PoolingKind kind)
     {
         int[] ends = [0, 3, 3, 7];
@@ -129,7 +181,7 @@ public abstract class PoolingTests(Backend backend)
         double[] dOutput = TestData.ToDouble(TestData.Normal(DType.Float32, 3 * 2, 2));
         CentralDifferences.Assert(
             input,
-            PoolingReference.Backward(kind.ToString(), dOutput, ends, 2),
+            PoolingReference.Backward(kind.ToString(), dOutput, ends, 2, input),
             () => CentralDifferences.Dot(dOutput, PoolingReference.Forward(kind.ToString(), input, ends, 2)),
             "dInput");
     }
@@ -149,6 +201,14 @@ public abstract class PoolingTests(Backend backend)
         e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Mean, input, default, input));
         Assert.Contains("cuSeqlens is absent", e.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentOutOfRangeException>(() => Pooling.Forward((PoolingKind)9, input, ends, input));
+        Tensor output = backend.Poisoned(DType.Float32, new Shape(2, 8));
+        e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Max, input, ends, output, output));
+        Assert.Contains("chosen is Float32 (2, 8); it must be Int32 (2, 8)", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<ArgumentException>(() => Pooling.Backward(PoolingKind.Max, output, ends, input));
+        Assert.Contains("chosen is absent", e.Message, StringComparison.Ordinal);
+        Tensor chosen = backend.Upload(new Shape(2, 8), new int[16]);
+        e = Assert.Throws<ArgumentException>(() => Pooling.Forward(PoolingKind.Mean, input, ends, output, chosen));
+        Assert.Contains("chosen is given; Mean chooses no rows", e.Message, StringComparison.Ordinal);
     }
 
     private void PoolBothWays(PoolingKind kind, DType dtype, DType pooled, int c)
@@ -160,16 +220,33 @@ public abstract class PoolingTests(Backend backend)
         Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
         Tensor output = backend.Poisoned(pooled, new Shape(s, c));
         Tensor dInput = backend.Poisoned(dtype, new Shape(ends[^1], c));
-        Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], c), input), cuSeqlens, output);
-        Pooling.Backward(kind, backend.Upload(pooled, new Shape(s, c), dOutput), cuSeqlens, dInput);
+        Tensor chosen = Chosen(kind, s, c);
+        Pooling.Forward(kind, backend.Upload(dtype, new Shape(ends[^1], c), input), cuSeqlens, output, chosen);
+        Pooling.Backward(kind, backend.Upload(pooled, new Shape(s, c), dOutput), cuSeqlens, dInput, chosen);
 
         string name = kind.ToString();
         double[] expected = PoolingReference.Forward(name, TestData.ToDouble(input), ends, c);
-        double[] expectedGradient = PoolingReference.Backward(name, TestData.ToDouble(dOutput), ends, c);
+        double[] expectedGradient = PoolingReference.Backward(name, TestData.ToDouble(dOutput), ends, c, TestData.ToDouble(input));
         ErrorBudget.AssertForward(expected, PoolingReference.Forward(name, input, ends, c), backend.Download(output), pooled, "output");
         ErrorBudget.AssertBackward(
-            expectedGradient, PoolingReference.Backward(name, dOutput, ends, c), backend.Download(dInput), dtype, "dInput");
+            expectedGradient, PoolingReference.Backward(name, dOutput, ends, c, input), backend.Download(dInput), dtype, "dInput");
         backend.CheckGuards();
+    }
+
+    private Tensor Chosen(PoolingKind kind, int s, int c) =>
+        kind == PoolingKind.Max ? backend.Upload(new Shape(s, c), [.. Enumerable.Repeat(int.MinValue, s * c)]) : default;
+
+    private (float[] Output, int[] Chosen, float[] DInput) Maxima(float[] input, float[] dOutput, int[] ends, int c)
+    {
+        int s = ends.Length - 1;
+        Tensor cuSeqlens = backend.Upload(new Shape(s + 1), ends);
+        Tensor output = backend.Poisoned(DType.Float32, new Shape(s, c));
+        Tensor dInput = backend.Poisoned(DType.Float32, new Shape(ends[^1], c));
+        Tensor chosen = Chosen(PoolingKind.Max, s, c);
+        Pooling.Forward(PoolingKind.Max, backend.Upload(DType.Float32, new Shape(ends[^1], c), input), cuSeqlens, output, chosen);
+        Pooling.Backward(PoolingKind.Max, backend.Upload(DType.Float32, new Shape(s, c), dOutput), cuSeqlens, dInput, chosen);
+        backend.CheckGuards();
+        return (backend.Download(output), chosen.ToArray<int>(), backend.Download(dInput));
     }
 
     private float[] Pool(PoolingKind kind, float[] tokens, int[] ends, int c)
@@ -211,6 +288,21 @@ public sealed class CpuPoolingTests(CpuBackend backend) : PoolingTests(backend),
     }
 
     [Fact]
+    public void ALongTextsMaximumIsFoundBehindThePlacesThatAFloatCounts()
+    {
+        const int Length = (1 << 24) + 5;
+        Tensor input = _backend.Device.NewTensor(DType.Float32, new Shape(Length, 1));
+        float[] numbers = new float[Length];
+        (numbers[^2], numbers[^1]) = (1, 1);
+        input.CopyFrom<float>(numbers);
+        Tensor output = _backend.Poisoned(DType.Float32, new Shape(1, 1));
+        Tensor chosen = _backend.Upload(new Shape(1, 1), [0]);
+        Pooling.Forward(PoolingKind.Max, input, _backend.Upload(new Shape(2), [0, Length]), output, chosen);
+        Assert.Equal([1f], _backend.Download(output));
+        Assert.Equal([Length - 2], chosen.ToArray<int>());
+    }
+
+    [Fact]
     public void AnyNumberOfThreadsGivesTheSameBits() => Repeatability.AssertSameBitsForAnyThreadCount(b =>
     {
         int[] ends = Ends([.. Enumerable.Range(0, 60)]);
@@ -227,10 +319,13 @@ public sealed class CpuPoolingTests(CpuBackend backend) : PoolingTests(backend),
         Tensor input = _backend.Poisoned(DType.Float32, new Shape(64, 32));
         Tensor output = _backend.Poisoned(DType.Float32, new Shape(32, 32));
         Tensor cuSeqlens = _backend.Upload(new Shape(33), [.. Enumerable.Range(0, 33).Select(i => 2 * i)]);
+        Tensor chosen = _backend.Upload(new Shape(32, 32), new int[32 * 32]);
         Repeatability.AssertNoAllocation(() =>
         {
             Pooling.Forward(PoolingKind.Mean, input, cuSeqlens, output);
             Pooling.Backward(PoolingKind.Mean, output, cuSeqlens, input);
+            Pooling.Forward(PoolingKind.Max, input, cuSeqlens, output, chosen);
+            Pooling.Backward(PoolingKind.Max, output, cuSeqlens, input, chosen);
         });
     }
 }

@@ -72,6 +72,7 @@ public static class KernelProfileCases
             InStorage);
         Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}", (device, dtype) => RunPooling(device, dtype, dtype, tokens));
         Add(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}, float32 vectors", DType.BFloat16, device => RunPooling(device, DType.BFloat16, DType.Float32, tokens));
+        Both(nameof(Pooling), $"{Tokens(tokens)} x {C}, sequences of {SequenceLength}, maxima", (device, dtype) => RunPooling(device, dtype, DType.Float32, tokens, PoolingKind.Max));
         Both(nameof(Residual), $"{Tokens(tokens)} x {C}", (device, dtype) => RunResidual(device, dtype, tokens));
         Both(nameof(RetrievalRanks), $"{Tokens(tokens)} queries, as many in the pool, {E} columns", (device, dtype) => RunRetrievalRanks(device, dtype, tokens));
         Both(nameof(SimilarityCrossEntropy), $"{Tokens(tokens)} captions and images x {E}", (device, dtype) => RunLoss(device, dtype, tokens, new()), InStorage);
@@ -272,13 +273,14 @@ public static class KernelProfileCases
         PatchEmbedding.Backward(output, pixels, weight, bias, New(device, DType.Float32, C), position, PatchSize);
     }
 
-    private static void RunPooling(Device device, DType dtype, DType vectors, int tokens)
+    private static void RunPooling(Device device, DType dtype, DType vectors, int tokens, PoolingKind kind = PoolingKind.Mean)
     {
         Tensor x = New(device, dtype, tokens, C);
         Tensor ends = Ends(device, tokens);
         Tensor pooled = New(device, vectors, ends.Shape[0] - 1, C);
-        Pooling.Forward(PoolingKind.Mean, x, ends, pooled);
-        Pooling.Backward(PoolingKind.Mean, pooled, ends, x);
+        Tensor chosen = kind == PoolingKind.Max ? New(device, DType.Int32, ends.Shape[0] - 1, C) : default;
+        Pooling.Forward(kind, x, ends, pooled, chosen);
+        Pooling.Backward(kind, pooled, ends, x, chosen);
     }
 
     private static void RunResidual(Device device, DType dtype, int tokens)
