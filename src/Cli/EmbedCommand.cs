@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using CrossAlign.Models;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Runtime;
 
@@ -18,7 +19,7 @@ internal static class EmbedCommand
         Option<string?> ids = new("--ids") { Description = "safetensors with input_ids and attention_mask." };
         Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out." };
         Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
-        Option<string?> pooling = new("--pooling") { Description = "mean, cls or eos (default: as the model's folder declares)." };
+        Option<string?> pooling = new("--pooling") { Description = "mean, cls, eos (the last token), max, mean_sqrt_len_tokens or weightedmean; several as in cls+mean stand one behind the other (default: as the model's folder declares)." };
         Option<bool?> normalize = new("--normalize") { Description = "Whether vectors get length 1 (default: as the model's folder declares, else true)." };
         Option<bool> project = new("--project") { Description = "Whether the head is applied where the model has one.", DefaultValueFactory = _ => true };
         Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: the default prompt that the model's folder declares, or none; \"\" for none)." };
@@ -41,7 +42,7 @@ internal static class EmbedCommand
                 {
                     Source = ModelSource.Find(parsed.GetValue(model)!, parsed.GetValue(GlobalOptions.Cache)?.FullName),
                     Name = parsed.GetValue(model)!,
-                    Pooling = parsed.GetValue(pooling) is string name ? ModelFolder.ParsePooling(name) : null,
+                    Pooling = parsed.GetValue(pooling) is string name ? PoolingModes.Parse(name) : null,
                     Normalize = parsed.GetValue(normalize),
                     Project = parsed.GetValue(project),
                     Prefix = parsed.GetValue(prefix),

@@ -33,7 +33,7 @@ internal sealed partial class EmbedJob
         // The model is the job's to dispose of, not the embedder's.
         ImageEmbedder embedder = new(_model, preprocessor, new ImageEmbedderOptions
         {
-            Pooling = _request.Pooling,
+            Pooling = PicturePooling(),
             Normalize = normalize,
             Project = _request.Project,
             BatchTokens = _request.BatchTokens,

@@ -100,9 +100,9 @@ internal sealed partial class EmbedJob : IDisposable
         ImageTower tower = _model.Image ?? throw new UserErrorException("the model has no image tower", "name the folder of an image tower or of a two-tower model");
         using SafetensorsFile file = SafetensorsFile.Open(path);
         PixelValues pixels = PixelValues.Read(file, tower);
-        PoolingKind pooling = _request.Pooling ?? _model.Options.ImagePooling;
+        PoolingKind pooling = PicturePooling();
         bool normalize = NormalizesPictures();
-        int width = _model.EmbeddingWidth(_request.Project);
+        int width = _model.PictureEmbeddingWidth(_request.Project);
         int perBatch = Math.Clamp(_request.BatchTokens / pixels.TokensEach, 1, Math.Max(1, pixels.Count));
         float[] vectors = new float[perBatch * width];
         _watch.Start();
@@ -134,19 +134,23 @@ internal sealed partial class EmbedJob : IDisposable
 
     private TokenEmbedder Embedder(SentenceTransformersSettings settings, out Dictionary<string, string> metadata, string prefix, int unpooledTokens = 0)
     {
-        PoolingKind pooling = _request.Pooling ?? _model.Options.TextPooling;
+        PoolingModes pooling = _request.Pooling ?? _model.Options.TextPooling;
         bool normalize = _request.Normalize ?? settings.Normalize ?? true;
         metadata = Metadata(pooling, normalize, prefix);
         return new TokenEmbedder(_model, pooling, normalize, _request.Project, _request.BatchTokens, unpooledTokens);
     }
 
-    private Dictionary<string, string> Metadata(PoolingKind pooling, bool normalize, string prefix) => new()
+    private Dictionary<string, string> Metadata(PoolingModes pooling, bool normalize, string prefix) => new()
     {
         ["model"] = _request.Name,
-        ["pooling"] = ModelFolder.NameOf(pooling),
+        ["pooling"] = pooling.Name,
         ["normalized"] = normalize ? "true" : "false",
         ["prefix"] = prefix,
     };
+
+    private PoolingKind PicturePooling() => _request.Pooling is null ? _model.Options.ImagePooling
+        : _request.Pooling.Kinds.Length == 1 ? _request.Pooling.Only
+        : throw new UserErrorException($"--pooling {_request.Pooling.Name}: pictures take one pooling", "give one of them");
 
     private bool NormalizesPictures() => _request.Normalize ?? _request.Source.NormalizesPictures(_model);
 

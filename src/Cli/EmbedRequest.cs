@@ -1,4 +1,4 @@
-using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Experiments;
 
 namespace CrossAlign.Cli;
@@ -12,7 +12,7 @@ internal sealed record EmbedRequest
     /// <summary>The model as it was named, for the file's metadata.</summary>
     public required string Name { get; init; }
 
-    public PoolingKind? Pooling { get; init; }
+    public PoolingModes? Pooling { get; init; }
 
     public bool? Normalize { get; init; }
 

@@ -43,8 +43,8 @@ public static class ModelFolder
 
         SafetensorsWriter writer = new SafetensorsWriter()
             .WithMetadata("format", "pt")
-            .WithMetadata("image_pooling", NameOf(model.Options.ImagePooling))
-            .WithMetadata("text_pooling", NameOf(model.Options.TextPooling));
+            .WithMetadata("image_pooling", PoolingModes.NameOf(model.Options.ImagePooling))
+            .WithMetadata("text_pooling", model.Options.TextPooling.Name);
         foreach (Parameter parameter in HeadsOf(model))
         {
             writer.Add(parameter.Name, parameter.Value);
@@ -111,28 +111,6 @@ public static class ModelFolder
         return CheckpointLoader.Load(tensors, [.. HeadsOf(model)], p => p.Name, "the model's heads");
     }
 
-    /// <summary>The name of a pooling in files and on the command line.</summary>
-    /// <param name="pooling">The pooling.</param>
-    /// <returns><c>mean</c>, <c>cls</c> or <c>eos</c>.</returns>
-    public static string NameOf(PoolingKind pooling) => pooling switch
-    {
-        PoolingKind.Mean => "mean",
-        PoolingKind.Cls => "cls",
-        _ => "eos",
-    };
-
-    /// <summary>The pooling of a name.</summary>
-    /// <param name="name"><c>mean</c>, <c>cls</c> or <c>eos</c>.</param>
-    /// <returns>The pooling.</returns>
-    /// <exception cref="UserErrorException">The name is another.</exception>
-    public static PoolingKind ParsePooling(string name) => name switch
-    {
-        "mean" => PoolingKind.Mean,
-        "cls" => PoolingKind.Cls,
-        "eos" => PoolingKind.Eos,
-        _ => throw new UserErrorException($"'{name}' is no pooling", "use mean, cls or eos"),
-    };
-
     private static IEnumerable<Parameter> HeadsOf(TwoTowerModel model) => model.Parameters.Parameters.Where(
         p => p.Group is ParameterGroup.TextHead or ParameterGroup.ImageHead or ParameterGroup.Scale);
 
@@ -174,8 +152,8 @@ public static class ModelFolder
         {
             ProjectionWidth = weight is null ? 0 : (int)weight.Shape[0],
             ProjectionBias = file.Contains("text_head.bias") || file.Contains("image_head.bias"),
-            TextPooling = ParsePooling(file.Metadata.GetValueOrDefault("text_pooling", "mean")),
-            ImagePooling = ParsePooling(file.Metadata.GetValueOrDefault("image_pooling", "mean")),
+            TextPooling = PoolingModes.Parse(file.Metadata.GetValueOrDefault("text_pooling", "mean")),
+            ImagePooling = PoolingModes.Parse(file.Metadata.GetValueOrDefault("image_pooling", "mean")).Only,
             ScaleName = file.Contains("logit_scale") ? "logit_scale" : file.Contains("temperature") ? "temperature" : null,
             HasLogitBias = file.Contains(TwoTowerModel.LogitBiasName),
         };
@@ -202,11 +180,9 @@ public static class ModelFolder
         ImageEncoderConfig? image = isImage ? CheckpointFolder.ReadImageConfig(folder) : null;
         SentenceTransformersSettings settings = isImage ? SentenceTransformersSettings.None : SentenceTransformersSettings.Read(folder);
 
-        if (settings.PooledWidth is int pooled && pooled != text!.Width)
+        if (text is not null)
         {
-            throw new UserErrorException(
-                FormattableString.Invariant($"'{folder}' declares a pooling of rows of {pooled} numbers (word_embedding_dimension), but its tower gives rows of {text.Width} (hidden_size)"),
-                "take the pooling that belongs to this tower");
+            settings.RequireWidth(folder, text.Width);
         }
 
         // A pooling that is declared stands in the place of the architecture's own, projection included.

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
 
 namespace CrossAlign.Models.Checkpoints;
 
@@ -18,17 +19,6 @@ internal static class SentenceTransformersReader
     [
         "sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json",
         "sentence_camembert_config.json", "sentence_albert_config.json", "sentence_xlm-roberta_config.json", "sentence_xlnet_config.json",
-    ];
-
-    // The flags of the older form, and the newer form's names of the same.
-    private static readonly (string Flag, string Name)[] s_modes =
-    [
-        ("pooling_mode_cls_token", "cls"),
-        ("pooling_mode_max_tokens", "max"),
-        ("pooling_mode_mean_tokens", "mean"),
-        ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
-        ("pooling_mode_weightedmean_tokens", "weightedmean"),
-        ("pooling_mode_lasttoken", "lasttoken"),
     ];
 
     private static readonly string[] s_otherPoolingKeys = ["word_embedding_dimension", "embedding_dimension", "pooling_mode", "include_prompt"];
@@ -117,39 +107,37 @@ internal static class SentenceTransformersReader
     {
         JsonObject json = JsonFile.ReadObject(path, Mend);
         JsonFields fields = new(json, $"'{path}'");
-        if (json.Select(p => p.Key).FirstOrDefault(k => !s_otherPoolingKeys.Contains(k) && !s_modes.Any(m => m.Flag == k)) is string unknown)
+        if (json.Select(p => p.Key).FirstOrDefault(k => !s_otherPoolingKeys.Contains(k) && !PoolingModes.Flags.Any(m => m.Flag == k)) is string unknown)
         {
             throw new UserErrorException($"'{path}' asks for '{unknown}', which is not known here", "known are the keys of sentence-transformers 2 to 5");
         }
 
-        string[] modes = fields.Has("pooling_mode") ? NamedModes(json["pooling_mode"]!, fields) : [.. s_modes.Where(m => fields.Flag(m.Flag, false)).Select(m => m.Name)];
+        PoolingKind[] modes = fields.Has("pooling_mode") ? NamedModes(json["pooling_mode"]!, fields, path) : [.. PoolingModes.Flags.Where(m => fields.Flag(m.Flag, false)).Select(m => m.Kind)];
 
         // The library, which writes every flag, takes the mean for on where it is not named: beside another one, which nobody means who names just that.
         if (modes.Length == 0 && !fields.Has("pooling_mode") && !fields.Has("pooling_mode_mean_tokens"))
         {
-            modes = ["mean"];
+            modes = [PoolingKind.Mean];
         }
 
         return settings with
         {
-            Pooling = modes switch
-            {
-                ["mean"] => PoolingKind.Mean,
-                ["cls"] => PoolingKind.Cls,
-                ["lasttoken"] => PoolingKind.Eos,
-                [] => throw new UserErrorException($"'{path}' has every pooling_mode off, which gives no vector", "set pooling_mode_mean_tokens, or what the model was trained with"),
-                _ => throw new UserErrorException($"'{path}' pools by {string.Join(" and ", modes)}, which is not computed here", "known ones: mean, cls, lasttoken; one of them"),
-            },
+            Pooling = modes.Length > 0
+                ? new PoolingModes(modes)
+                : throw new UserErrorException($"'{path}' has every pooling_mode off, which gives no vector", "set pooling_mode_mean_tokens, or what the model was trained with"),
             IncludesPrompt = fields.Flag("include_prompt", true),
             PooledWidth = fields.OptionalSize("word_embedding_dimension") ?? fields.OptionalSize("embedding_dimension"),
         };
     }
 
-    // A name, or a list of names.
-    private static string[] NamedModes(JsonNode node, JsonFields fields)
+    // A name, or a list of names in the order of their vectors.
+    private static PoolingKind[] NamedModes(JsonNode node, JsonFields fields, string path)
     {
         JsonNode?[] items = node is JsonArray list ? [.. list] : [node];
-        return [.. items.Select(item => item is JsonValue value && value.TryGetValue(out string? name) ? name : throw fields.Wrong("pooling_mode", "a text, or a list of texts"))];
+        return [.. items.Select(item => item is JsonValue value && value.TryGetValue(out string? name) ? KindOf(name) : throw fields.Wrong("pooling_mode", "a text, or a list of texts"))];
+
+        PoolingKind KindOf(string name) => PoolingModes.FindPublished(name)
+            ?? throw new UserErrorException($"'{path}' pools by {name}, which is not known here", $"known ones: {string.Join(", ", PoolingModes.Flags.Select(f => PoolingModes.PublishedNameOf(f.Kind)))}");
     }
 
     private static SentenceTransformersSettings ReadPrompts(SentenceTransformersSettings settings, string path)

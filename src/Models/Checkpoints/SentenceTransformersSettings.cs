@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using CrossAlign.Kernels;
+using CrossAlign.Models.Encoders;
 
 namespace CrossAlign.Models.Checkpoints;
 
@@ -14,7 +15,7 @@ public sealed record SentenceTransformersSettings
     public static SentenceTransformersSettings None { get; } = new();
 
     /// <summary>The declared pooling; null where the folder says nothing.</summary>
-    public PoolingKind? Pooling { get; init; }
+    public PoolingModes? Pooling { get; init; }
 
     /// <summary>Whether rows are divided by their norm; null where the folder says nothing.</summary>
     public bool? Normalize { get; init; }
@@ -37,7 +38,7 @@ public sealed record SentenceTransformersSettings
     /// <summary>Whether texts are put into lower case before they are tokenized.</summary>
     public bool LowerCase { get; init; }
 
-    /// <summary>Whether the tokens of a prompt, the one in front of the text included, belong to the mean.</summary>
+    /// <summary>Whether the tokens of a prompt, the one in front of the text included, are pooled.</summary>
     public bool IncludesPrompt { get; init; } = true;
 
     /// <summary>The width of the rows that the declared pooling takes; null where the folder says nothing.</summary>
@@ -48,6 +49,20 @@ public sealed record SentenceTransformersSettings
     /// <returns>The settings; <see cref="None"/>'s values where the folder is no sentence-transformers folder.</returns>
     /// <exception cref="UserErrorException">A file is not readable, or declares a module or a pooling that is not computed here.</exception>
     public static SentenceTransformersSettings Read(string folder) => SentenceTransformersReader.Read(folder);
+
+    /// <summary>Compares the width that the folder's pooling was made for with its tower's.</summary>
+    /// <param name="folder">The folder, for people.</param>
+    /// <param name="width">The tower's width.</param>
+    /// <exception cref="UserErrorException">They differ.</exception>
+    internal void RequireWidth(string folder, int width)
+    {
+        if (PooledWidth is int pooled && pooled != width)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"'{folder}' declares a pooling of rows of {pooled} numbers (word_embedding_dimension), but its tower gives rows of {width} (hidden_size)"),
+                "take the pooling that belongs to this tower");
+        }
+    }
 
     /// <summary>Writes the files that <see cref="Read"/> reads, so that the published library pools as this model does.</summary>
     /// <param name="folder">The checkpoint folder of a text tower.</param>
@@ -62,17 +77,7 @@ public sealed record SentenceTransformersSettings
         }
 
         CheckpointFolder.WriteJson(Path.Combine(folder, "modules.json"), modules);
-        CheckpointFolder.WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), new JsonObject
-        {
-            ["word_embedding_dimension"] = width,
-            ["pooling_mode_cls_token"] = Pooling == PoolingKind.Cls,
-            ["pooling_mode_mean_tokens"] = Pooling is null or PoolingKind.Mean,
-            ["pooling_mode_max_tokens"] = false,
-            ["pooling_mode_mean_sqrt_len_tokens"] = false,
-            ["pooling_mode_weightedmean_tokens"] = false,
-            ["pooling_mode_lasttoken"] = Pooling == PoolingKind.Eos,
-            ["include_prompt"] = IncludesPrompt,
-        });
+        CheckpointFolder.WriteJson(Path.Combine(folder, "1_Pooling", "config.json"), PoolingJson(width));
         CheckpointFolder.WriteJson(
             Path.Combine(folder, "sentence_bert_config.json"), new JsonObject { ["max_seq_length"] = MaxTokens, ["do_lower_case"] = LowerCase });
         JsonObject prompts = [];
@@ -92,5 +97,30 @@ public sealed record SentenceTransformersSettings
             ["path"] = path,
             ["type"] = "sentence_transformers.models." + kind,
         };
+    }
+
+    // The older form, which every release reads; it has an order of its own and each pooling once.
+    private JsonObject PoolingJson(int width)
+    {
+        PoolingModes modes = Pooling ?? PoolingKind.Mean;
+        PoolingKind[] ordered = [.. PoolingModes.Flags.Select(f => f.Kind).Where(k => modes.Kinds.Contains(k))];
+        if (!modes.Kinds.SequenceEqual(ordered))
+        {
+            return new JsonObject
+            {
+                ["embedding_dimension"] = width,
+                ["pooling_mode"] = new JsonArray([.. modes.Kinds.Select(k => (JsonNode)PoolingModes.PublishedNameOf(k))]),
+                ["include_prompt"] = IncludesPrompt,
+            };
+        }
+
+        JsonObject json = new() { ["word_embedding_dimension"] = width };
+        foreach ((string flag, PoolingKind kind) in PoolingModes.Flags)
+        {
+            json[flag] = modes.Kinds.Contains(kind);
+        }
+
+        json["include_prompt"] = IncludesPrompt;
+        return json;
     }
 }

@@ -27,6 +27,7 @@ public abstract class EncoderTower
     private Tensor _finalRstd;
     private PackedRows _rows;
     private PoolingKind _pooling;
+    private Tensor _chosen;
 
     private protected EncoderTower(EncoderConfig config, TowerLayout layout, ParameterStore store, ParameterScope scope, Action addEmbeddings)
     {
@@ -170,22 +171,24 @@ public abstract class EncoderTower
     private Tensor Pool(in Tensor last, in PackedRows rows, PoolingKind pooling, TensorArena arena)
     {
         // float32 from here on, however the rows are stored: it is one row a sequence, and what the loss compares.
-        Tensor pooled = arena.Take(DType.Float32, new Shape(rows.CuSeqlens.Shape[0] - 1, Config.Width), rows.Sequences);
+        Shape shape = new(rows.CuSeqlens.Shape[0] - 1, Config.Width);
+        Tensor pooled = arena.Take(DType.Float32, shape, rows.Sequences);
+        _chosen = pooling == PoolingKind.Max && rows.Pass.KeepActivations ? arena.Take(DType.Int32, shape, rows.Sequences) : default;
         if (_finalNorm is null)
         {
             LastHidden = last;
-            Pooling.Forward(pooling, last, rows.CuSeqlens, pooled);
+            Pooling.Forward(pooling, last, rows.CuSeqlens, pooled, _chosen);
         }
         else if (_normAfterPooling)
         {
             LastHidden = default;
-            Pooling.Forward(pooling, last, rows.CuSeqlens, pooled);
+            Pooling.Forward(pooling, last, rows.CuSeqlens, pooled, _chosen);
             pooled = NormFinally(pooled, arena);
         }
         else
         {
             LastHidden = NormFinally(last, arena);
-            Pooling.Forward(pooling, LastHidden, rows.CuSeqlens, pooled);
+            Pooling.Forward(pooling, LastHidden, rows.CuSeqlens, pooled, _chosen);
         }
 
         return pooled;
@@ -212,11 +215,11 @@ public abstract class EncoderTower
         {
             Tensor dNormed = arena.Take(dPooled.DType, dPooled.Shape, dPooled.LiveRows);
             BackwardFinally(dPooled, dNormed);
-            Pooling.Backward(_pooling, dNormed, _rows.CuSeqlens, dX);
+            Pooling.Backward(_pooling, dNormed, _rows.CuSeqlens, dX, _chosen);
         }
         else
         {
-            Pooling.Backward(_pooling, dPooled, _rows.CuSeqlens, dX);
+            Pooling.Backward(_pooling, dPooled, _rows.CuSeqlens, dX, _chosen);
             if (_finalNorm is not null)
             {
                 BackwardFinally(dX, dX);

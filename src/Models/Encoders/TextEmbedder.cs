@@ -1,4 +1,3 @@
-using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Tokenization;
@@ -48,7 +47,7 @@ public sealed class TextEmbedder : ModelEmbedder<string>
     }
 
     /// <summary>How a text's rows become its vector.</summary>
-    public PoolingKind Pooling { get; }
+    public PoolingModes Pooling { get; }
 
     /// <summary>What is put before every text.</summary>
     public string Prefix => _pipeline.Prefix;

@@ -1,12 +1,10 @@
-using CrossAlign.Kernels;
-
 namespace CrossAlign.Models.Encoders;
 
 /// <summary>How texts become vectors. What is left out follows what the model's folder declares.</summary>
 public sealed record TextEmbedderOptions
 {
     /// <summary>How a text's rows become its vector; null: as the folder declares, else the mean.</summary>
-    public PoolingKind? Pooling { get; init; }
+    public PoolingModes? Pooling { get; init; }
 
     /// <summary>Whether vectors are divided by their Euclidean norm; null: as the folder declares, else yes.</summary>
     public bool? Normalize { get; init; }

@@ -45,7 +45,8 @@ public sealed class TextPipeline
 
         Prefix = options.Prefix ?? PromptOf(settings, options.PromptName);
         DefaultPromptName = options.Prefix is null && options.PromptName is null && Prefix.Length > 0 ? settings.DefaultPromptName : null;
-        if (Prefix.Length > 0 && !settings.IncludesPrompt && (options.Pooling ?? settings.Pooling ?? PoolingKind.Mean) == PoolingKind.Mean)
+        PoolingModes pooling = options.Pooling ?? settings.Pooling ?? PoolingKind.Mean;
+        if (Prefix.Length > 0 && !settings.IncludesPrompt && pooling.Kinds.Any(BehindPrompt.Matters))
         {
             UnpooledTokens = CountPrompt();
         }
@@ -57,7 +58,7 @@ public sealed class TextPipeline
     /// <summary>The name of the prompt that is used because the model's folder declares it as its default; null where none is, or a caller chose.</summary>
     public string? DefaultPromptName { get; }
 
-    /// <summary>How many of a text's first tokens the mean leaves out: those of the prompt with what the tokenizer puts before it, where the folder declares <c>include_prompt</c> false.</summary>
+    /// <summary>How many of a text's first tokens means and maxima leave out: those of the prompt with what the tokenizer puts before it, where the folder declares <c>include_prompt</c> false.</summary>
     public int UnpooledTokens { get; }
 
     /// <summary>The most tokens of a text; a longer one is cut.</summary>
@@ -86,7 +87,7 @@ public sealed class TextPipeline
         bool cut = Encode(Prefix + text, ids);
         return ids.Count > UnpooledTokens ? new TokenRow([.. ids], [], cut)
             : ids.Count == 0 ? throw new UserErrorException("no token is left of the text, and this tokenizer puts none around", "leave the text out")
-            : throw new UserErrorException("no token is left of the text behind its prompt, which the model's folder leaves out of the mean", "leave the text out, or embed without a prompt (--prefix \"\")");
+            : throw new UserErrorException("no token is left of the text behind its prompt, which the model's folder leaves out of the pooling", "leave the text out, or embed without a prompt (--prefix \"\")");
     }
 
     /// <summary>Lower case as the published library makes it (Python's <c>str.lower</c>): U+0130 becomes two characters, and a sigma at the end of a word its final form.</summary>

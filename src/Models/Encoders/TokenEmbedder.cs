@@ -1,5 +1,3 @@
-using CrossAlign.Kernels;
-
 namespace CrossAlign.Models.Encoders;
 
 /// <summary>
@@ -10,7 +8,7 @@ public sealed class TokenEmbedder
 {
     private readonly TwoTowerModel _model;
     private readonly TokenBatch _batch;
-    private readonly PoolingKind _pooling;
+    private readonly PoolingModes _pooling;
     private readonly bool _normalize;
     private readonly bool _project;
     private readonly int _batchTokens;
@@ -22,13 +20,21 @@ public sealed class TokenEmbedder
     /// <param name="normalize">Whether vectors are divided by their Euclidean norm.</param>
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="batchTokens">About how many tokens go through the tower at once.</param>
-    /// <param name="unpooledTokens">How many of each row's first tokens the mean leaves out: <see cref="TextPipeline.UnpooledTokens"/>.</param>
-    /// <exception cref="UserErrorException">The model has no text tower.</exception>
-    public TokenEmbedder(TwoTowerModel model, PoolingKind pooling, bool normalize, bool project, int batchTokens, int unpooledTokens = 0)
+    /// <param name="unpooledTokens">How many of each row's first tokens means and maxima leave out: <see cref="TextPipeline.UnpooledTokens"/>.</param>
+    /// <exception cref="UserErrorException">The model has no text tower, or the layer behind it does not take what the pooling gives.</exception>
+    public TokenEmbedder(TwoTowerModel model, PoolingModes pooling, bool normalize, bool project, int batchTokens, int unpooledTokens = 0)
     {
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(pooling);
         ArgumentOutOfRangeException.ThrowIfLessThan(batchTokens, 1);
         TextTower text = model.Text ?? throw new UserErrorException("the model has no text tower", "name the folder of a text tower or of a two-tower model");
+        int pooled = text.Config.Width * pooling.Kinds.Length;
+        if (project && (model.TextHead?.InputWidth ?? (model.TextDense is [DenseModule first, ..] ? first.InputWidth : null)) is int takes && takes != pooled)
+        {
+            throw new UserErrorException(
+                FormattableString.Invariant($"the pooling {pooling.Name} gives rows of {pooled} numbers, and the layer behind it takes {takes}"), "leave --pooling out, or give --project false");
+        }
+
         _model = model;
         _batch = new TokenBatch(text.Packing);
         _pooling = pooling;
@@ -39,7 +45,7 @@ public sealed class TokenEmbedder
     }
 
     /// <summary>The length of a vector.</summary>
-    public int Width => _model.EmbeddingWidth(_project);
+    public int Width => _model.EmbeddingWidth(_project, _pooling);
 
     /// <summary>The vectors of token rows.</summary>
     /// <param name="rows">The rows, at least one token each; longer ones than the tower takes keep their first tokens and their last.</param>

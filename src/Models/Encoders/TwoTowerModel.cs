@@ -110,20 +110,28 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit; the message names what is wrong.</exception>
     public static TwoTowerModel Load(Device device, string folder) => ModelFolder.Load(device, folder, out _);
 
-    /// <summary>The width of a text's or picture's vector, head included.</summary>
+    /// <summary>The width of a text's vector (a picture's where there is no text tower), head included.</summary>
     /// <param name="project">Whether the head is applied.</param>
-    /// <returns>E, or the text tower's width (the image tower's where there is no text tower).</returns>
-    public int EmbeddingWidth(bool project = true) =>
+    /// <param name="pooling">How rows become vectors; null: as the model's options say.</param>
+    /// <returns>E, or the tower's width, once for each pooling.</returns>
+    public int EmbeddingWidth(bool project = true, PoolingModes? pooling = null) =>
         project && Options.ProjectionWidth > 0 ? Options.ProjectionWidth
         : project && TextDense.Count > 0 ? TextDense[^1].OutputWidth
-        : Text?.Config.Width ?? Image!.Config.Width;
+        : Text is null ? Image!.Config.Width
+        : Text.Config.Width * (pooling ?? Options.TextPooling).Kinds.Length;
+
+    /// <summary>The width of a picture's vector, head included.</summary>
+    /// <param name="project">Whether the head is applied.</param>
+    /// <returns>E, or the image tower's width.</returns>
+    /// <exception cref="InvalidOperationException">There is no image tower.</exception>
+    public int PictureEmbeddingWidth(bool project = true) => project && ImageHead is not null ? Options.ProjectionWidth : RequireImage().Config.Width;
 
     /// <summary>Puts the dense layers behind the text tower's pooling.</summary>
     /// <param name="modules">The layers, in order.</param>
     /// <exception cref="UserErrorException">One does not take what the one before it gives.</exception>
     internal void SetTextDense(IReadOnlyList<DenseModule> modules)
     {
-        int width = RequireText().Config.Width;
+        int width = RequireText().Config.Width * Options.TextPooling.Kinds.Length;
         foreach (DenseModule module in modules)
         {
             width = module.InputWidth == width
@@ -161,7 +169,7 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <exception cref="InvalidOperationException">There is no text tower.</exception>
     public Tensor ForwardText(TokenBatch batch, TensorArena arena, in TowerPass pass)
     {
-        Tensor pooled = RequireText().Forward(batch, Options.TextPooling, arena, pass);
+        Tensor pooled = RequireText().Forward(batch, Options.TextPooling.Only, arena, pass);
         return TextHead is null ? pooled : TextHead.Forward(pooled, arena);
     }
 
@@ -173,7 +181,7 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <exception cref="InvalidOperationException">There is no text tower.</exception>
     public Tensor ForwardText(in TokenInputs inputs, TensorArena arena, in TowerPass pass)
     {
-        Tensor pooled = RequireText().Forward(inputs, Options.TextPooling, arena, pass);
+        Tensor pooled = RequireText().Forward(inputs, Options.TextPooling.Only, arena, pass);
         return TextHead is null ? pooled : TextHead.Forward(pooled, arena);
     }
 
@@ -236,15 +244,15 @@ public sealed partial class TwoTowerModel : IDisposable
     /// <param name="project">Whether the head is applied where there is one.</param>
     /// <param name="normalize">Whether rows are divided by their Euclidean norm.</param>
     /// <param name="pooling">How rows become vectors; null: as the model's options say.</param>
-    /// <param name="unpooledTokens">How many of each text's first tokens the mean leaves out; other poolings do not look at it.</param>
+    /// <param name="unpooledTokens">How many of each text's first tokens means and maxima leave out; the first and the last token stay what they are.</param>
     /// <exception cref="ArgumentException">The batch is empty or <paramref name="destination"/> has another length.</exception>
     /// <exception cref="InvalidOperationException">There is no text tower.</exception>
-    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true, PoolingKind? pooling = null, int unpooledTokens = 0)
+    public void EmbedText(TokenBatch batch, Span<float> destination, bool project = true, bool normalize = true, PoolingModes? pooling = null, int unpooledTokens = 0)
     {
         TensorArena arena = Arena();
-        PoolingKind kind = pooling ?? Options.TextPooling;
-        Tensor rows = RequireText().Forward(batch, kind, arena, TowerPass.Inference);
-        rows = kind == PoolingKind.Mean && unpooledTokens > 0 ? MeanBehind(batch, unpooledTokens, arena) : rows;
+        PoolingModes modes = pooling ?? Options.TextPooling;
+        Tensor rows = RequireText().Forward(batch, modes.Kinds[0], arena, TowerPass.Inference);
+        rows = modes.Kinds.Length > 1 || (unpooledTokens > 0 && BehindPrompt.Matters(modes.Kinds[0])) ? PoolAgain(modes, batch, unpooledTokens, arena) : rows;
         if (project && TextDense.Count > 0)
         {
             FinishDense(rows, normalize, destination);
@@ -295,39 +303,23 @@ public sealed partial class TwoTowerModel : IDisposable
         return _arena;
     }
 
-    // Each text as two sequences, what is left out and what is pooled, of which the second one's vector counts.
-    private Tensor MeanBehind(TokenBatch batch, int unpooledTokens, TensorArena arena)
+    // What the tower's own pooling does not do: several in a row, or without a prompt.
+    private Tensor PoolAgain(PoolingModes modes, TokenBatch batch, int unpooledTokens, TensorArena arena)
     {
-        Tensor last = Text!.LastHidden;
-        int width = Text.Config.Width;
-        int[] cuts = new int[(2 * batch.Count) + 1];
-        for (int text = 0; text < batch.Count; text++)
+        int width = Text!.Config.Width;
+        int all = width * modes.Kinds.Length;
+        float[] vectors = new float[batch.Count * all];
+        for (int mode = 0; mode < modes.Kinds.Length; mode++)
         {
-            cuts[2 * text] = batch.CuSeqlens[text];
-            cuts[(2 * text) + 1] = Math.Min(batch.CuSeqlens[text] + unpooledTokens, batch.CuSeqlens[text + 1]);
+            float[] part = BehindPrompt.Pool(modes.Kinds[mode], Text.LastHidden, batch, unpooledTokens, arena);
+            for (int text = 0; text < batch.Count; text++)
+            {
+                part.AsSpan(text * width, width).CopyTo(vectors.AsSpan((text * all) + (mode * width)));
+            }
         }
 
-        cuts[^1] = batch.TokenCount;
-        Tensor starts = arena.Take(DType.Int32, new Shape(cuts.Length));
-        starts.CopyFrom<int>(cuts);
-        Tensor both = arena.Take(last.DType, new Shape(2 * batch.Count, width));
-        Pooling.Forward(PoolingKind.Mean, last, starts, both);
-        if (both.DType != DType.Float32)
-        {
-            Tensor widened = arena.Take(DType.Float32, both.Shape);
-            Cast.Run(both, widened);
-            both = widened;
-        }
-
-        float[] vectors = both.ToArray<float>();
-        float[] kept = new float[batch.Count * width];
-        for (int text = 0; text < batch.Count; text++)
-        {
-            vectors.AsSpan(((2 * text) + 1) * width, width).CopyTo(kept.AsSpan(text * width));
-        }
-
-        Tensor rows = arena.Take(DType.Float32, new Shape(batch.Count, width));
-        rows.CopyFrom<float>(kept);
+        Tensor rows = arena.Take(DType.Float32, new Shape(batch.Count, all));
+        rows.CopyFrom<float>(vectors);
         return rows;
     }
 

@@ -14,8 +14,8 @@ public sealed record TwoTowerOptions
     /// <summary>Whether the heads have CLIP's published names, <c>text_projection</c> and <c>visual_projection</c>, and not <c>text_head</c> and <c>image_head</c>.</summary>
     public bool HasPublishedHeads { get; init; }
 
-    /// <summary>How a text's rows become its vector.</summary>
-    public PoolingKind TextPooling { get; init; } = PoolingKind.Mean;
+    /// <summary>How a text's rows become its vector; several poolings for embedding alone.</summary>
+    public PoolingModes TextPooling { get; init; } = PoolingKind.Mean;
 
     /// <summary>How a picture's rows, class token first, become its vector.</summary>
     public PoolingKind ImagePooling { get; init; } = PoolingKind.Mean;

@@ -24,7 +24,9 @@ public sealed class TowerOperation
     public TowerOperation(OperationSettings settings)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        _pooling = settings.Choice<PoolingKind?>("pooling", null, ("mean", PoolingKind.Mean), ("cls", PoolingKind.Cls), ("eos", PoolingKind.Eos));
+        string? pooling = settings.Text("pooling");
+        _pooling = pooling is null ? null
+            : PoolingModes.Find(pooling) ?? throw new UserErrorException($"--set pooling={pooling}: there is no '{pooling}'", $"give one of {PoolingModes.KnownNames}");
         _project = settings.Flag("project", false);
         _normalize = settings.Flag("normalize", false);
         settings.RefuseOthers();
@@ -167,7 +169,7 @@ public sealed class TowerOperation
         }
 
         shape = [rows.Length, length, tower.Config.Width];
-        return tower.Forward(batch, _pooling ?? model.Options.TextPooling, arena, TowerPass.Training);
+        return tower.Forward(batch, _pooling ?? model.Options.TextPooling.Only, arena, TowerPass.Training);
     }
 
     private Tensor ForwardImages(SafetensorsFile file, TwoTowerModel model, TensorArena arena, out int[] places, out long[] shape)

@@ -109,8 +109,8 @@ internal sealed class FrozenFeatures : IDisposable
         {
             // Where the upper blocks will be tuned later, what they will read is kept on the way.
             Tensor pooled = _lowerTexts is null
-                ? tower.Forward(_newTexts, _model.Options.TextPooling, _arena!, TowerPass.Inference)
-                : tower.ForwardUpper(_newTexts, _lowestBlocks, KeepLower(_newTexts), _model.Options.TextPooling, _arena!, TowerPass.Inference);
+                ? tower.Forward(_newTexts, _model.Options.TextPooling.Only, _arena!, TowerPass.Inference)
+                : tower.ForwardUpper(_newTexts, _lowestBlocks, KeepLower(_newTexts), _model.Options.TextPooling.Only, _arena!, TowerPass.Inference);
             Download(pooled, _missing.Count * c);
             _arena!.Reset();
             for (int m = 0; m < _missing.Count; m++)
@@ -158,7 +158,7 @@ internal sealed class FrozenFeatures : IDisposable
 
         Tensor entering = arena.Take(DType.Float32, new Shape(batch.TokenCount, c));
         Upload(entering);
-        return tower.ForwardUpper(batch, _lowestBlocks, entering, _model.Options.TextPooling, arena, pass);
+        return tower.ForwardUpper(batch, _lowestBlocks, entering, _model.Options.TextPooling.Only, arena, pass);
     }
 
     /// <summary>The pooled rows of pictures.</summary>

@@ -103,7 +103,7 @@ internal sealed class TowerCompanions
 
         return new SentenceTransformersSettings
         {
-            Pooling = ModelFolder.ParsePooling(config.TextTower.Pooling),
+            Pooling = PoolingModes.Parse(config.TextTower.Pooling),
             Normalize = LossOptions.IsNormalized(config.Loss.Variant),
             LowerCase = folder?.LowerCase ?? false,
             MaxTokens = Math.Min(config.Tokenizer.MaxTokens, packing.MaxTokens),

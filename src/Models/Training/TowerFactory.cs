@@ -243,9 +243,9 @@ internal static class TowerFactory
         {
             say($"{why}; in this run its own head takes that place, behind {pooling} pooling (textTower.pooling; projection.textStart=folder begins with a linear one)");
         }
-        else if (settings?.Pooling is PoolingKind declared && ModelFolder.NameOf(declared) != pooling)
+        else if (settings?.Pooling is PoolingModes declared && declared.Name != pooling)
         {
-            say($"'{folder}' declares {ModelFolder.NameOf(declared)} pooling; this run pools by {pooling} (textTower.pooling)");
+            say($"'{folder}' declares {declared.Name} pooling; this run pools by {pooling} (textTower.pooling)");
         }
     }
 
@@ -291,11 +291,6 @@ internal static class TowerFactory
     private static ImageEncoderConfig WithDropout(ImageEncoderConfig config, double? dropout) =>
         dropout is double rate ? config with { HiddenDropout = (float)rate, AttentionDropout = (float)rate } : config;
 
-    private static PoolingKind Pooling(string name, string key) => name switch
-    {
-        "mean" => PoolingKind.Mean,
-        "cls" => PoolingKind.Cls,
-        "eos" => PoolingKind.Eos,
-        _ => throw new UserErrorException($"'{key}' is '{name}'", "give mean, cls or eos"),
-    };
+    private static PoolingKind Pooling(string name, string key) =>
+        PoolingModes.Find(name) ?? throw new UserErrorException($"'{key}' is '{name}'", $"give one of {PoolingModes.KnownNames}");
 }

@@ -64,7 +64,7 @@ public sealed class HubExportTests : IDisposable
         Assert.Equal(model.Options, again.Options);
         Assert.Equal(Vector(model), Vector(again));
         SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.File("text"));
-        Assert.Equal((PoolingKind.Mean, true, 16), (settings.Pooling!.Value, settings.Normalize!.Value, settings.MaxTokens!.Value));
+        Assert.Equal((PoolingKind.Mean, true, 16), (settings.Pooling!.Only, settings.Normalize!.Value, settings.MaxTokens!.Value));
         List<int> before = [];
         List<int> after = [];
         tokenizer.Encode("inti uyawan", before);

@@ -1,5 +1,7 @@
+using System.Text.Json.Nodes;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Encoders;
 
 namespace CrossAlign.Models.Tests.Checkpoints;
 
@@ -19,12 +21,68 @@ public sealed class SentenceTransformersSettingsTests
     [InlineData("\"pooling_mode\": [\"mean\"], \"include_prompt\": true", PoolingKind.Mean)]
     [InlineData("\"include_prompt\": true", PoolingKind.Mean)]
     [InlineData("\"pooling_mode_cls_token\": true", PoolingKind.Cls)]
+    [InlineData("\"pooling_mode_max_tokens\": true, \"pooling_mode_mean_tokens\": false", PoolingKind.Max)]
+    [InlineData("\"pooling_mode_mean_sqrt_len_tokens\": true", PoolingKind.MeanSqrtLength)]
+    [InlineData("\"pooling_mode_weightedmean_tokens\": true", PoolingKind.WeightedMean)]
+    [InlineData("\"pooling_mode\": \"max\"", PoolingKind.Max)]
+    [InlineData("\"pooling_mode\": [\"mean_sqrt_len_tokens\"]", PoolingKind.MeanSqrtLength)]
+    [InlineData("\"pooling_mode\": \"weightedmean\"", PoolingKind.WeightedMean)]
+    [InlineData("\"pooling_mode\": \"lasttoken\"", PoolingKind.Eos)]
     public void ReadsThePoolingThatAFolderDeclares(string flags, PoolingKind expected)
     {
         using TemporaryFolder folder = Folder(Modules.Replace("REST", "", StringComparison.Ordinal), "{\"word_embedding_dimension\": 8, " + flags + "}");
         SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.Path);
         Assert.Equal(expected, settings.Pooling);
         Assert.False(settings.Normalize);
+    }
+
+    // Flags in the order of the library's concatenation, names in the order in which they stand.
+    [Theory]
+    [InlineData("\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true", "cls+mean")]
+    [InlineData("\"pooling_mode_lasttoken\": true, \"pooling_mode_mean_tokens\": true, \"pooling_mode_max_tokens\": true", "max+mean+eos")]
+    [InlineData("\"pooling_mode_weightedmean_tokens\": true, \"pooling_mode_mean_sqrt_len_tokens\": true, \"pooling_mode_mean_tokens\": false", "mean_sqrt_len_tokens+weightedmean")]
+    [InlineData("\"pooling_mode\": [\"mean\", \"cls\"]", "mean+cls")]
+    [InlineData("\"pooling_mode\": [\"max\", \"max\"]", "max+max")]
+    public void SeveralPoolingsKeepTheirOrderAndAreWrittenBack(string flags, string expected)
+    {
+        using TemporaryFolder folder = Folder(Modules.Replace("REST", "", StringComparison.Ordinal), "{\"word_embedding_dimension\": 8, " + flags + "}");
+        SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder.Path);
+        Assert.Equal(expected, settings.Pooling!.Name);
+        Assert.Equal(PoolingModes.Parse(expected), settings.Pooling);
+        Assert.NotEqual(PoolingKind.Mean, settings.Pooling);
+        using TemporaryFolder copy = new();
+        settings.Write(copy.Path, 8);
+        Assert.Equal(settings.Pooling, SentenceTransformersSettings.Read(copy.Path).Pooling);
+    }
+
+    [Fact]
+    public void EachPoolingIsWrittenAsTheLibraryWritesIt()
+    {
+        foreach (PoolingKind kind in Enum.GetValues<PoolingKind>())
+        {
+            using TemporaryFolder folder = new();
+            new SentenceTransformersSettings { Pooling = kind }.Write(folder.Path, 8);
+            JsonObject json = JsonNode.Parse(File.ReadAllText(folder.File("1_Pooling/config.json")))!.AsObject();
+            Assert.Equal(
+                [
+                    "include_prompt", "pooling_mode_cls_token", "pooling_mode_lasttoken", "pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_mean_tokens",
+                    "pooling_mode_weightedmean_tokens", "word_embedding_dimension",
+                ],
+                json.Select(p => p.Key).Order(StringComparer.Ordinal));
+            string on = Assert.Single(json, p => p.Key.StartsWith("pooling_mode", StringComparison.Ordinal) && p.Value!.GetValue<bool>()).Key;
+            Assert.Equal(
+                kind switch
+                {
+                    PoolingKind.Cls => "pooling_mode_cls_token",
+                    PoolingKind.Eos => "pooling_mode_lasttoken",
+                    PoolingKind.Max => "pooling_mode_max_tokens",
+                    PoolingKind.MeanSqrtLength => "pooling_mode_mean_sqrt_len_tokens",
+                    PoolingKind.WeightedMean => "pooling_mode_weightedmean_tokens",
+                    _ => "pooling_mode_mean_tokens",
+                },
+                on);
+            Assert.Equal(kind, SentenceTransformersSettings.Read(folder.Path).Pooling);
+        }
     }
 
     [Fact]
@@ -58,9 +116,8 @@ public sealed class SentenceTransformersSettingsTests
     [Theory]
     [InlineData(", {\"path\": \"2_Dense\", \"type\": \"sentence_transformers.models.LSTM\"}", "{\"pooling_mode_mean_tokens\": true}", "'LSTM' in '2_Dense'")]
     [InlineData(", {\"path\": \"../x\", \"type\": \"sentence_transformers.models.Normalize\"}", "{\"pooling_mode_mean_tokens\": true}", "outside of the folder")]
-    [InlineData("", "{\"pooling_mode_max_tokens\": true, \"pooling_mode_mean_tokens\": false}", "pools by max")]
-    [InlineData("", "{\"pooling_mode_cls_token\": true, \"pooling_mode_mean_tokens\": true}", "cls and mean")]
-    [InlineData("", "{\"pooling_mode\": [\"cls\", \"mean\"]}", "cls and mean")]
+    [InlineData("", "{\"pooling_mode\": \"median\"}", "pools by median")]
+    [InlineData("", "{\"pooling_mode\": [\"cls\", \"eos\"]}", "pools by eos")]
     [InlineData("", "{\"pooling_mode\": [\"cls\", 1]}", "pooling_mode is [")]
     [InlineData("", "{\"pooling_mode\": []}", "every pooling_mode off")]
     [InlineData("", "{\"pooling_mode_mean_tokens\": false}", "every pooling_mode off")]

@@ -21,7 +21,7 @@ public sealed class PublishedTowerTests
         Assert.Empty(CheckpointReport.NewlyInitialized(model.Parameters, reports));
         Assert.Empty(reports.Single().Ignored);
         SentenceTransformersSettings settings = SentenceTransformersSettings.Read(folder!);
-        Assert.Equal((PoolingKind.Mean, true), (settings.Pooling, settings.Normalize));
+        Assert.Equal((PoolingKind.Mean, true), (settings.Pooling!.Only, settings.Normalize));
 
         int[][] texts =
         [

@@ -84,6 +84,12 @@ public sealed class SentenceTransformersFolderTests : IDisposable
         string message = Assert.Throws<UserErrorException>(() => TextEmbedder.Load(folder)).Message;
         Assert.Contains("384", message, StringComparison.Ordinal);
         Assert.Contains("48", message, StringComparison.Ordinal);
+
+        // As for embedding, so for training, whatever the run pools by.
+        RunConfigReader reader = RunConfigReader.From("album", "multilingual", "shapes").Set("textTower.from=" + folder);
+        Assert.Contains("'textTower.from': '" + folder + "' declares a pooling of rows of 384", Assert.Throws<UserErrorException>(() => reader.Resolve()).What, StringComparison.Ordinal);
+        reader.Set("textTower.pooling=cls");
+        Assert.Contains("384", Assert.Throws<UserErrorException>(() => reader.Resolve()).What, StringComparison.Ordinal);
     }
 
     // The published library takes the prompt's tokens out of the mean, and the token in front of it; the one behind the text stays.
@@ -93,7 +99,11 @@ public sealed class SentenceTransformersFolderTests : IDisposable
     [InlineData("  a ", null, "mean")]
     [InlineData("query: ", PoolingKind.Mean, "cls")]
     [InlineData("query: ", PoolingKind.Eos, "mean")]
-    public void AMeanLeavesThePromptOut(string prompt, PoolingKind? asked, string declared)
+    [InlineData("query: ", null, "max")]
+    [InlineData("query: ", null, "mean_sqrt_len_tokens")]
+    [InlineData("query: ", null, "weightedmean")]
+    [InlineData("  a ", PoolingKind.WeightedMean, "cls")]
+    public void MeansAndMaximaLeaveThePromptOut(string prompt, PoolingKind? asked, string declared)
     {
         string folder = Folder("", $"{{\"word_embedding_dimension\": 48, \"pooling_mode\": \"{declared}\", \"include_prompt\": false}}");
         using CpuDevice device = new(2);
@@ -103,11 +113,11 @@ public sealed class SentenceTransformersFolderTests : IDisposable
         float[][] apart = TextEmbedder.Over(model, ownsModel: false, options with { BatchTokens = 1 }).Embed(s_texts, Token);
         Assert.Equal(vectors, apart);
 
-        PoolingKind kind = asked ?? (declared == "cls" ? PoolingKind.Cls : PoolingKind.Mean);
+        PoolingKind kind = asked ?? PoolingModes.Find(declared)!.Value;
         PipelineTokenizer tokenizer = ShortRuns.Tokens(270);
         List<int> promptIds = [];
         tokenizer.Encode(prompt.Trim().ToLowerInvariant(), promptIds);
-        int skipped = kind == PoolingKind.Mean ? promptIds.Count - 1 : 0;
+        int skipped = promptIds.Count - 1;
         using TensorArena arena = new(device, 1 << 20);
         for (int text = 0; text < s_texts.Length; text++)
         {
@@ -118,14 +128,54 @@ public sealed class SentenceTransformersFolderTests : IDisposable
             arena.Reset();
             model.Text.Forward(batch, PoolingKind.Mean, arena, TowerPass.Inference);
             float[] hidden = model.Text.LastHidden.ToArray<float>();
-            int first = kind == PoolingKind.Eos ? ids.Count - 1 : skipped;
-            int count = kind == PoolingKind.Mean ? ids.Count - first : 1;
+            int[] behind = [.. Enumerable.Range(skipped, ids.Count - skipped)];
             for (int i = 0; i < 48; i++)
             {
-                double mean = Enumerable.Range(first, count).Sum(k => (double)hidden[(k * 48) + i]) / count;
-                Assert.Equal(mean, vectors[text][i], 2e-6);
+                double At(int k) => hidden[(k * 48) + i];
+                double expected = kind switch
+                {
+                    PoolingKind.Cls => At(0),
+                    PoolingKind.Eos => At(ids.Count - 1),
+                    PoolingKind.Max => behind.Max(At),
+                    PoolingKind.MeanSqrtLength => behind.Sum(At) / Math.Sqrt(behind.Length),
+                    PoolingKind.WeightedMean => behind.Sum(k => (k + 1) * At(k)) / behind.Sum(k => k + 1.0),
+                    _ => behind.Average(At),
+                };
+                Assert.Equal(expected, vectors[text][i], 3e-6);
             }
         }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void SeveralPoolingsStandOneBehindTheOther(bool includePrompt)
+    {
+        const string On = "\"pooling_mode_cls_token\": true, \"pooling_mode_max_tokens\": true, \"pooling_mode_mean_tokens\": true, \"pooling_mode_mean_sqrt_len_tokens\": true, \"pooling_mode_weightedmean_tokens\": true, \"pooling_mode_lasttoken\": true";
+        string folder = Folder("", $"{{\"word_embedding_dimension\": 48, {On}, \"include_prompt\": {(includePrompt ? "true" : "false")}}}");
+        using CpuDevice device = new(2);
+        using TwoTowerModel model = TwoTowerModel.Load(folder, device);
+        TextEmbedderOptions options = new() { Prefix = "query: ", Normalize = false };
+        TextEmbedder all = TextEmbedder.Over(model, ownsModel: false, options);
+        Assert.Equal("cls+max+mean+mean_sqrt_len_tokens+weightedmean+eos", all.Pooling.Name);
+        Assert.Equal(6 * 48, all.Width);
+        float[][] vectors = all.Embed(s_texts, Token);
+        for (int part = 0; part < 6; part++)
+        {
+            float[][] one = TextEmbedder.Over(model, ownsModel: false, options with { Pooling = all.Pooling.Kinds[part] }).Embed(s_texts, Token);
+            Assert.All(Enumerable.Range(0, s_texts.Length), t => Assert.Equal(one[t], vectors[t][(part * 48)..((part + 1) * 48)]));
+        }
+
+        float[][] unit = TextEmbedder.Over(model, ownsModel: false, options with { Normalize = true, Pooling = PoolingModes.Parse("lasttoken+cls") }).Embed(s_texts, Token);
+        Assert.All(unit, v => Assert.Equal(1, v.Sum(x => (double)x * x), 1e-5));
+        Assert.Equal(vectors[1][0] / vectors[1][(5 * 48)], unit[1][48] / unit[1][0], 1e-4);
+
+        // Who trains or asks for gradients has to choose.
+        Assert.Contains("cls+max+", Assert.Throws<UserErrorException>(() => model.Options.TextPooling.Only).What, StringComparison.Ordinal);
+        RunConfigReader reader = RunConfigReader.From("album", "multilingual", "shapes").Set("textTower.from=" + folder);
+        UserErrorException e = Assert.Throws<UserErrorException>(() => reader.Resolve());
+        Assert.StartsWith("'textTower.from': the model concatenates the poolings", e.What, StringComparison.Ordinal);
+        Assert.Equal("max", reader.Set("textTower.pooling=max").Resolve().TextTower.Pooling);
     }
 
     [Fact]

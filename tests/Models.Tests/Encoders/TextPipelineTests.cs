@@ -51,10 +51,13 @@ public sealed class TextPipelineTests : IDisposable
     [Theory]
     [InlineData(PoolingKind.Mean, "a ", 2)]
     [InlineData(PoolingKind.Mean, "  a a  ", 3)]
+    [InlineData(PoolingKind.Max, "a ", 2)]
+    [InlineData(PoolingKind.MeanSqrtLength, "a ", 2)]
+    [InlineData(PoolingKind.WeightedMean, "a ", 2)]
     [InlineData(PoolingKind.Cls, "a ", 0)]
     [InlineData(PoolingKind.Eos, "a ", 0)]
     [InlineData(PoolingKind.Mean, "", 0)]
-    public void OnlyAMeanLeavesThePromptsTokensOut(PoolingKind pooling, string prefix, int tokens)
+    public void MeansAndMaximaLeaveThePromptsTokensOut(PoolingKind pooling, string prefix, int tokens)
     {
         SentenceTransformersSettings settings = new() { IncludesPrompt = false, Pooling = pooling };
         TextEmbedderOptions options = new() { Prefix = prefix };

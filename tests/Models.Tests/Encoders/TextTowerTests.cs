@@ -1,6 +1,7 @@
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Reference;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
 using CrossAlign.Runtime.Cuda.Emulation;
@@ -59,6 +60,46 @@ public abstract class TextTowerTests : IDisposable
         {
             golden.AssertGradients(store);
         }
+    }
+
+    // Behind the last LayerNorm, y = w x + b, stands nothing but the pooling: dw = sum of dy x over the tokens, db = sum of dy.
+    [Theory]
+    [InlineData(PoolingKind.Mean)]
+    [InlineData(PoolingKind.Cls)]
+    [InlineData(PoolingKind.Eos)]
+    [InlineData(PoolingKind.Max)]
+    [InlineData(PoolingKind.MeanSqrtLength)]
+    [InlineData(PoolingKind.WeightedMean)]
+    public void EachPoolingAndItsGradientReachTheTower(PoolingKind kind)
+    {
+        using Golden golden = new("text-tower-xlm-roberta");
+        using ParameterStore store = new(_device);
+        TextTower tower = Load(store, "text-tower-xlm-roberta", "hf");
+        store.AllocateGradients();
+        TokenBatch batch = Batch(golden, tower, "batch.input_ids", "batch.attention_mask");
+        Tensor pooled = tower.Forward(batch, kind, _arena, TowerPass.Training);
+        int c = tower.Config.Width;
+        double[] hidden = [.. tower.LastHidden.ToArray<float>().Select(v => (double)v)];
+        int[] ends = batch.CuSeqlens.ToArray();
+        double[] expected = PoolingReference.Forward(kind.ToString(), hidden, ends, c);
+        golden.AssertWithin("pooled", expected, pooled.ToArray<float>(), 1e-6);
+
+        float[] r = golden.Cases.ReadSingles("batch.R");
+        tower.Backward(Upstream(golden, pooled), _arena);
+        double[] dHidden = PoolingReference.Backward(kind.ToString(), [.. r.Select(v => (double)v)], ends, c, hidden);
+        const string Norm = "encoder.layer.2.output.LayerNorm.";
+        float[] weight = store[Norm + "weight"].Value.ToArray<float>();
+        float[] bias = store[Norm + "bias"].Value.ToArray<float>();
+        double[] dWeight = new double[c];
+        double[] dBias = new double[c];
+        for (int at = 0; at < hidden.Length; at++)
+        {
+            dWeight[at % c] += dHidden[at] * (hidden[at] - bias[at % c]) / weight[at % c];
+            dBias[at % c] += dHidden[at];
+        }
+
+        golden.AssertWithin("weight", dWeight, store[Norm + "weight"].Gradient.ToArray<float>(), 1e-5);
+        golden.AssertWithin("bias", dBias, store[Norm + "bias"].Gradient.ToArray<float>(), 1e-5);
     }
 
     [Theory]

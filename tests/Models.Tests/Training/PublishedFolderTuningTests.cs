@@ -61,7 +61,7 @@ public sealed class PublishedFolderTuningTests : IDisposable
         Assert.Equal(picture, Picture("export"));
         SentenceTransformersSettings settings = SentenceTransformersSettings.Read(_runs.PathOf("export/text"));
         Assert.Equal((normalized, used, 12), (settings.Normalize, settings.DefaultPrompt, settings.MaxTokens));
-        Assert.Equal(from == "folder" ? PoolingKind.Cls : PoolingKind.Mean, settings.Pooling);
+        Assert.Equal(from == "folder" ? PoolingKind.Cls : PoolingKind.Mean, settings.Pooling!.Only);
         if (from == "folder")
         {
             Assert.Equal("query: ", settings.Prompts["query"]);
@@ -181,9 +181,9 @@ public sealed class PublishedFolderTuningTests : IDisposable
     public void APoolingThatIsNotComputedIsRefusedUnlessAnotherIsGiven()
     {
         string folder = FolderThatNormalizesNothing();
-        File.WriteAllText(Path.Combine(folder, "1_Pooling", "config.json"), """{"pooling_mode_mean_tokens": false, "pooling_mode_max_tokens": true}""");
+        File.WriteAllText(Path.Combine(folder, "1_Pooling", "config.json"), """{"pooling_mode": "median"}""");
         UserErrorException e = Assert.Throws<UserErrorException>(() => Reader("textTower.from=" + folder).Resolve());
-        Assert.Contains("pools by max", e.What, StringComparison.Ordinal);
+        Assert.Contains("pools by median", e.What, StringComparison.Ordinal);
         Assert.Contains("textTower.pooling", e.Remedy, StringComparison.Ordinal);
         Assert.Equal("mean", Reader("textTower.from=" + folder, "textTower.pooling=mean").Resolve().TextTower.Pooling);
     }

@@ -18,7 +18,7 @@ public sealed class SchemaAgreementTests
         "steps=null", "batchSize=1", "captionsPerPicture=0", "nameProbability=1.1", "nameProbability=-0.1", "keywordsAtMost=0", "styles=[]", "augmentation=2.5",
         "splitSalt=null", "scrambleCaptions=[\"en\",\"en\"]", "stylesByLanguage={\"en\":[]}", "stylesByLanguage={\"en\":null}", "stylesByLanguage={\"en\":[\"a\",\"a\"]}",
         "tokenizer.kind=\"new\"", "tokenizer.pieces=299", "tokenizer.pieces=1000001", "tokenizer.maxTokens=2", "tokenizer.path=3",
-        "textTower.kind=\"gpt\"", "textTower.width=0", "textTower.layers=0", "textTower.heads=0", "textTower.feedForward=0", "textTower.dropout=1", "textTower.pooling=\"max\"",
+        "textTower.kind=\"gpt\"", "textTower.width=0", "textTower.layers=0", "textTower.heads=0", "textTower.feedForward=0", "textTower.dropout=1", "textTower.pooling=\"median\"",
         "textTower.freeze=\"lowest:0\"", "textTower.freeze=\"some\"", "textTower.prefix=null", "textTower=null",
         "imageTower.kind=\"resnet\"", "imageTower.imageSize=0", "imageTower.patchSize=0", "imageTower.pooling=\"eos\"", "imageTower.freeze=\"lowest\"",
         "projection.width=0", "projection.bias=1", "projection.textStart=\"zero\"",
@@ -32,7 +32,7 @@ public sealed class SchemaAgreementTests
     public static TheoryData<string> RightSettings() =>
     [
         "steps=0", "batchSize=2", "styles=null", "styles=[\"noto\"]", "nameProbability=0", "nameProbability=1", "device=\"cuda:1\"", "device=\"cuda-emulated:sm_90\"",
-        "textTower.dropout=null", "textTower.pooling=\"eos\"", "textTower.freeze=\"none\"", "textTower.from=null", "loss.scaleMax=null", "loss.biasInit=-3", "loss.variant=\"sigmoid\"",
+        "textTower.dropout=null", "textTower.pooling=\"eos\"", "textTower.pooling=\"max\"", "textTower.pooling=\"weightedmean\"", "textTower.freeze=\"none\"", "textTower.from=null", "loss.scaleMax=null", "loss.biasInit=-3", "loss.variant=\"sigmoid\"",
         "loss.falseNegativeMargin=0", "loss.falseNegativeMargin=null", "loss.prefixWidths=[]", "loss.prefixWidths=[8,16]",
         "optimizer.clip=null", "optimizer.textLearningRate=0", "stylesByLanguage={\"en\":[\"noto\"]}", "schedule.end=1", "projection.textStart=\"identity\"",
     ];

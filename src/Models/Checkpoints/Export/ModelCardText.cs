@@ -46,12 +46,12 @@ internal static class ModelCardText
         text.Append("| part | architecture | width | blocks | heads | parameters | pooling |\n| --- | --- | --- | --- | --- | --- | --- |\n");
         if (model.Text is not null)
         {
-            Row("text", model.Text.Config, ParameterGroup.TextTower, ModelFolder.NameOf(model.Options.TextPooling));
+            Row("text", model.Text.Config, ParameterGroup.TextTower, model.Options.TextPooling.Name);
         }
 
         if (model.Image is not null)
         {
-            Row("image", model.Image.Config, ParameterGroup.ImageTower, ModelFolder.NameOf(model.Options.ImagePooling));
+            Row("image", model.Image.Config, ParameterGroup.ImageTower, PoolingModes.NameOf(model.Options.ImagePooling));
         }
 
         text.Append('\n');
@@ -80,12 +80,9 @@ internal static class ModelCardText
         string prompt = content.Settings.DefaultPrompt.Length == 0 ? string.Empty : $"prompt = {JsonSerializer.Serialize(content.Settings.DefaultPrompt, s_plain)}\n";
         text.Append(CultureInfo.InvariantCulture, $"{prompt}batch = tokenizer([{(prompt.Length == 0 ? "\"a dog\", \"allqu\"" : "prompt + \"a dog\", prompt + \"allqu\"")}], padding=True, return_tensors=\"pt\")\n");
         text.Append("with torch.no_grad():\n    hidden = tower(input_ids=batch[\"input_ids\"], attention_mask=batch[\"attention_mask\"]).last_hidden_state\n");
-        text.Append(model.Options.TextPooling switch
-        {
-            Kernels.PoolingKind.Mean => "    mask = batch[\"attention_mask\"].unsqueeze(-1).float()\n    vectors = (hidden * mask).sum(1) / mask.sum(1)\n",
-            Kernels.PoolingKind.Cls => "    vectors = hidden[:, 0]\n",
-            _ => "    last = batch[\"attention_mask\"].sum(1) - 1\n    vectors = hidden[torch.arange(len(last)), last]\n",
-        });
+        text.Append("    mask = batch[\"attention_mask\"].unsqueeze(-1)\n");
+        string[] parts = [.. model.Options.TextPooling.Kinds.Select(Pooled)];
+        text.Append(CultureInfo.InvariantCulture, $"    vectors = {(parts.Length == 1 ? parts[0] : $"torch.cat([{string.Join(", ", parts)}], -1)")}\n");
         if (model.TextHead is not null)
         {
             text.Append("    vectors = torch.nn.functional.linear(vectors, heads[\"text_head.weight\"], heads.get(\"text_head.bias\"))\n");
@@ -105,6 +102,17 @@ internal static class ModelCardText
             text.Append(", then `image_head`).\n\n");
         }
     }
+
+    // As Python, of hidden (S, T, C) and mask (S, T, 1), pads on the right.
+    private static string Pooled(Kernels.PoolingKind kind) => kind switch
+    {
+        Kernels.PoolingKind.Cls => "hidden[:, 0]",
+        Kernels.PoolingKind.Max => "hidden.masked_fill(mask == 0, float(\"-inf\")).max(1).values",
+        Kernels.PoolingKind.MeanSqrtLength => "(hidden * mask).sum(1) / mask.sum(1).sqrt()",
+        Kernels.PoolingKind.WeightedMean => "(hidden * mask.cumsum(1) * mask).sum(1) / (mask.cumsum(1) * mask).sum(1)",
+        Kernels.PoolingKind.Eos => "hidden[torch.arange(len(hidden)), mask.sum(1)[:, 0] - 1]",
+        _ => "(hidden * mask).sum(1) / mask.sum(1)",
+    };
 
     private static void Section(StringBuilder text, string title, IReadOnlyList<string> lines)
     {

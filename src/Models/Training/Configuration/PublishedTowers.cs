@@ -87,15 +87,33 @@ internal static class PublishedTowers
         }
     }
 
-    private static string PoolingOf(string folder, TextEncoderConfig tower)
+    // What the run pools by: as given, else as the folder declares, else as the architecture does.
+    private static string PoolingOf(string folder, TextEncoderConfig tower, string? given)
     {
+        SentenceTransformersSettings settings;
+        string pooling;
         try
         {
-            return ModelFolder.NameOf(SentenceTransformersSettings.Read(folder).Pooling ?? (tower.IsCausal ? Kernels.PoolingKind.Eos : Kernels.PoolingKind.Mean));
+            settings = SentenceTransformersSettings.Read(folder);
+            pooling = given ?? PoolingModes.NameOf((settings.Pooling ?? (tower.IsCausal ? Kernels.PoolingKind.Eos : Kernels.PoolingKind.Mean)).Only);
+        }
+        catch (UserErrorException) when (given is not null)
+        {
+            return given;
         }
         catch (UserErrorException e)
         {
             throw new UserErrorException($"'textTower.from': {e.What}", "give textTower.pooling, and the run pools by that", e);
+        }
+
+        try
+        {
+            settings.RequireWidth(folder, tower.Width);
+            return pooling;
+        }
+        catch (UserErrorException e)
+        {
+            throw new UserErrorException($"'textTower.from': {e.What}", e.Remedy, e);
         }
     }
 
@@ -152,7 +170,7 @@ internal static class PublishedTowers
             Layers = found.Layers,
             Heads = found.Heads,
             FeedForward = found.FeedForward,
-            Pooling = given.Contains($"{Name}.pooling") ? tower.Pooling : PoolingOf(folder, found),
+            Pooling = PoolingOf(folder, found, given.Contains($"{Name}.pooling") ? tower.Pooling : null),
         };
     }
 

@@ -47,8 +47,8 @@ public sealed record TextTowerConfig
     public string Prefix { get; init; } = string.Empty;
 
     /// <summary>How token vectors become one vector.</summary>
-    [Description("mean, cls or eos; for a published tower what its folder declares where nothing is given (eos for CLIP's).")]
-    [Choices("mean", "cls", "eos")]
+    [Description("mean, cls (the first token), eos (the last), max, mean_sqrt_len_tokens or weightedmean; for a published tower what its folder declares where nothing is given (eos for CLIP's).")]
+    [Choices("mean", "cls", "eos", "max", "mean_sqrt_len_tokens", "weightedmean")]
     public string Pooling { get; init; } = "mean";
 
     /// <summary>Which weights of a published tower stay as they are. A tower that is frozen whole drops nothing, and its vectors are computed once for each input that repeats.</summary>

@@ -98,7 +98,7 @@ public sealed class HubModelsTests : IDisposable
             FilesOf(model.Folder));
         using CpuDevice device = new(1);
         using TwoTowerModel tower = ModelSource.Find(_hub.Id, _cache.Path).Load(device);
-        Assert.Equal((64, Kernels.PoolingKind.Cls), (tower.Text!.Config.Width, tower.Options.TextPooling));
+        Assert.Equal((64, Kernels.PoolingKind.Cls), (tower.Text!.Config.Width, tower.Options.TextPooling.Only));
     }
 
     [Fact]
