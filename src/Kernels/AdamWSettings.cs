@@ -34,9 +34,17 @@ public readonly record struct AdamWSettings(double LearningRate, int Step, doubl
         stored.CopyFrom<float>(numbers);
     }
 
-    /// <summary>The numbers as both backends read them.</summary>
-    internal void Write(Span<float> numbers)
+    /// <summary>Writes the numbers that <see cref="Store"/> puts on the device, for who takes them there otherwise.</summary>
+    /// <param name="numbers">(8); overwritten.</param>
+    /// <exception cref="ArgumentException"><paramref name="numbers"/> has another length.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The step is below 1, or a setting is not a number of its range.</exception>
+    public void Write(Span<float> numbers)
     {
+        if (numbers.Length != StoredLength)
+        {
+            throw new ArgumentException($"There are {StoredLength} numbers, and room for {numbers.Length}.", nameof(numbers));
+        }
+
         ArgumentOutOfRangeException.ThrowIfLessThan(Step, 1);
         if (!(Beta1 >= 0 && Beta1 < 1 && Beta2 >= 0 && Beta2 < 1 && Epsilon >= 0) || !double.IsFinite(LearningRate))
         {

@@ -28,7 +28,7 @@ public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tens
     /// <summary>
     /// (2), int32: the key on the device of the operation, lower word first, which takes the place of <see cref="Key"/> and is read
     /// when the operation runs, not when it is issued: a replayed graph drops what the step drops whose key was written last
-    /// (<see cref="WriteKey"/>). Absent for a key that is known when the operation is issued.
+    /// (<see cref="WriteKey(ulong, in Tensor)"/>). Absent for a key that is known when the operation is issued.
     /// </summary>
     public Tensor StoredKey { get; init; }
 
@@ -47,7 +47,18 @@ public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tens
         }
 
         Check.Is(storedKey, StoredKeyShape, DType.Int32, storedKey.Device);
-        storedKey.CopyFrom<int>([(int)(uint)key, (int)(uint)(key >> 32)]);
+        Span<int> numbers = stackalloc int[2];
+        WriteKey(key, numbers);
+        storedKey.CopyFrom<int>(numbers);
+    }
+
+    /// <summary>Writes a key as <see cref="StoredKey"/> holds it, for who takes it to the device otherwise.</summary>
+    /// <param name="key">The run's seed mixed with the step.</param>
+    /// <param name="numbers">(2); overwritten.</param>
+    public static void WriteKey(ulong key, Span<int> numbers)
+    {
+        numbers[0] = (int)(uint)key;
+        numbers[1] = (int)(uint)(key >> 32);
     }
 
     /// <summary>The key of an operation on the CPU.</summary>

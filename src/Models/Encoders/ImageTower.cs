@@ -70,12 +70,12 @@ public sealed class ImageTower : EncoderTower, IDisposable
         int count = pixels.Shape[0];
         int tokens = RowsOf(pixels.Shape[2], pixels.Shape[3]);
         Tensor starts = arena.Take(DType.Int32, new Shape(count + 1));
-        WriteStarts(tokens, starts);
+        starts.CopyFrom(StartsOf(tokens, count));
         Tensor keys = default;
         if (pass.Dropout)
         {
             keys = arena.Take(DType.Int32, new Shape(count * tokens, 2));
-            WriteKeys(count, tokens, examples, keys);
+            keys.CopyFrom(KeysOf(count, tokens, examples));
         }
 
         return Forward(new PictureInputs(pixels, starts, keys), pooling, arena, pass);
@@ -107,13 +107,14 @@ public sealed class ImageTower : EncoderTower, IDisposable
     /// <param name="width">W, at least one patch.</param>
     public int RowsOf(int height, int width) => 1 + (height / Config.PatchSize * (width / Config.PatchSize));
 
-    /// <summary>Writes <see cref="PictureInputs.CuSeqlens"/>.</summary>
+    /// <summary>What <see cref="PictureInputs.CuSeqlens"/> hold.</summary>
     /// <param name="tokens">Rows of a picture.</param>
-    /// <param name="starts">(B + 1), int32; overwritten.</param>
+    /// <param name="pictures">B.</param>
     /// <param name="count">How many of the B pictures there are; those behind them have no rows.</param>
-    internal void WriteStarts(int tokens, in Tensor starts, int count = int.MaxValue)
+    /// <returns>(B + 1), valid until the next call.</returns>
+    internal ReadOnlySpan<int> StartsOf(int tokens, int pictures, int count = int.MaxValue)
     {
-        int length = starts.Shape[0];
+        int length = pictures + 1;
         if (_starts.Length < length)
         {
             _starts = new int[length];
@@ -124,15 +125,15 @@ public sealed class ImageTower : EncoderTower, IDisposable
             _starts[i] = Math.Min(i, count) * tokens;
         }
 
-        starts.CopyFrom<int>(_starts.AsSpan(0, length));
+        return _starts.AsSpan(0, length);
     }
 
-    /// <summary>Writes <see cref="PictureInputs.TokenKeys"/>.</summary>
+    /// <summary>What <see cref="PictureInputs.TokenKeys"/> hold.</summary>
     /// <param name="count">B.</param>
     /// <param name="tokens">Rows of a picture.</param>
     /// <param name="examples">Numbers that name the pictures in the data set; empty: their places in the batch.</param>
-    /// <param name="keys">(B * rows, 2), int32, or more; the first are overwritten.</param>
-    internal void WriteKeys(int count, int tokens, ReadOnlySpan<int> examples, in Tensor keys)
+    /// <returns>(B * rows, 2), valid until the next call.</returns>
+    internal ReadOnlySpan<int> KeysOf(int count, int tokens, ReadOnlySpan<int> examples)
     {
         int length = 2 * count * tokens;
         if (_keys.Length < length)
@@ -147,7 +148,7 @@ public sealed class ImageTower : EncoderTower, IDisposable
             _keys[(2 * row) + 1] = row % tokens;
         }
 
-        keys.Rows(0, count * tokens).CopyFrom<int>(_keys.AsSpan(0, length));
+        return _keys.AsSpan(0, length);
     }
 
     /// <summary>The gradients of the last <see cref="Forward(in Tensor, PoolingKind, TensorArena, in TowerPass, ReadOnlySpan{int})"/>: added (+=) to the parameters' that are not frozen.</summary>

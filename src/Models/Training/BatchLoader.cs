@@ -17,6 +17,7 @@ internal sealed class BatchLoader : IDisposable
     private readonly int _firstStep;
     private readonly int _lastStep;
     private ExceptionDispatchInfo? _failure;
+    private volatile int _failedStep = -1;
     private int _next;
     private bool _holding;
     private volatile bool _stopping;
@@ -40,20 +41,43 @@ internal sealed class BatchLoader : IDisposable
     public TimeSpan Waited { get; private set; }
 
     /// <summary>The next step's batch; the one given before is taken back.</summary>
-    /// <returns>A filled batch, valid until the next call.</returns>
+    /// <returns>A filled batch, valid until <see cref="TakeBack"/> or the next call.</returns>
     public TrainingBatch Next()
     {
-        if (_holding)
-        {
-            _free.Release();
-        }
-
+        TakeBack();
         long started = Stopwatch.GetTimestamp();
         _ready.Wait();
         Waited += Stopwatch.GetElapsedTime(started);
-        _failure?.Throw();
-        _holding = true;
-        return _batches[(_next++ - _firstStep) & 1];
+        if (_next == _failedStep)
+        {
+            _failure!.Throw();
+        }
+
+        return Give();
+    }
+
+    /// <summary>The next step's batch where it is ready by now; the one given before is taken back.</summary>
+    /// <returns>A filled batch, valid until <see cref="TakeBack"/> or the next call; null where there is none, or where filling it failed, which <see cref="Next"/> tells.</returns>
+    public TrainingBatch? TryNext()
+    {
+        TakeBack();
+        if (_ready.CurrentCount == 0 || _next == _failedStep)
+        {
+            return null;
+        }
+
+        _ready.Wait();
+        return Give();
+    }
+
+    /// <summary>Takes the batch back that was given last, so that another step's is prepared in it.</summary>
+    public void TakeBack()
+    {
+        if (_holding)
+        {
+            _holding = false;
+            _free.Release();
+        }
     }
 
     /// <inheritdoc/>
@@ -64,6 +88,12 @@ internal sealed class BatchLoader : IDisposable
         _thread.Join();
         _free.Dispose();
         _ready.Dispose();
+    }
+
+    private TrainingBatch Give()
+    {
+        _holding = true;
+        return _batches[(_next++ - _firstStep) & 1];
     }
 
     private void Prepare()
@@ -85,6 +115,7 @@ internal sealed class BatchLoader : IDisposable
 #pragma warning restore CA1031
             {
                 _failure = ExceptionDispatchInfo.Capture(e);
+                _failedStep = step;
                 _ready.Release();
                 return;
             }

@@ -1,6 +1,7 @@
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training;
 
@@ -20,6 +21,17 @@ internal sealed partial class ContrastiveStep
         TakeLosses(_partLosses, _partGroups, 0, PartSize, images.LiveRows);
         Backward(0, PartSize, texts.LiveRows, images.LiveRows);
         _arena.Reset();
+    }
+
+    /// <summary>Adds to what is uploaded what the loss needs of a batch beside the towers' inputs.</summary>
+    /// <param name="batch">The batch.</param>
+    /// <param name="uploads">What takes it to the device.</param>
+    public void Upload(TrainingBatch batch, CudaUploads uploads)
+    {
+        if (_captionGroups.IsPresent)
+        {
+            uploads.Add<int>(batch.Groups, _captionGroups);
+        }
     }
 
     /// <summary>Copies what <see cref="RunPart"/> needs of a part of the batch besides its inputs.</summary>

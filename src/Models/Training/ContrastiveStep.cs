@@ -181,7 +181,7 @@ internal sealed partial class ContrastiveStep : IDisposable
     }
 
     /// <summary>Adds the gradients of one part with a loss of its own to the parameters'.</summary>
-    /// <param name="batch">The batch, for which <see cref="Upload"/> was called.</param>
+    /// <param name="batch">The batch, for which <see cref="Upload(TrainingBatch)"/> was called.</param>
     /// <param name="index">Which part.</param>
     /// <param name="dropoutKey">Key of this step's dropout.</param>
     public void RunHostPart(TrainingBatch batch, int index, ulong dropoutKey) =>

@@ -3,6 +3,7 @@ using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training;
 
@@ -98,7 +99,7 @@ internal sealed class Optimizer : IDisposable
     }
 
     /// <summary>The same step with settings that are read from the device: what a captured graph replays.</summary>
-    /// <param name="settings">Of <see cref="StoreSettings"/>.</param>
+    /// <param name="settings">Of <see cref="Upload"/>.</param>
     /// <param name="phase">Of <see cref="PhaseOf"/>: each is a graph of its own.</param>
     public void Step(in StoredStepSettings settings, StepPhase phase)
     {
@@ -131,24 +132,32 @@ internal sealed class Optimizer : IDisposable
     /// <param name="step">The step, from 1.</param>
     public StepPhase PhaseOf(int step) => step > _textStillSteps ? StepPhase.All : step > _imageStillSteps ? StepPhase.AllButText : StepPhase.Heads;
 
-    /// <summary>Writes the numbers of a step to where <see cref="Step(in StoredStepSettings, StepPhase)"/> reads them.</summary>
+    /// <summary>Adds to what is uploaded the numbers of a step, to where <see cref="Step(in StoredStepSettings, StepPhase)"/> reads them.</summary>
     /// <param name="step">The step, from 1.</param>
     /// <param name="learningRate">The common learning rate of this step.</param>
     /// <param name="textLearningRate">The common learning rate as the text tower has it; null for the same.</param>
-    /// <param name="settings">Overwritten.</param>
-    public void StoreSettings(int step, double learningRate, double? textLearningRate, in StoredStepSettings settings)
+    /// <param name="settings">Where they go.</param>
+    /// <param name="uploads">What takes them to the device.</param>
+    public void Upload(int step, double learningRate, double? textLearningRate, in StoredStepSettings settings, CudaUploads uploads)
     {
         AdamWSettings common = Settings(step, learningRate);
-        common.Store(settings.Common);
+        Upload(common, settings.Common, uploads);
         StepPhase phase = PhaseOf(step);
         if (_textStillSteps > 0 && phase != StepPhase.Heads)
         {
-            OfImage(common, step).Store(settings.Image);
+            Upload(OfImage(common, step), settings.Image, uploads);
         }
 
         if (_textStillSteps > 0 && phase == StepPhase.All)
         {
-            OfText(step, learningRate, textLearningRate).Store(settings.Text);
+            Upload(OfText(step, learningRate, textLearningRate), settings.Text, uploads);
+        }
+
+        static void Upload(in AdamWSettings settings, in Tensor stored, CudaUploads uploads)
+        {
+            Span<float> numbers = stackalloc float[AdamWSettings.StoredLength];
+            settings.Write(numbers);
+            uploads.Add<float>(numbers, stored);
         }
     }
 

@@ -13,9 +13,10 @@ namespace CrossAlign.Models.Training;
 /// stage is issued operation by operation, the second time captured. Both are the same operations on the same tensors, and give the same bits.
 /// A batch that goes through the towers at once is one graph; micro-batches have a graph each for what they do, which the next one replays, the
 /// last and smaller one too: how many pictures there are is read from the device. Where a tower is frozen whole, its rows are looked up,
-/// or made, before the graph, which reads them; steps in which the towers stand still have graphs of their own.
+/// or made, before the graph, which reads them; steps in which the towers stand still have graphs of their own. What a step reads goes to the
+/// device beside the work of the step, or part, before it, where that is known by then (<see cref="Prepare"/>).
 /// </summary>
-internal sealed class StepRunner : IDisposable
+internal sealed partial class StepRunner : IDisposable
 {
     private const int NormAt = 0;
     private const int ScaleAt = NormAt + GradientNorm.ResultLength;
@@ -53,6 +54,7 @@ internal sealed class StepRunner : IDisposable
     private readonly LiveRows? _livePictureRows;
     private readonly LiveRows? _liveTexts;
     private readonly int[] _hostCounts = new int[CountsLength];
+    private readonly CudaUploads? _uploads;
     private (StepPhase Phase, bool LooksUpTexts) _kind;
 
     /// <summary>Takes the memory of what is reported, and of what graphs read.</summary>
@@ -80,6 +82,7 @@ internal sealed class StepRunner : IDisposable
             return;
         }
 
+        _uploads = new CudaUploads((CudaDevice)_device);
         _settings = new StoredStepSettings(NewSettings(), NewSettings(), NewSettings());
         _dropoutKey = _device.NewTensor(DType.Int32, DropoutSite.StoredKeyShape);
         int b = step.PartSize;
@@ -125,23 +128,20 @@ internal sealed class StepRunner : IDisposable
     // Without graphs there is nothing to be gained from parts that lie in the room of a larger one.
     private bool RunsOnDeviceInputs => _device is CudaDevice && (_capturesGraphs || _config.Accumulate == Accumulation.None);
 
-    /// <summary>Makes a step; where a gradient is not finite nothing is changed. Does not wait for the device.</summary>
+    /// <summary>Makes a step; where a gradient is not finite nothing is changed. Does not wait for the device; the batch may change behind the call.</summary>
     /// <param name="batch">The batch.</param>
-    /// <param name="number">The step, from 1.</param>
-    /// <param name="learningRate">The common learning rate of this step.</param>
-    /// <param name="dropoutKey">Key of this step's dropout.</param>
-    /// <param name="textLearningRate">The common learning rate as the text tower has it, where it has the schedule for itself; null for the same.</param>
-    public void Run(TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate = null)
+    /// <param name="numbers">Which step, how fast.</param>
+    public void Run(TrainingBatch batch, in StepNumbers numbers)
     {
-        if (RunsOnDeviceInputs && (_config.Accumulate != Accumulation.None || Fits(batch.MicroBatches[0])))
+        if (TakesFromDevice(batch))
         {
-            RunOnDevice((CudaDevice)_device, batch, number, learningRate, dropoutKey, textLearningRate);
+            RunOnDevice((CudaDevice)_device, batch, numbers);
             return;
         }
 
         _model.Parameters.ZeroGradients();
-        _step.Run(batch, dropoutKey);
-        _optimizer.Step(number, learningRate, textLearningRate);
+        _step.Run(batch, numbers.DropoutKey);
+        _optimizer.Step(numbers.Step, numbers.LearningRate, numbers.TextLearningRate);
         CollectFigures();
     }
 
@@ -165,6 +165,7 @@ internal sealed class StepRunner : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        _uploads?.Dispose();
         DisposeCapacities();
         foreach (Tensor tensor in (Tensor[])[_figures, _settings.Common, _settings.Image, _settings.Text, _dropoutKey, _pictures.Pixels, _pictures.CuSeqlens, _pictures.TokenKeys, _pooledTexts, _pooledPictures, _counts])
         {
@@ -177,61 +178,75 @@ internal sealed class StepRunner : IDisposable
 
     private bool Fits(MicroBatch part) => _step.ReadsPictureCount || part.Count == _step.PartSize;
 
-    private void RunOnDevice(CudaDevice device, TrainingBatch batch, int number, double learningRate, ulong dropoutKey, double? textLearningRate)
+    private bool TakesFromDevice(TrainingBatch batch) => RunsOnDeviceInputs && (_config.Accumulate != Accumulation.None || Fits(batch.MicroBatches[0]));
+
+    private void RunOnDevice(CudaDevice device, TrainingBatch batch, in StepNumbers numbers)
     {
-        (StepPhase, bool) kind = (_optimizer.PhaseOf(number), _step.Frozen.HasTexts);
+        (StepPhase, bool) kind = (_optimizer.PhaseOf(numbers.Step), _step.Frozen.HasTexts);
         if (_kind != kind)
         {
-            // Other operations from here on; the graphs of the steps before are not needed any more.
+            // Other operations from here on; the graphs of the steps before are not needed any more, nor what was sent to their inputs.
+            Forget();
             DisposeCapacities();
             _kind = kind;
         }
 
-        _step.Upload(batch);
-        _optimizer.StoreSettings(number, learningRate, textLearningRate, _settings);
-        DropoutSite.WriteKey(dropoutKey, _dropoutKey);
         if (_config.Accumulate == Accumulation.None)
         {
-            Launch(device, StepStage.Whole, Upload(device, batch.MicroBatches[0]));
+            Launch(device, StepStage.Whole, Upload(device, batch, 0, numbers, opensStep: true));
             return;
         }
 
         Launch(device, StepStage.Begin, null);
         if (_config.Accumulate == Accumulation.Plain)
         {
-            RunPlain(device, batch, dropoutKey);
+            RunPlain(device, batch, numbers);
         }
         else
         {
-            RunExact(device, batch);
+            RunExact(device, batch, numbers);
         }
 
         Launch(device, StepStage.End, null);
     }
 
-    private void RunPlain(CudaDevice device, TrainingBatch batch, ulong dropoutKey)
+    private void RunPlain(CudaDevice device, TrainingBatch batch, in StepNumbers numbers)
     {
         for (int i = 0; i < batch.MicroBatches.Count; i++)
         {
             MicroBatch part = batch.MicroBatches[i];
             if (Fits(part))
             {
+                TextCapacity capacity = Upload(device, batch, i, numbers, opensStep: i == 0);
                 _step.BeginPart(part);
-                Launch(device, StepStage.Part, Upload(device, part));
+                Launch(device, StepStage.Part, capacity);
+                if (i + 1 < batch.MicroBatches.Count && Fits(batch.MicroBatches[i + 1]))
+                {
+                    Send(device, batch, i + 1, numbers, opensStep: false);
+                }
+
                 _step.EndPart(i);
             }
             else
             {
-                _step.RunHostPart(batch, i, dropoutKey);
+                if (i == 0)
+                {
+                    UploadNumbers(batch, numbers);
+                }
+
+                _step.RunHostPart(batch, i, numbers.DropoutKey);
             }
         }
     }
 
-    private void RunExact(CudaDevice device, TrainingBatch batch)
+    private void RunExact(CudaDevice device, TrainingBatch batch, in StepNumbers numbers)
     {
-        for (int i = 0; i < batch.MicroBatches.Count; i++)
+        // Behind the last part comes the first again.
+        int count = batch.MicroBatches.Count;
+        for (int i = 0; i < count; i++)
         {
-            Launch(device, StepStage.Embed, Upload(device, batch.MicroBatches[i]));
+            Launch(device, StepStage.Embed, Upload(device, batch, i, numbers, opensStep: i == 0));
+            Send(device, batch, (i + 1) % count, numbers, opensStep: false);
             _step.KeepVectors(batch.MicroBatches[i]);
         }
 
@@ -244,10 +259,14 @@ internal sealed class StepRunner : IDisposable
             _step.TakeBatchLosses(batch.Pictures);
         }
 
-        for (int i = 0; i < batch.MicroBatches.Count; i++)
+        for (int i = 0; i < count; i++)
         {
             _step.BeginRerun(batch.MicroBatches[i]);
-            Launch(device, StepStage.Rerun, Upload(device, batch.MicroBatches[i]));
+            Launch(device, StepStage.Rerun, Upload(device, batch, i, numbers, opensStep: false));
+            if (i + 1 < count)
+            {
+                Send(device, batch, i + 1, numbers, opensStep: false);
+            }
         }
     }
 
@@ -288,45 +307,6 @@ internal sealed class StepRunner : IDisposable
             int texts = _step.TextsPerPicture * _step.PartSize;
             capacity = isRead ? new TextCapacity(device, tokens, texts, _liveTexts, hasTypes, _step.HasDropout) : new TextCapacity();
             _capacities.Add((tokens, hasTypes), capacity);
-        }
-
-        return capacity;
-    }
-
-    private TextCapacity Upload(CudaDevice device, MicroBatch part)
-    {
-        TextCapacity capacity = CapacityFor(device, part.Captions);
-        int texts = part.Captions.Count;
-        int rows = _pictures.Pixels.IsPresent ? _model.Image!.RowsOf(_config.ImageTower.ImageSize, _config.ImageTower.ImageSize) : 0;
-        if (_counts.IsPresent)
-        {
-            _hostCounts[PicturesAt] = part.Count;
-            _hostCounts[PictureRowsAt] = part.Count * rows;
-            _hostCounts[TextsAt] = texts;
-            _counts.CopyFrom<int>(_hostCounts);
-        }
-
-        if (_kind.LooksUpTexts)
-        {
-            _step.Frozen.Texts(part.Captions, _pooledTexts.Rows(0, texts));
-        }
-        else
-        {
-            capacity.Upload(part.Captions);
-        }
-
-        if (_pooledPictures.IsPresent)
-        {
-            _step.Frozen.Pictures(part, _config.ImageTower.ImageSize, _pooledPictures.Rows(0, part.Count));
-        }
-        else if (rows > 0)
-        {
-            _pictures.Pixels.Rows(0, part.Count).CopyFrom<float>(part.Pixels);
-            _model.Image!.WriteStarts(rows, _pictures.CuSeqlens, part.Count);
-            if (_pictures.TokenKeys.IsPresent)
-            {
-                _model.Image.WriteKeys(part.Count, rows, part.Examples, _pictures.TokenKeys);
-            }
         }
 
         return capacity;

@@ -41,31 +41,32 @@ internal sealed class TextCapacity : IDisposable
         Tensor New(Shape shape) => device.NewTensor(DType.Int32, shape).WithLiveRows(live);
     }
 
-    /// <summary>The captions, bound to the number of tokens that the last <see cref="Upload"/> has set.</summary>
+    /// <summary>The captions, bound to the number of tokens of what was uploaded last.</summary>
     public TokenInputs Inputs { get; }
 
     /// <summary>The graphs of the stages.</summary>
     public StepGraphs Graphs { get; } = new();
 
-    /// <summary>Copies the captions of a batch.</summary>
+    /// <summary>Adds the captions of a batch to what is uploaded.</summary>
     /// <param name="batch">Not more tokens, nor captions, than there is room for.</param>
-    public void Upload(TokenBatch batch)
+    /// <param name="uploads">What takes them to the device.</param>
+    public void Upload(TokenBatch batch, CudaUploads uploads)
     {
         int tokens = batch.TokenCount;
-        Inputs.Ids.Rows(0, tokens).CopyFrom(batch.Ids);
-        Inputs.Positions.Rows(0, tokens).CopyFrom(batch.Positions);
+        uploads.Add(batch.Ids, Inputs.Ids);
+        uploads.Add(batch.Positions, Inputs.Positions);
         batch.CuSeqlens.CopyTo(_starts);
         _starts.AsSpan(batch.CuSeqlens.Length).Fill(tokens);
-        Inputs.CuSeqlens.CopyFrom<int>(_starts);
-        _count.CopyFrom<int>([tokens]);
+        uploads.Add<int>(_starts, Inputs.CuSeqlens);
+        uploads.Add<int>([tokens], _count);
         if (Inputs.Types.IsPresent)
         {
-            Inputs.Types.Rows(0, tokens).CopyFrom(batch.Types);
+            uploads.Add(batch.Types, Inputs.Types);
         }
 
         if (Inputs.TokenKeys.IsPresent)
         {
-            Inputs.TokenKeys.Rows(0, tokens).CopyFrom(batch.TokenKeys);
+            uploads.Add(batch.TokenKeys, Inputs.TokenKeys);
         }
     }
 

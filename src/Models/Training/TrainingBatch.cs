@@ -16,9 +16,6 @@ internal sealed class TrainingBatch
         Groups = new int[pictures];
     }
 
-    /// <summary>The step it belongs to, from 1.</summary>
-    public int Step { get; set; }
-
     /// <summary>Pictures of the batch, B.</summary>
     public int Pictures { get; }
 

@@ -131,23 +131,31 @@ public sealed class TrainingRun
 
         int diverged = 0;
         using BatchLoader loader = new(s.Source, state.Step + 1, lastStep);
+        TrainingBatch? next = null;
         for (int step = state.Step + 1; step <= lastStep; step++)
         {
             s.Clock.Start();
-            TrainingBatch batch = loader.Next();
-            double learningRate = _config.Optimizer.LearningRate * schedule.Factor(step);
+            TrainingBatch batch = next ?? loader.Next();
             s.Pause.Apply(step);
-            double? textLearningRate = textFrozen > 0 && step > textFrozen ? _config.Optimizer.LearningRate * ownOfText.Factor(step - textFrozen) : null;
-            s.Runner.Run(batch, step, learningRate, DropoutKey(step), textLearningRate);
-            StepFigures figures = s.Runner.Read();
-            (double loss, double norm, double scale) = figures;
-            s.Clock.Stop();
+            StepNumbers numbers = NumbersOf(step);
+            s.Runner.Run(batch, numbers);
             s.Pictures += batch.Pictures;
             s.Captions += (long)batch.Pictures * batch.CaptionsPerPicture;
             s.Truncated += batch.TruncatedCount;
+            int tokenCount = batch.TokenCount;
 
+            // The batch is not needed any more. The next one goes to the device beside this step's work, where it is ready.
+            next = loader.TryNext();
+            if (next is not null)
+            {
+                s.Runner.Prepare(next, NumbersOf(step + 1));
+            }
+
+            StepFigures figures = s.Runner.Read();
+            (double loss, double norm, double scale) = figures;
+            s.Clock.Stop();
             double captionsPerSecond = s.Captions / s.Clock.Elapsed.TotalSeconds;
-            StepReport report = new(step, _config.Steps, loss, norm, learningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, batch.TokenCount, captionsPerSecond)
+            StepReport report = new(step, _config.Steps, loss, norm, numbers.LearningRate, _config.Loss.ScaleParameter == ScaleParameter.Log ? Math.Exp(scale) : scale, tokenCount, captionsPerSecond)
             {
                 LogitBias = figures.LogitBias,
             };
@@ -210,6 +218,12 @@ public sealed class TrainingRun
 
         SayAtTheEnd(s, loader);
         return state;
+
+        StepNumbers NumbersOf(int step)
+        {
+            double? textLearningRate = textFrozen > 0 && step > textFrozen ? _config.Optimizer.LearningRate * ownOfText.Factor(step - textFrozen) : null;
+            return new StepNumbers(step, _config.Optimizer.LearningRate * schedule.Factor(step), DropoutKey(step), textLearningRate);
+        }
     }
 
     private bool Every(int interval, int step) => interval > 0 && (step % interval == 0 || step == _config.Steps);

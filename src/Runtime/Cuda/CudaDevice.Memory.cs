@@ -27,36 +27,6 @@ public sealed unsafe partial class CudaDevice
         return memory;
     }
 
-    /// <summary>Takes page-locked memory of the host, from which copies run beside computation.</summary>
-    /// <param name="byteCount">Size in bytes.</param>
-    /// <returns>The memory, owned by the caller.</returns>
-    /// <exception cref="CudaException">The driver refuses.</exception>
-    public PinnedMemory AllocatePinned(long byteCount) => new(this, byteCount);
-
-    /// <summary>Copies page-locked memory to a tensor on <see cref="CopyStream"/>, and makes <see cref="Stream"/> wait for it. Work issued before goes on meanwhile.</summary>
-    /// <param name="source">At least <see cref="Tensor.ByteCount"/> bytes from the offset on; must not change before <paramref name="done"/> has come to pass.</param>
-    /// <param name="sourceOffset">In bytes.</param>
-    /// <param name="destination">Overwritten; no work issued before may use it.</param>
-    /// <param name="done">Recorded behind the copy.</param>
-    /// <exception cref="ArgumentException">The lengths differ or the tensor is on another device.</exception>
-    /// <exception cref="CudaException">The driver refuses.</exception>
-    public void UploadAsync(PinnedMemory source, long sourceOffset, in Tensor destination, CudaEvent done)
-    {
-        ArgumentNullException.ThrowIfNull(source);
-        ArgumentNullException.ThrowIfNull(done);
-        ArgumentOutOfRangeException.ThrowIfNegative(sourceOffset);
-        CheckTransfer(destination, Math.Min(destination.ByteCount, source.ByteCount - sourceOffset));
-        MakeCurrent();
-        if (destination.ByteCount > 0)
-        {
-            CudaException.ThrowIfFailed(
-                Driver.MemcpyHtoDAsync((ulong)destination.Address, source.Pointer + sourceOffset, (nuint)destination.ByteCount, CopyStream.Handle), Driver);
-        }
-
-        done.Record(CopyStream);
-        Stream.WaitFor(done);
-    }
-
     /// <inheritdoc/>
     public override void CopyFromHost(ReadOnlySpan<byte> source, in Tensor destination)
     {
@@ -87,7 +57,7 @@ public sealed unsafe partial class CudaDevice
         if (_download is null || _download.ByteCount < destination.Length)
         {
             _download?.Dispose();
-            _download = AllocatePinned(destination.Length);
+            _download = new PinnedMemory(this, destination.Length);
         }
 
         CudaException.ThrowIfFailed(
@@ -156,6 +126,9 @@ public sealed unsafe partial class CudaDevice
         return _blas;
     }
 
+    /// <summary>Refuses a tensor of another device.</summary>
+    internal void CheckOwn(in Tensor tensor) => CheckTransfer(tensor, tensor.ByteCount);
+
     private CudaMemory Take(long byteCount) => new(this, Pool.Take(Math.Max(byteCount, 1)), byteCount);
 
     private PinnedMemory NextStaging(int byteCount)
@@ -172,7 +145,7 @@ public sealed unsafe partial class CudaDevice
         {
             memory?.Dispose();
             long rounded = Math.Min(MaxStagingByteCount, (long)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(byteCount, 4096)));
-            _staging[slot] = memory = AllocatePinned(rounded);
+            _staging[slot] = memory = new PinnedMemory(this, rounded);
         }
 
         _stagingInUse[slot] = true;

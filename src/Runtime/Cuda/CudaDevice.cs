@@ -135,7 +135,7 @@ public sealed unsafe partial class CudaDevice : Device
     /// <summary>The stream that operations are issued to.</summary>
     public CudaStream Stream { get; }
 
-    /// <summary>A stream for copies that overlap with computation.</summary>
+    /// <summary>A stream for copies that overlap with computation; see <see cref="CudaUploads"/>.</summary>
     public CudaStream CopyStream { get; }
 
     /// <summary>Called at <see cref="Device.Dispose()"/> when memory was not given back, with a report.</summary>
@@ -285,6 +285,9 @@ public sealed unsafe partial class CudaDevice : Device
         }
     }
 
+    /// <summary>How often <see cref="Synchronize"/> has come back: what was issued to <see cref="Stream"/> before is done.</summary>
+    internal long SynchronizationCount { get; private set; }
+
     internal void GraphCreated() => _graphCount++;
 
     internal override OperationMark? Mark()
@@ -301,6 +304,7 @@ public sealed unsafe partial class CudaDevice : Device
     {
         MakeCurrent();
         CudaException.ThrowIfFailed(Driver.StreamSynchronize(Stream.Handle), Driver);
+        SynchronizationCount++;
         StagingIsFree();
     }
 

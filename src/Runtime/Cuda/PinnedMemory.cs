@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace CrossAlign.Runtime.Cuda;
 
 /// <summary>Page-locked memory of the host, from which the device copies while the host goes on.</summary>
-public sealed unsafe class PinnedMemory : SafeHandle
+internal sealed unsafe class PinnedMemory : SafeHandle
 {
     private readonly CudaDevice _device;
 

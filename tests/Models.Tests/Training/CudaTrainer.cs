@@ -14,16 +14,18 @@ internal sealed class CudaTrainer : IDisposable
     public const int BatchSize = 6;
 
     private readonly TwoTowerModel _model;
-    private readonly Dictionary<int, (PairedCaptionSource Source, TrainingBatch Batch)> _sources = [];
+    private readonly Dictionary<int, (PairedCaptionSource Source, TrainingBatch[] Batches)> _sources = [];
     private readonly RunConfig _config;
     private readonly CaptionedPictures _data;
     private readonly ITokenizer _tokenizer;
     private readonly int _microBatchSize;
     private readonly bool _readsHostInputs;
+    private readonly Func<int, int>? _picturesOfNext;
     private readonly ContrastiveStep _step;
     private readonly Optimizer _optimizer;
     private readonly StepRunner _runner;
     private readonly TowerPause _pause;
+    private (int Step, TrainingBatch Batch)? _prepared;
 
     public CudaTrainer(
         Device device,
@@ -41,8 +43,11 @@ internal sealed class CudaTrainer : IDisposable
         bool readsHostInputs = false,
         Accumulation accumulate = Accumulation.None,
         int microBatchSize = BatchSize,
-        int captions = 1)
+        int captions = 1,
+        Func<int, int>? picturesOfNext = null)
     {
+        // Where the next step is prepared while one is under way: how many pictures it will have.
+        _picturesOfNext = picturesOfNext;
         _microBatchSize = microBatchSize;
         _readsHostInputs = readsHostInputs;
         RunConfig config = RunConfigReader.From("album", "multilingual", "shapes").Build() with
@@ -103,7 +108,11 @@ internal sealed class CudaTrainer : IDisposable
 
     public int Capacities => _runner.CapacityCount;
 
-    public StepFigures Step(int step, int pictures = BatchSize) => StepOfBatch(Fill(step, pictures), step);
+    public StepFigures Step(int step, int pictures = BatchSize)
+    {
+        TrainingBatch batch = _prepared is { } prepared && prepared.Step == step ? prepared.Batch : Fill(step, pictures);
+        return StepOfBatch(batch, step);
+    }
 
     public long HeapBytesOf(int step)
     {
@@ -151,32 +160,39 @@ internal sealed class CudaTrainer : IDisposable
 
     private TrainingBatch Fill(int step, int pictures)
     {
-        if (!_sources.TryGetValue(pictures, out (PairedCaptionSource Source, TrainingBatch Batch) of))
+        if (!_sources.TryGetValue(pictures, out (PairedCaptionSource Source, TrainingBatch[] Batches) of))
         {
             PairedCaptionSource source = new(
                 _config with { BatchSize = pictures }, _data, _tokenizer, _model, TowerInputs.Of(_config, null, null), Math.Min(pictures, _microBatchSize));
-            of = (source, source.NewBatch());
+            of = (source, [source.NewBatch(), source.NewBatch()]);
             _sources.Add(pictures, of);
         }
 
-        of.Source.Fill(of.Batch, step);
-        return of.Batch;
+        TrainingBatch batch = of.Batches[step & 1];
+        of.Source.Fill(batch, step);
+        return batch;
     }
 
     private StepFigures StepOfBatch(TrainingBatch batch, int step)
     {
-        ulong key = (ulong)step * 0x1_0000_0001;
         _pause.Apply(step);
         if (!_readsHostInputs)
         {
-            _runner.Run(batch, step, 1e-3 / step, key);
+            _runner.Run(batch, NumbersOf(step));
+            if (_picturesOfNext is not null)
+            {
+                _prepared = (step + 1, Fill(step + 1, _picturesOfNext(step + 1)));
+                _runner.Prepare(_prepared.Value.Batch, NumbersOf(step + 1));
+            }
+
             return _runner.Read();
         }
 
         // Without the runner: tensors as large as the batch, which are uploaded operation by operation.
         _model.Parameters.ZeroGradients();
-        _step.Run(batch, key);
+        _step.Run(batch, NumbersOf(step).DropoutKey);
         _optimizer.Step(step, 1e-3 / step);
         return new StepFigures(_step.Losses.ToArray<float>().Average(v => (double)v), _optimizer.Norm.ToArray<float>()[0], _model.Scale.Value.ToArray<float>()[0]);
     }
+    private static StepNumbers NumbersOf(int step) => new(step, 1e-3 / step, (ulong)step * 0x1_0000_0001);
 }

@@ -56,7 +56,7 @@ public sealed class GoldenStepTests : IDisposable
         for (int n = 1; n <= losses.Length; n++)
         {
             Fill(batch, data, n - 1);
-            runner.Run(batch, n, Numbers(golden, "learningRate")[n - 1], 0);
+            runner.Run(batch, new StepNumbers(n, Numbers(golden, "learningRate")[n - 1], 0));
             (double loss, double norm, double scale) = runner.Read();
             Assert.InRange(loss / losses[n - 1], 1 - lossTolerance, 1 + lossTolerance);
             if (golden.TryGetProperty("gradientNorm_f64", out JsonElement norms))

@@ -132,7 +132,7 @@ public sealed class SigmoidTrainingTests : IDisposable
         for (int i = 0; i < figures.Length; i++)
         {
             source.Fill(batch, i + 1);
-            runner.Run(batch, i + 1, 1e-3, 0);
+            runner.Run(batch, new StepNumbers(i + 1, 1e-3, 0));
             figures[i] = runner.Read();
         }
 

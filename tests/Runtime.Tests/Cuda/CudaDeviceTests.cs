@@ -196,20 +196,27 @@ public sealed unsafe class CudaDeviceTests
     {
         // A copy out of page-locked memory reads it when it runs: a host that changes it too early is found out.
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
-        using PinnedMemory pinned = device.AllocatePinned(128);
+        using PinnedMemory pinned = new(device, 128);
         using CudaEvent done = new(device);
         Tensor tensor = device.NewTensor(DType.Int32, new Shape(32));
         MemoryMarshal.Cast<byte, int>(pinned.Span).Fill(1);
-        device.UploadAsync(pinned, 0, tensor, done);
+        Upload();
         MemoryMarshal.Cast<byte, int>(pinned.Span).Fill(2);
         Assert.All(tensor.ToArray<int>(), v => Assert.Equal(2, v));
 
         MemoryMarshal.Cast<byte, int>(pinned.Span).Fill(3);
-        device.UploadAsync(pinned, 0, tensor, done);
+        Upload();
         done.Synchronize();
         MemoryMarshal.Cast<byte, int>(pinned.Span).Fill(4);
         Assert.All(tensor.ToArray<int>(), v => Assert.Equal(3, v));
         tensor.Memory.Dispose();
+
+        void Upload()
+        {
+            CudaException.ThrowIfFailed(device.Driver.MemcpyHtoDAsync((ulong)tensor.Address, pinned.Pointer, 128, device.CopyStream.Handle), device.Driver);
+            done.Record(device.CopyStream);
+            device.Stream.WaitFor(done);
+        }
     }
 
     [Fact]

@@ -65,7 +65,7 @@ public sealed class EmulatedMemoryTests
     {
         using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
         Tensor tensor = device.NewTensor(DType.Int32, new Shape(8));
-        PinnedMemory host = device.AllocatePinned(32);
+        PinnedMemory host = new(device, 32);
         host.Span.Fill(3);
         using CudaGraph graph = CudaGraph.Capture(device, () => Assert.Equal(CuResult.Success, up
             ? device.Driver.MemcpyHtoDAsync((ulong)tensor.Address, host.Pointer, 32, device.Stream.Handle)
