@@ -4,7 +4,7 @@ using CrossAlign.Runtime;
 
 namespace CrossAlign.Kernels.Tests;
 
-public abstract class AttentionTests(Backend backend)
+public abstract partial class AttentionTests(Backend backend)
 {
     private const ulong Key = 0x1234_5678_9ABC_DEF0;
 
@@ -27,6 +27,9 @@ public abstract class AttentionTests(Backend backend)
                 data.Add(dtype, 3, 1, causal, [9, 2]);
                 data.Add(dtype, 2, 7, causal, [31, 4]);
                 data.Add(dtype, 1, 33, causal, [65]);
+
+                // Columns that a tile of 64 has and the head has not, beside another head's.
+                data.Add(dtype, 2, 40, causal, [13]);
                 data.Add(dtype, 1, 8, causal, []);
 
                 // Several blocks and rounds of 32 and of 64 tokens.
