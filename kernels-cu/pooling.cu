@@ -248,29 +248,56 @@ __device__ __forceinline__ void backward_columns(const TPooled* dy, const int* e
         return;
     }
 
-    // All tokens with the same weight, with growing ones, or one token alone.
-    bool one = kind == kCls || kind == kEos;
-    int only = kind == kCls ? start : end - 1;
-    float d = one ? 1.0f : divisor(kind, end - start);
-    float weight = 1.0f;
-    float step = kind == kWeightedMean ? 1.0f : 0.0f;
+    T* rows = dx + column;
+    if (kind == kCls || kind == kEos)
+    {
+        int only = kind == kCls ? start : end - 1;
+        float zero[W];
+        clear(zero);
+        for (int row = start; row < end; row++)
+        {
+            if (row == only)
+            {
+                store_floats(rows + (long long)row * c, g);
+            }
+            else
+            {
+                store_floats(rows + (long long)row * c, zero);
+            }
+        }
+
+        return;
+    }
+
+    float d = divisor(kind, end - start);
 #pragma unroll
     for (int k = 0; k < W; k++)
     {
         g[k] /= d;
     }
 
-    for (int row = start; row < end; row++)
+    if (kind == kWeightedMean)
     {
-        float v[W];
-#pragma unroll
-        for (int k = 0; k < W; k++)
+        float weight = 0.0f;
+        for (int row = start; row < end; row++)
         {
-            v[k] = one && row != only ? 0.0f : weight * g[k];
+            weight += 1.0f;
+            float v[W];
+#pragma unroll
+            for (int k = 0; k < W; k++)
+            {
+                v[k] = weight * g[k];
+            }
+
+            store_floats(rows + (long long)row * c, v);
         }
 
-        store_floats(dx + (long long)row * c + column, v);
-        weight += step;
+        return;
+    }
+
+    for (int row = start; row < end; row++)
+    {
+        store_floats(rows + (long long)row * c, g);
     }
 }
 
