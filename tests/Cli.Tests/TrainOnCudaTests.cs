@@ -56,6 +56,23 @@ public sealed class TrainOnCudaTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData("max")]
+    [InlineData("weightedmean")]
+    public async Task EachPoolingTrainsOnTheEmulatedDeviceAsOnTheProcessor(string pooling)
+    {
+        string[] settings = ["--set", $"textTower.pooling={pooling}"];
+        Assert.Equal(0, (await Invocation.RunAsync([.. Train("cuda", "cuda-emulated"), .. settings])).ExitCode);
+        Assert.Equal(0, (await Invocation.RunAsync([.. Train("cpu", "cpu"), .. settings])).ExitCode);
+        Assert.All(Losses("cpu").Zip(Losses("cuda")), pair => Assert.Equal(pair.First, pair.Second, 1e-5 * pair.First));
+        Assert.Equal(pooling, JsonNode.Parse(File.ReadAllText(Path.Combine(_folder.File("cpu"), "config.json")))!["textTower"]!["pooling"]!.GetValue<string>());
+        Invocation export = await Invocation.RunAsync("export", _folder.File("cuda"), "--out", _folder.File("export"));
+        Assert.True(export.ExitCode == 0, export.Error);
+        JsonNode declared = JsonNode.Parse(File.ReadAllText(_folder.File("export/text/1_Pooling/config.json")))!;
+        Assert.True(declared[$"pooling_mode_{pooling}_tokens"]!.GetValue<bool>());
+        Assert.False(declared["pooling_mode_mean_tokens"]!.GetValue<bool>());
+    }
+
     [Fact]
     public async Task OperationsAreListedByWorkAndNeverAsTimesOfTheEmulatedDevice()
     {
