@@ -25,12 +25,13 @@ internal static class EmbedCommand
         Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: the default prompt that the model's folder declares, or none; \"\" for none)." };
         Option<string?> prompt = new("--prompt") { Description = "The name of a prompt that the model's folder declares, in place of --prefix." };
         Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
+        Option<string?> precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16 (on a CUDA device of activations too) (default: a run's own, where the device has it; else f32)." };
         Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read; FILE.skipped.jsonl beside the vectors says what and why." };
         Option<FileInfo> output = new("--out") { Description = "A .safetensors or .npy file; FILE.ids.jsonl beside it says what each row is.", Required = true };
         NumberRange.Require(batchTokens, n => n >= 1, "--batch-tokens takes 1 or more");
         Command command = new("embed", "Turn texts or pictures into vectors.")
         {
-            model, texts, jsonLines, images, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, skipBad, output,
+            model, texts, jsonLines, images, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, precision, skipBad, output,
         };
         command.Validators.Add(result => OneOf(result, "what to embed", required: true, texts, jsonLines, images, ids, pixels));
         command.Validators.Add(result => OneOf(result, "what to put before texts", required: false, prefix, prompt));
@@ -48,6 +49,7 @@ internal static class EmbedCommand
                     Prefix = parsed.GetValue(prefix),
                     Prompt = parsed.GetValue(prompt),
                     BatchTokens = parsed.GetValue(batchTokens),
+                    Precision = parsed.GetValue(precision) is string arithmetic ? EmbedRequest.ParsePrecision(arithmetic) : null,
                     SkipBad = parsed.GetValue(skipBad),
                     Output = EmbeddingFile.IsKnown(file) ? file : throw new UserErrorException($"--out '{file}' is neither .safetensors nor .npy", "give one of these extensions"),
                 });

@@ -5,6 +5,8 @@ using CrossAlign.Models;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Operations;
+using CrossAlign.Models.Training;
+using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
 
 namespace CrossAlign.Cli;
@@ -20,6 +22,8 @@ internal sealed partial class EmbedJob : IDisposable
 
     private readonly EmbedRequest _request;
     private readonly Terminal _terminal;
+    private readonly Precision _precision;
+    private readonly ProductSettings _products;
     private readonly TwoTowerModel _model;
     private readonly Stopwatch _watch = new();
     private readonly JsonLine _line = new();
@@ -32,7 +36,17 @@ internal sealed partial class EmbedJob : IDisposable
     {
         _request = request;
         _terminal = terminal;
-        _model = request.Source.Load(device);
+        _precision = PrecisionOn(device);
+        _products = ProductSettings.Apply(device, _precision);
+        try
+        {
+            _model = request.Source.Load(device, _precision);
+        }
+        catch
+        {
+            _products.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Embeds texts as they are read.</summary>
@@ -130,6 +144,20 @@ internal sealed partial class EmbedJob : IDisposable
     {
         _line.Dispose();
         _model.Dispose();
+        _products.Dispose();
+    }
+
+    // What is asked for is done or refused; a run's own precision is followed where the device has it.
+    private Precision PrecisionOn(Device device)
+    {
+        Precision ofRun = _request.Source.Config?.Precision ?? Precision.F32;
+        if (_request.Precision is null && ofRun == Precision.TF32 && device.Kind == DeviceKind.Cpu)
+        {
+            _terminal.Say("the run's precision is tf32, which the processor does not have: f32 takes its place");
+            return Precision.F32;
+        }
+
+        return _request.Precision ?? ofRun;
     }
 
     private TokenEmbedder Embedder(SentenceTransformersSettings settings, out Dictionary<string, string> metadata, string prefix, int unpooledTokens = 0)
@@ -146,6 +174,7 @@ internal sealed partial class EmbedJob : IDisposable
         ["pooling"] = pooling.Name,
         ["normalized"] = normalize ? "true" : "false",
         ["prefix"] = prefix,
+        ["precision"] = EmbedRequest.NameOf(_precision),
     };
 
     private PoolingKind PicturePooling() => _request.Pooling is null ? _model.Options.ImagePooling

@@ -83,6 +83,30 @@ public sealed class ModelSource
     /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
     public TwoTowerModel Load(Device device) => ModelFolder.Load(device, Folder, out _);
 
+    /// <summary>Loads the weights, to be used with products of a precision: on a CUDA device bf16 stores activations, and copies of the weights, as bfloat16.</summary>
+    /// <param name="device">Where the model is to lie; it must outlive the model.</param>
+    /// <param name="precision">What the device's products are set to.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
+    public TwoTowerModel Load(Device device, Precision precision)
+    {
+        TwoTowerModel model = Load(device);
+        try
+        {
+            if (TrainingMemory.StoresBFloat16(precision, device))
+            {
+                model.StoreBFloat16();
+            }
+
+            return model;
+        }
+        catch
+        {
+            model.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>Loads the tokenizer.</summary>
     /// <returns>The tokenizer.</returns>
     /// <exception cref="UserErrorException">The folder has none, or it cannot be read.</exception>

@@ -4,8 +4,8 @@ using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training;
 
-/// <summary>How a device multiplies matrices for the length of a run; afterwards it is as it was before.</summary>
-internal sealed class ProductSettings : IDisposable
+/// <summary>How a device multiplies matrices for the length of a run, or while a model embeds; afterwards it is as it was before.</summary>
+public sealed class ProductSettings : IDisposable
 {
     private readonly Device _device;
     private readonly MatMulPrecision _precision;
@@ -25,15 +25,10 @@ internal sealed class ProductSettings : IDisposable
     /// <exception cref="UserErrorException">The device does not have it; the message names the key.</exception>
     public static ProductSettings Apply(Device device, RunConfig config)
     {
-        ProductSettings before = new(device);
+        ArgumentNullException.ThrowIfNull(config);
+        ProductSettings before = Apply(device, config.Precision);
         try
         {
-            Set("precision", "give f32 or bf16, or a CUDA device", () => device.MatMulPrecision = config.Precision switch
-            {
-                Precision.TF32 => MatMulPrecision.Tf32,
-                Precision.BF16 => MatMulPrecision.BFloat16,
-                _ => MatMulPrecision.Float32,
-            });
             Set("matmul", "give auto or own, or a CUDA device with cuBLAS", () => SetEngine(device, config.Matmul));
             return before;
         }
@@ -42,6 +37,24 @@ internal sealed class ProductSettings : IDisposable
             before.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Sets a precision; the engine stays as it is.</summary>
+    /// <param name="device">The device.</param>
+    /// <param name="precision">The precision.</param>
+    /// <returns>To be disposed when it is needed no more.</returns>
+    /// <exception cref="UserErrorException">The device does not have it.</exception>
+    public static ProductSettings Apply(Device device, Precision precision)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ProductSettings before = new(device);
+        Set("precision", "give f32 or bf16, or a CUDA device", () => device.MatMulPrecision = precision switch
+        {
+            Precision.TF32 => MatMulPrecision.Tf32,
+            Precision.BF16 => MatMulPrecision.BFloat16,
+            _ => MatMulPrecision.Float32,
+        });
+        return before;
     }
 
     /// <inheritdoc/>

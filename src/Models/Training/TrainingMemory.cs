@@ -119,7 +119,12 @@ public sealed record TrainingMemory
     /// </summary>
     /// <param name="config">The configuration.</param>
     /// <param name="device">Where it is trained.</param>
-    internal static bool StoresBFloat16(RunConfig config, Device device) => config.Precision == Precision.BF16 && device.Kind == DeviceKind.Cuda;
+    internal static bool StoresBFloat16(RunConfig config, Device device) => StoresBFloat16(config.Precision, device);
+
+    /// <summary>The same of a precision.</summary>
+    /// <param name="precision">Of matrix products.</param>
+    /// <param name="device">Where it is computed.</param>
+    internal static bool StoresBFloat16(Precision precision, Device device) => precision == Precision.BF16 && device.Kind == DeviceKind.Cuda;
 
     /// <summary>Pictures that go through the towers at once.</summary>
     /// <param name="config">The configuration.</param>
