@@ -30,6 +30,7 @@ internal static class ProfileCommand
         Option<bool> ops = new("--ops") { Description = "Time each operation of a training step too." };
         Option<int> steps = new("--steps") { Description = "Training steps to take apart; 0 for none. --recipe, --set and so on say which training.", DefaultValueFactory = _ => 10 };
         Option<double> seconds = new("--seconds") { Description = "How long to time one size and form; at least one call.", DefaultValueFactory = _ => 2 };
+        Option<double> longest = new("--longest") { Description = "Hours that one call may take; a size that would take longer, by its operations and the rate of a plain product, is left out.", DefaultValueFactory = _ => LossProfileCase.DefaultLongestCall.TotalHours };
         Option<bool> noNaive = new("--no-naive") { Description = "Leave the naive loss out." };
         Option<DirectoryInfo> output = new("--out") { Description = "Where profile.html, .json and .csv go.", DefaultValueFactory = _ => new DirectoryInfo("profile") };
         Option<bool> kernels = new("--kernels") { Description = "Instead, count what each CUDA kernel costs on the emulated device, and what follows for an A100 and an H100." };
@@ -37,10 +38,11 @@ internal static class ProfileCommand
         Option<FileInfo?> markdown = new("--markdown") { Description = "A document whose table of kernels --kernels replaces, as docs/kernels.md." };
         NumberRange.Require(tokens, v => v is >= 1 and <= 65_536, "--kernel-tokens takes 1 to 65536");
         NumberRange.Require(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
+        NumberRange.Require(longest, v => v is > 0 and <= 8760, "--longest takes more than 0 and at most 8760");
         NumberRange.Require(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
         Command command = new("profile", "Measure the loss at several sizes, and take a training step apart.")
         {
-            batchSizes, widths, precisions, variants, ops, steps, seconds, noNaive, output, kernels, tokens, markdown,
+            batchSizes, widths, precisions, variants, ops, steps, seconds, longest, noNaive, output, kernels, tokens, markdown,
         };
         config.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.Run(
@@ -68,7 +70,7 @@ internal static class ProfileCommand
 
                 string folder = parsed.GetValue(output)!.FullName;
                 WrongInvocationException.Guard(() => File.Exists(folder) ? throw new UserErrorException($"--out '{folder}' is a file", "give the name of a folder; it is made where there is none") : true);
-                Plan plan = new(device, cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), !parsed.GetValue(noNaive), folder);
+                Plan plan = new(device, cases, run, parsed.GetValue(steps), parsed.GetValue(ops), TimeSpan.FromSeconds(parsed.GetValue(seconds)), TimeSpan.FromHours(parsed.GetValue(longest)), !parsed.GetValue(noNaive), folder);
                 return Profile(parsed, plan, cancellation);
             },
             CancellationToken.None));
@@ -95,8 +97,8 @@ internal static class ProfileCommand
         bool interrupted = false;
         try
         {
-            LossProfiler ofProcessor = new(threads, plan.Duration, plan.Naive);
-            CudaLossProfiler? ofCuda = cuda is null ? null : new CudaLossProfiler(cuda, plan.Duration);
+            LossProfiler ofProcessor = new(threads, plan.Duration, plan.Naive) { LongestCall = plan.LongestCall };
+            CudaLossProfiler? ofCuda = cuda is null ? null : new CudaLossProfiler(cuda, plan.Duration) { LongestCall = plan.LongestCall };
             for (int i = 0; i < plan.Cases.Length; i++)
             {
                 LossProfileCase profiled = plan.Cases[i];
@@ -145,7 +147,7 @@ internal static class ProfileCommand
         }
 
         return report.Loss.Count > 0 && report.Loss.All(r => r.Refusal is not null)
-            ? throw new UserErrorException("none of the sizes fits into memory", "choose smaller --batch-sizes")
+            ? throw new UserErrorException("none of the sizes could be measured", "choose smaller --batch-sizes")
             : CommandLine.Success;
     }
 
@@ -250,5 +252,5 @@ internal static class ProfileCommand
 
     private static string Number(double? value, string format) => value?.ToString(format, CultureInfo.InvariantCulture) ?? string.Empty;
 
-    private sealed record Plan(string Device, LossProfileCase[] Cases, RunConfig? Config, int Steps, bool Operations, TimeSpan Duration, bool Naive, string Folder);
+    private sealed record Plan(string Device, LossProfileCase[] Cases, RunConfig? Config, int Steps, bool Operations, TimeSpan Duration, TimeSpan LongestCall, bool Naive, string Folder);
 }

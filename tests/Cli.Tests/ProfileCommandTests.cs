@@ -56,11 +56,25 @@ public sealed class ProfileCommandTests : IDisposable
         Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "2097152", "--widths", "131072", "--steps", "0", "--out", _folder.File("p"));
         Assert.Equal(1, run.ExitCode);
         Assert.Contains("4096.0 GiB for embeddings and gradients", run.Output, StringComparison.Ordinal);
-        Assert.StartsWith("error: none of the sizes fits into memory", run.Error, StringComparison.Ordinal);
+        Assert.StartsWith("error: none of the sizes could be measured", run.Error, StringComparison.Ordinal);
         Assert.True(File.Exists(Path.Combine(_folder.File("p"), "profile.json")));
     }
 
+    [Fact]
+    public async Task ASizeThatWouldTakeTooLongIsLeftOutWithTheNumbers()
+    {
+        Invocation run = await Invocation.RunAsync(
+            "profile", "--batch-sizes", "20,3000", "--widths", "8", "--seconds", "0", "--steps", "0", "--no-naive", "--longest", "1e-9", "--out", _folder.File("p"));
+        Assert.Equal(0, run.ExitCode);
+        Assert.Matches(@"B = 3000, E = 8: it would take at least \S+ h a call \(5\.76E\+08 operations at the \S+ GFLOP/s of a plain product\), more than 1E-09 h \(--longest\)", run.Output);
+        using JsonDocument report = JsonDocument.Parse(File.ReadAllText(Path.Combine(_folder.File("p"), "profile.json")));
+        JsonElement large = report.RootElement.GetProperty("loss")[1];
+        Assert.Contains("would take", large.GetProperty("refusal").GetString(), StringComparison.Ordinal);
+        Assert.True(large.GetProperty("predictedSeconds").GetDouble() > 0);
+    }
+
     [Theory]
+    [InlineData("--longest", "0", "--longest takes")]
     [InlineData("--batch-sizes", "0", "'0' is no size")]
     [InlineData("--widths", "x", "'x' is no size")]
     [InlineData("--precisions", "f23", "the nearest is 'f32'")]

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using CrossAlign.Kernels;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
@@ -16,7 +17,13 @@ public sealed class CudaLossProfiler(CudaDevice device, TimeSpan duration)
     private const int MinCalls = 3;
     private const int MaxCalls = 100;
 
+    // An emulated device does some 2 10^8 a second (two cores, B = 512, E = 64, float32): an hour and a half.
+    private const double MaxEmulatedArithmetic = 1e12;
+
     private static readonly TimeSpan s_burst = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>A case is left out where a call would take longer, as it is predicted by its operations and the rate of a plain product.</summary>
+    public TimeSpan LongestCall { get; init; } = LossProfileCase.DefaultLongestCall;
 
     /// <summary>Measures one case.</summary>
     /// <param name="profiled">Which.</param>
@@ -37,6 +44,18 @@ public sealed class CudaLossProfiler(CudaDevice device, TimeSpan duration)
         }
 
         device.MatMulPrecision = profiled.MatMulPrecision;
+        row = device.Emulation is null ? profiled.Predict(row, MatMulRate.MeasureGflops(device, profiled.MatMulPrecision, s_burst), LongestCall)
+            : profiled.ExpectedArithmetic <= MaxEmulatedArithmetic ? row
+            : row with
+            {
+                Refusal = string.Create(
+                    CultureInfo.InvariantCulture, $"takes {profiled.ExpectedArithmetic:G3} operations a call; the emulated device is given {MaxEmulatedArithmetic:G3} at most, which take it hours"),
+            };
+        if (row.Refusal is not null)
+        {
+            return row;
+        }
+
         using LossProfileTensors tensors = new(device, profiled);
         long before = device.Pool.LiveByteCount;
         using SimilarityCrossEntropyWorkspace workspace = new(device, profiled.Options, profiled.BatchSize, profiled.BatchSize, profiled.Width);

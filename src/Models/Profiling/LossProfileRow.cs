@@ -36,6 +36,9 @@ public sealed record LossProfileRow
     /// <summary>Additions and multiplications of the matrix products of one call.</summary>
     public long? Arithmetic { get; init; }
 
+    /// <summary>What one call takes at least, as it was known before: its operations at the rate of a plain matrix product.</summary>
+    public double? PredictedSeconds { get; init; }
+
     /// <summary><see cref="Arithmetic"/> over <see cref="Milliseconds"/>.</summary>
     public double? Gflops { get; init; }
 

@@ -46,6 +46,9 @@ public sealed class LossProfileVariant
     /// <summary>Whether the images get no gradient.</summary>
     public bool LocksImages => _additions.Contains("lockedImages");
 
+    /// <summary>Whether there is memory to keep the similarities.</summary>
+    public bool KeepsSimilarities => _additions.Contains("kept");
+
     /// <summary>Whether there is a bias: SigLIP's.</summary>
     public bool HasBias => _variant is LossVariant.Sigmoid or LossVariant.SigmoidNormalized;
 

@@ -35,6 +35,9 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
     /// <summary>The naive rate assumed before anything of it was measured, in operations a second; only decides whether to begin at all.</summary>
     private double _naiveRate = 20e9;
 
+    /// <summary>A case is left out where a call would take longer, as it is predicted by its operations and the rate of a plain product.</summary>
+    public TimeSpan LongestCall { get; init; } = LossProfileCase.DefaultLongestCall;
+
     /// <summary>Measures one case.</summary>
     /// <param name="profiled">Which.</param>
     /// <param name="cancellation">Ends the measurement after the current call: what was measured so far is kept, nothing where that is nothing.</param>
@@ -46,6 +49,7 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
         ArgumentNullException.ThrowIfNull(profiled);
         cancellation.ThrowIfCancellationRequested();
         LossProfileRow row = profiled.NewRow(DeviceKind.Cpu, MachineMemory.AvailableByteCount());
+        row = row.Refusal is null ? profiled.Predict(row, WarmUp(profiled with { BatchSize = WarmUpRows, Width = WarmUpWidth }), LongestCall) : row;
         if (row.Refusal is not null)
         {
             return row;
@@ -71,7 +75,6 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
 
     private LossProfileRow Measure(LossProfileRow row, LossProfileCase profiled, CpuDevice device, LossProfileTensors tensors, CancellationToken cancellation)
     {
-        WarmUp(profiled with { BatchSize = WarmUpRows, Width = WarmUpWidth });
         long before = device.AllocatedByteCount;
         using (SimilarityCrossEntropyWorkspace workspace = new(device, profiled.Options, profiled.BatchSize, profiled.BatchSize, profiled.Width))
         {
@@ -86,8 +89,8 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
         return Compare(row, profiled, tensors, cancellation);
     }
 
-    // Code is compiled when it first runs; on a device of its own, for the measured one must have no scratch yet.
-    private void WarmUp(LossProfileCase small)
+    // Code is compiled when it first runs; on a device of its own, for the measured one must have no scratch yet. Returns the rate of a plain product.
+    private double WarmUp(LossProfileCase small)
     {
         using CpuDevice device = new(threads);
         SetPrecision(device, small);
@@ -95,6 +98,7 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
         using SimilarityCrossEntropyWorkspace workspace = new(device, small.Options, small.BatchSize, small.BatchSize, small.Width);
         SimilarityCrossEntropy.ForwardBackward(workspace, tensors.Inputs, tensors.Outputs, tensors.Gradients);
         SimilarityCrossEntropy.Forward(workspace, tensors.Inputs, tensors.Outputs);
+        return MatMulRate.MeasureGflops(device, small.MatMulPrecision, s_burst);
     }
 
     private LossProfileRow Time(

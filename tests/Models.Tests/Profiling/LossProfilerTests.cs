@@ -113,6 +113,40 @@ public sealed class LossProfilerTests
     }
 
     [Fact]
+    public void ACaseOfMoreThanADayIsNotBegun()
+    {
+        // At the rate of a machine with two threads.
+        LossProfileCase huge = new(1 << 24, 64, Precision.F32, LossProfileVariant.Parse("symmetricNormalized"));
+        LossProfileRow row = huge.Predict(huge.NewRow(Runtime.DeviceKind.Cpu, long.MaxValue), 100, LossProfileCase.DefaultLongestCall);
+        Assert.Equal("would take at least 400 h a call (1.44E+17 operations at the 100 GFLOP/s of a plain product), more than 24 h (--longest)", row.Refusal);
+        Assert.Equal(8.0 * (1L << 48) * 64 / 100e9, row.PredictedSeconds!.Value, 1e-3);
+
+        // At that of a GPU it may begin.
+        Assert.Null(huge.Predict(row, 5e5, LossProfileCase.DefaultLongestCall).Refusal);
+    }
+
+    [Fact]
+    public void WhatWouldTakeTooLongIsNotMeasured()
+    {
+        LossProfiler profiler = new(2, s_short, naive: false) { LongestCall = TimeSpan.FromTicks(1) };
+        LossProfileRow row = profiler.Measure(new LossProfileCase(3000, 16, Precision.F32, LossProfileVariant.Parse("symmetricNormalized")), CancellationToken.None);
+        Assert.StartsWith("would take at least ", row.Refusal, StringComparison.Ordinal);
+        Assert.Null(row.Milliseconds);
+        Assert.InRange(row.PredictedSeconds!.Value, 1e-6, 60);
+    }
+
+    [Theory]
+    [InlineData("symmetricNormalized")]
+    [InlineData("symmetricNormalized+kept")]
+    [InlineData("captionToImage+lockedImages+matryoshka")]
+    [InlineData("sigmoidNormalized+lockedCaptions")]
+    public void TheOperationsOfACallAreKnownBefore(string variant)
+    {
+        LossProfileCase profiled = new(4200, 4, Precision.F32, LossProfileVariant.Parse(variant));
+        Assert.Equal(new LossProfiler(2, s_short, naive: false).Measure(profiled, CancellationToken.None).Arithmetic!.Value, profiled.ExpectedArithmetic);
+    }
+
+    [Fact]
     public void WideEmbeddingsTakeTheMemoryThatWasPredicted()
     {
         // One panel of columns so deep would exceed the products' part of the budget.
