@@ -20,18 +20,18 @@ enum : int
     kStoreGradients = 2048,
 };
 
-// A side keeps an array each, `stride` apart. The first three are statistics until the lines are merged, then coefficients.
+// A side keeps an array each, `stride` apart. The first three are statistics until the lines are merged, then coefficients. A column's number of
+// positives and sum of their weights are kept for the columns at hand alone, between their first super-tile and their last.
 enum : int
 {
     kMax = 0,          // running maximum of the participants; sigmoid: running sum of the row's gradients
     kSum = 1,          // running sum of exp(z - max), then w / (W sum); sigmoid: running loss of the row
     kPositive = 2,     // sum of the positives' logits, then the weight of a positive; sigmoid: w / W
     kRstd = 3,         // 1 / max(norm, epsilon); after the merge 0 for a line that has no part in the loss
-    kCount = 4,        // how many positives
-    kWeight = 5,       // columns: sum of the weights of the positives
-    kThreshold = 6,    // the logit above which a negative is dropped; for a negative scale that of the opposite numbers
-    kLogits = 7,       // smoothing: running sum of the participants' logits, then e w / (W participants)
-    kParticipants = 8, // smoothing: how many
+    kThreshold = 4,    // the logit above which a negative is dropped; for a negative scale that of the opposite numbers
+    kCount = 4,        // rows of shared groups, which have no threshold: how many positives
+    kLogits = 5,       // smoothing: running sum of the participants' logits, then e w / (W participants)
+    kParticipants = 6, // smoothing: how many
 };
 
 // A tile leaves a partial of these of each line; sigmoid: kMax and kSum alone.

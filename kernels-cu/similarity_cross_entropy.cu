@@ -298,11 +298,12 @@ CROSSALIGN_STATS(similarity_stats_tf32, kTf32)
 CROSSALIGN_STATS(similarity_stats_f32, kFloat32)
 
 // Adds the tiles' partials to the running statistics: one thread a line; rows (blockIdx.y = 0) by their column tiles, columns by their
-// row tiles, in order. Bytes, without smoothing, with T tiles across the line: 32 + 16 T a row, 40 + 20 T a column (the sigmoid 16 + 8 T a
-// row), and two sectors of 32 bytes a warp for the numbers of lines; two exponentials a line and tile.
+// row tiles, in order. at_hand: the columns' numbers of positives and, `partial_stride` behind, sums of their weights, which begin with the first
+// rows. Bytes, without smoothing, with T tiles across the line: 24 + 12 T a row (32 + 16 T with shared groups), 40 + 20 T a column (of the first rows 32 + 20 T;
+// the sigmoid 16 + 8 T a row), and two sectors of 32 bytes a warp for the numbers of lines; two exponentials a line and tile.
 extern "C" __global__ void __launch_bounds__(kMergeThreads) similarity_merge(
     CROSSALIGN_SIMILARITY_PARAMETERS, const int* row_piece, const int* column_piece, int first_row, int first_column,
-    const float* row_partials, const float* column_partials, int partial_stride)
+    const float* row_partials, const float* column_partials, int partial_stride, float* at_hand)
 {
     bool by_rows = blockIdx.y == 0;
     int line = (int)blockIdx.x * kMergeThreads + (int)threadIdx.x;
@@ -334,28 +335,38 @@ extern "C" __global__ void __launch_bounds__(kMergeThreads) similarity_merge(
     }
 
     float positive = side[kPositive * stride];
-    float count = side[kCount * stride];
     for (int t = 0; t < tile_count; t++)
     {
         const float* p = partials + t * step + line;
         merge_pair(max, sum, p[kPartialMax * tile_count * step], p[kPartialSum * tile_count * step]);
         positive += p[kPartialPositive * tile_count * step];
-        count += p[kPartialCount * tile_count * step];
     }
 
     side[kMax * stride] = max;
     side[kSum * stride] = sum;
     side[kPositive * stride] = positive;
-    side[kCount * stride] = count;
     if (!by_rows)
     {
-        float weight = side[kWeight * stride];
+        float count = first_row == 0 ? 0.0f : at_hand[line];
+        float weight = first_row == 0 ? 0.0f : at_hand[step + line];
         for (int t = 0; t < tile_count; t++)
         {
+            count += partials[((long long)kPartialCount * tile_count + t) * step + line];
             weight += partials[((long long)kPartialWeight * tile_count + t) * step + line];
         }
 
-        side[kWeight * stride] = weight;
+        at_hand[line] = count;
+        at_hand[step + line] = weight;
+    }
+    else if (has(s, kSharedGroups))
+    {
+        float count = side[kCount * stride];
+        for (int t = 0; t < tile_count; t++)
+        {
+            count += partials[((long long)kPartialCount * tile_count + t) * step + line];
+        }
+
+        side[kCount * stride] = count;
     }
 
     if (has(s, kSmoothing))

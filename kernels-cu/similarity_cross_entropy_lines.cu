@@ -1,10 +1,11 @@
 // What the fused contrastive loss does with its statistics (see similarity_cross_entropy.cu): losses and the gradient's coefficients of
 // the merged pairs of each line. O(B), in double, in one order.
 //
-// Sums over all lines are taken by one block: a thread adds every kThreadsPerBlock-th line, then the threads' sums are added in order.
+// Sums over all lines are taken in two steps: a term of the sum is that of a fixed number of neighbouring lines, wherever super-tiles end; of the
+// terms one block takes every kThreadsPerBlock-th a thread, then the threads' sums are added in order.
 //
-// Bytes a line of the plain symmetric loss: reset 20 of either side, softmax_lines 28 a row and 36 a column (two double logarithms a pair of
-// them), sum 8, divisors 8 a column; and a sector of 32 bytes or more a warp for numbers of the call: one in reset, five in softmax_lines.
+// Bytes a line of the plain symmetric loss: reset 12 of either side, columns 28, softmax_lines 20 a row and 16 a column (a double logarithm a row
+// here and a column in columns); and a sector of 32 bytes or more a warp for numbers of the call: one in reset, two in columns and softmax_lines.
 #include "doubles.cuh"
 #include "similarity.cuh"
 
@@ -35,15 +36,16 @@ __device__ __forceinline__ float row_positives(const Similarity& s, int row)
     return is_ignored(s, row) ? 0.0f : has(s, kSharedGroups) ? of_rows(s, kCount)[row] : 1.0f;
 }
 
-__device__ __forceinline__ float column_positives(const Similarity& s, int column)
-{
-    return column >= s.image_count ? 0.0f : of_columns(s, kCount)[column];
-}
+// Columns whose losses make a term of their sum: as many as a tile has, since pieces of them are whole tiles. Of rows kThreadsPerBlock do.
+constexpr int kColumnsPerTerm = kTile;
 
-__device__ __forceinline__ float column_weight(const Similarity& s, int column)
+__device__ __forceinline__ int terms_of(int lines, int lines_per_term) { return (lines + lines_per_term - 1) / lines_per_term; }
+
+// A line's loss, of its statistics; e: the label smoothing.
+__device__ __forceinline__ double line_loss(const Similarity& s, const float* side, long long stride, double positives, double e)
 {
-    float positives = column_positives(s, column);
-    return positives == 0.0f ? 0.0f : of_columns(s, kWeight)[column] / positives;
+    double loss = (double)side[kMax * stride] + log_double((double)side[kSum * stride]) - (1.0 - e) * (double)side[kPositive * stride] / positives;
+    return has(s, kSmoothing) ? loss - e * (double)side[kLogits * stride] / (double)side[kParticipants * stride] : loss;
 }
 
 } // namespace
@@ -124,8 +126,11 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_reset(
     side[kMax * stride] = has(s, kSigmoid) ? 0.0f : lowest();
     side[kSum * stride] = 0.0f;
     side[kPositive * stride] = 0.0f;
-    side[kCount * stride] = 0.0f;
-    side[kWeight * stride] = 0.0f;
+    if (by_rows && has(s, kSharedGroups))
+    {
+        side[kCount * stride] = 0.0f;
+    }
+
     if (has(s, kSmoothing))
     {
         side[kLogits * stride] = 0.0f;
@@ -133,9 +138,58 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_reset(
     }
 }
 
-// 1 / sum of the weights (or number) of the lines that count, of rows and of columns; 0 where nothing counts. One block.
+// Softmax, when all rows were merged into a piece of the images, whose first is `first`: the columns' losses, and in place of their statistics what
+// needs only the columns' divisor: kPositive the mean weight over the number of positives, kSum and kParticipants divided by that number. terms and
+// weights: of each kColumnsPerTerm columns the sum of losses times weights, and of weights (or of columns that count). losses may be null. A thread a column.
+extern "C" __global__ void __launch_bounds__(kTile) similarity_columns(
+    CROSSALIGN_SIMILARITY_PARAMETERS, const int* piece, int first, const float* at_hand, int at_hand_stride, float smoothing, double* terms,
+    double* weights, float* losses)
+{
+    Similarity s = CROSSALIGN_SIMILARITY;
+    __shared__ double sums[kTile / kWarpSize];
+    int line = (int)blockIdx.x * kTile + (int)threadIdx.x;
+    double term = 0.0;
+    double weight = 0.0;
+    if (line < *piece)
+    {
+        float* side = column_side + first + line;
+        long long stride = column_stride;
+        float positives = at_hand[line];
+        float mean = positives == 0.0f ? 0.0f : at_hand[at_hand_stride + line] / positives;
+        double loss = 0.0;
+        if (mean > 0.0f)
+        {
+            loss = line_loss(s, side, stride, (double)positives, (double)smoothing);
+            side[kSum * stride] /= positives;
+            if (has(s, kSmoothing))
+            {
+                side[kParticipants * stride] /= positives;
+            }
+        }
+
+        side[kPositive * stride] = positives == 0.0f ? 0.0f : mean / positives;
+        term = (double)mean * loss;
+        weight = !(positives > 0.0f) ? 0.0 : has(s, kDivideByRowCount) ? 1.0 : (double)mean;
+        if (losses != nullptr)
+        {
+            losses[first + line] = (float)loss;
+        }
+    }
+
+    term = block_sum_double(term, sums);
+    weight = block_sum_double(weight, sums);
+    if (threadIdx.x == 0)
+    {
+        int at = first / kColumnsPerTerm + (int)blockIdx.x;
+        terms[at] = term;
+        weights[at] = weight;
+    }
+}
+
+// 1 / sum of the weights (or number) of the lines that count, of rows and of columns; 0 where nothing counts. share: of the columns' mean in the
+// loss, to which it is added. One block.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_divisors(
-    CROSSALIGN_SIMILARITY_PARAMETERS, double* numbers)
+    CROSSALIGN_SIMILARITY_PARAMETERS, double* numbers, const double* column_terms, const double* column_weights, float share)
 {
     Similarity s = CROSSALIGN_SIMILARITY;
     __shared__ double sums[kWarps];
@@ -148,19 +202,20 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_diviso
 
     rows = block_sum_double(rows, sums);
     double columns = 0.0;
-    if (has(s, kColumnsActive))
+    double loss = 0.0;
+    for (int i = (int)threadIdx.x; has(s, kColumnsActive) && i < terms_of(s.image_count, kColumnsPerTerm); i += kThreadsPerBlock)
     {
-        for (int j = (int)threadIdx.x; j < s.image_count; j += kThreadsPerBlock)
-        {
-            columns += !(column_positives(s, j) > 0.0f) ? 0.0 : has(s, kDivideByRowCount) ? 1.0 : (double)column_weight(s, j);
-        }
+        columns += column_weights[i];
+        loss += column_terms[i];
     }
 
     columns = block_sum_double(columns, sums);
+    loss = block_sum_double(loss, sums);
     if (threadIdx.x == 0)
     {
         numbers[kRowDivisor] = rows > 0.0 ? 1.0 / rows : 0.0;
         numbers[kColumnDivisor] = columns > 0.0 ? 1.0 / columns : 0.0;
+        numbers[kLoss] += loss * numbers[kColumnDivisor] * (double)share;
     }
 }
 
@@ -181,100 +236,117 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sigmoi
     }
 }
 
-// Softmax, after the first pass: a line's loss, its share of the whole loss, and coefficients in place of statistics. Rows
-// (blockIdx.y = 0) and columns. losses may be null: of the rows, or of the images.
+// Softmax, after the first pass: coefficients in place of statistics, and of rows (blockIdx.y = 0; blockIdx.y = 1: columns) the losses and, of each
+// kThreadsPerBlock of them, their share of the whole loss. losses may be null.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_softmax_lines(
-    CROSSALIGN_SIMILARITY_PARAMETERS, const double* numbers, float prefix_weight, float smoothing, int columns, double* row_terms,
-    double* column_terms, float* row_losses, float* column_losses)
+    CROSSALIGN_SIMILARITY_PARAMETERS, const double* numbers, float prefix_weight, float smoothing, int columns, double* row_terms, float* losses)
 {
     Similarity s = CROSSALIGN_SIMILARITY;
+    __shared__ double sums[kWarps];
     int line = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
     bool by_rows = blockIdx.y == 0;
-    if (line >= (by_rows ? s.row_count : columns) || !has(s, by_rows ? kRowsActive : kColumnsActive))
+    int lines = by_rows ? s.row_count : columns;
+    if ((int)blockIdx.x * kThreadsPerBlock >= lines || !has(s, by_rows ? kRowsActive : kColumnsActive))
     {
         return;
     }
 
-    float* side = (by_rows ? row_side : column_side) + line;
-    long long stride = by_rows ? row_stride : column_stride;
-    double share = has(s, kRowsActive) && has(s, kColumnsActive) ? 0.5 : 1.0;
-    double positives = (double)(by_rows ? row_positives(s, line) : column_positives(s, line));
-    double weight = positives == 0.0 ? 0.0
-                                     : (double)(by_rows ? weight_of(s, line) : column_weight(s, line)) *
-                                           numbers[by_rows ? kRowDivisor : kColumnDivisor];
-    double loss = 0.0;
-    if (weight > 0.0)
+    double term = 0.0;
+    if (line < lines)
     {
-        double sum = (double)side[kSum * stride];
+        float* side = (by_rows ? row_side : column_side) + line;
+        long long stride = by_rows ? row_stride : column_stride;
+        double share = has(s, kRowsActive) && has(s, kColumnsActive) ? 0.5 : 1.0;
         double e = (double)smoothing;
-        loss = (double)side[kMax * stride] + log_double(sum) - (1.0 - e) * (double)side[kPositive * stride] / positives;
-        double coefficient = weight * share * (double)prefix_weight;
-        if (has(s, kSmoothing))
+
+        // Of a column everything is divided by its number of positives already.
+        double positives = by_rows ? (double)row_positives(s, line) : 1.0;
+        float given = by_rows ? weight_of(s, line) : side[kPositive * stride];
+        double weight = positives == 0.0 ? 0.0 : (double)given * numbers[by_rows ? kRowDivisor : kColumnDivisor];
+        double loss = 0.0;
+        if (weight > 0.0)
         {
-            double participants = (double)side[kParticipants * stride];
-            loss -= e * (double)side[kLogits * stride] / participants;
-            side[kLogits * stride] = (float)(e * coefficient / participants);
+            loss = by_rows ? line_loss(s, side, stride, positives, e) : 0.0;
+            double coefficient = weight * share * (double)prefix_weight;
+            side[kSum * stride] = (float)(coefficient / (double)side[kSum * stride]);
+            side[kPositive * stride] = (float)((1.0 - e) * coefficient / positives);
+            if (has(s, kSmoothing))
+            {
+                side[kLogits * stride] = (float)(e * coefficient / (double)side[kParticipants * stride]);
+            }
+        }
+        else
+        {
+            // A line without loss: exp(x - this) is zero, and so is its coefficient.
+            side[kMax * stride] = 1e30f;
+            side[kSum * stride] = 0.0f;
+            side[kPositive * stride] = 0.0f;
+            if (has(s, kSmoothing))
+            {
+                side[kLogits * stride] = 0.0f;
+            }
+
+            // Where the other side has no loss, such a line is nobody's negative either: what it holds must not come into products.
+            if (!has(s, by_rows ? kColumnsActive : kRowsActive))
+            {
+                side[kRstd * stride] = 0.0f;
+            }
         }
 
-        side[kSum * stride] = (float)(coefficient / sum);
-        side[kPositive * stride] = (float)((1.0 - e) * coefficient / positives);
+        term = weight * loss * share * (double)prefix_weight;
+        if (by_rows && losses != nullptr)
+        {
+            losses[line] = (float)loss;
+        }
     }
-    else
-    {
-        // A line without loss: exp(x - this) is zero, and so is its coefficient.
-        side[kMax * stride] = 1e30f;
-        side[kSum * stride] = 0.0f;
-        side[kPositive * stride] = 0.0f;
-        if (has(s, kSmoothing))
-        {
-            side[kLogits * stride] = 0.0f;
-        }
 
-        // Where the other side has no loss, such a line is nobody's negative either: what it holds must not come into products.
-        if (!has(s, by_rows ? kColumnsActive : kRowsActive))
-        {
-            side[kRstd * stride] = 0.0f;
-        }
-    }
-
-    (by_rows ? row_terms : column_terms)[line] = weight * loss * share * (double)prefix_weight;
-    float* losses = by_rows ? row_losses : column_losses;
-    if (losses != nullptr && line < (by_rows ? s.row_count : s.image_count))
+    term = block_sum_double(term, sums);
+    if (by_rows && threadIdx.x == 0)
     {
-        losses[line] = (float)loss;
+        row_terms[blockIdx.x] = term;
     }
 }
 
-// Sigmoid, after its pass: the rows' losses and their shares of the whole loss and of the bias's gradient.
+// Sigmoid, after its pass: the rows' losses and, of each kThreadsPerBlock of them, their shares of the whole loss and of the bias's gradient.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sigmoid_lines(
     CROSSALIGN_SIMILARITY_PARAMETERS, double* loss_terms, double* bias_terms, float* row_losses)
 {
     Similarity s = CROSSALIGN_SIMILARITY;
+    __shared__ double sums[kWarps];
     int row = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
-    if (row >= s.row_count)
+    double term = 0.0;
+    double bias_term = 0.0;
+    if (row < s.row_count)
     {
-        return;
+        float coefficient = of_rows(s, kPositive)[row];
+        bool has_loss = coefficient > 0.0f;
+        float loss = of_rows(s, kSum)[row];
+        term = has_loss ? (double)coefficient * (double)loss : 0.0;
+        bias_term = has_loss ? (double)of_rows(s, kMax)[row] : 0.0;
+        if (row_losses != nullptr)
+        {
+            row_losses[row] = has_loss ? loss : 0.0f;
+        }
     }
 
-    float coefficient = of_rows(s, kPositive)[row];
-    bool has_loss = coefficient > 0.0f;
-    float loss = of_rows(s, kSum)[row];
-    loss_terms[row] = has_loss ? (double)coefficient * (double)loss : 0.0;
-    bias_terms[row] = has_loss ? (double)of_rows(s, kMax)[row] : 0.0;
-    if (row_losses != nullptr)
+    term = block_sum_double(term, sums);
+    bias_term = block_sum_double(bias_term, sums);
+    if (threadIdx.x == 0)
     {
-        row_losses[row] = has_loss ? loss : 0.0f;
+        loss_terms[blockIdx.x] = term;
+        bias_terms[blockIdx.x] = bias_term;
     }
 }
 
-// numbers[to] += the sum of the terms, and numbers[magnitude_to] += that of their magnitudes, unless it is negative. One block.
+// numbers[to] += the sum of the terms of so many lines, and numbers[magnitude_to] += that of their magnitudes, unless it is negative. One block.
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) similarity_sum(
-    const double* terms, const int* count, double* numbers, int to, int magnitude_to)
+    const double* terms, const int* lines, int lines_per_term, double* numbers, int to, int magnitude_to)
 {
     __shared__ double sums[kWarps];
     double sum = 0.0;
     double magnitude = 0.0;
-    for (int i = (int)threadIdx.x; i < *count; i += kThreadsPerBlock)
+    int count = terms_of(*lines, lines_per_term);
+    for (int i = (int)threadIdx.x; i < count; i += kThreadsPerBlock)
     {
         sum += terms[i];
         magnitude += terms[i] < 0.0 ? -terms[i] : terms[i];

@@ -106,7 +106,8 @@ public sealed class SimilarityCrossEntropyWorkspace : IDisposable
     internal nint Address => _memory.Address;
 
     /// <summary>The most memory that the loss takes beside inputs and gradients, to be known before anything is allocated: the workspace, and the part
-    /// of the device's scratch that its products use, whatever the number of threads. With the default options it is never more than 64 MiB + 32 bytes a row on a processor.</summary>
+    /// of the device's scratch that its products use, whatever the number of threads. With the default options it is never
+    /// more than 64 MiB + 32 bytes a row (on a CUDA device of embeddings up to 32,768 wide: packed rows of a tile are part of it).</summary>
     /// <param name="options">Which loss.</param>
     /// <param name="rows">The most captions.</param>
     /// <param name="columns">The most images.</param>

@@ -23,7 +23,6 @@ internal readonly struct CudaSimilarityCall
     private const int RowCountAt = 0;
     private const int ImageCountAt = 1;
     private const int ExtraCountAt = 2;
-    private const int ColumnCountAt = 3;
     private const int PieceCountsAt = 4;
 
     private readonly nint _address;
@@ -108,9 +107,19 @@ internal readonly struct CudaSimilarityCall
 
     public nint Numbers => _address + (nint)Plan.Numbers;
 
+    public nint AtHand => _address + (nint)Plan.AtHand;
+
     public nint RowTerms => _address + (nint)Plan.RowTerms;
 
     public nint ColumnTerms => _address + (nint)Plan.ColumnTerms;
+
+    public nint ColumnWeights => _address + (nint)Plan.ColumnWeights;
+
+    /// <summary>After a prefix's gradients a double a row, in place of its first two arrays, which are of no use any more.</summary>
+    public nint RowInnerTerms => _address + (nint)Plan.RowSide;
+
+    /// <summary>The same of the columns.</summary>
+    public nint ColumnInnerTerms => _address + (nint)Plan.ColumnSide;
 
     public nint RowInner => _address + (nint)Plan.RowInner;
 
@@ -128,9 +137,6 @@ internal readonly struct CudaSimilarityCall
     /// <summary>That of the images, or of the extra negatives.</summary>
     /// <param name="extra">Which.</param>
     public nint Columns(bool extra) => CountAt(extra ? ExtraCountAt : ImageCountAt);
-
-    /// <summary><see cref="ColumnRoom"/>, on the device.</summary>
-    public nint AllColumns => CountAt(ColumnCountAt);
 
     public nint RowRstd => _address + (nint)Plan.RowSide + (nint)((long)RstdArray * Plan.RowStride * sizeof(float));
 

@@ -66,18 +66,18 @@ internal static class CudaSimilarityCrossEntropy
 
             if (sigmoid)
             {
-                CudaSimilarityLines.Divisors(call);
+                CudaSimilarityLines.Divisors(call, weight);
                 CudaSimilarityLines.SigmoidRows(call, weight);
             }
             else
             {
-                Stats(call, images, width, workspace);
+                Stats(call, images, width, outputs, workspace);
                 if (hasExtras)
                 {
-                    Stats(call, extras, width, workspace);
+                    Stats(call, extras, width, outputs, workspace);
                 }
 
-                CudaSimilarityLines.Divisors(call);
+                CudaSimilarityLines.Divisors(call, weight);
                 CudaSimilarityLines.SoftmaxLines(call, outputs, weight, options.LabelSmoothing);
             }
 
@@ -143,7 +143,8 @@ internal static class CudaSimilarityCrossEntropy
     }
 
     /// <summary>Phase 1: adds a block to the running statistics of its rows and columns.</summary>
-    private static void Stats(in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, SimilarityCrossEntropyWorkspace workspace)
+    private static void Stats(
+        in CudaSimilarityCall call, in CudaSimilarityBlock block, int width, in SimilarityCrossEntropyOutputs outputs, SimilarityCrossEntropyWorkspace workspace)
     {
         CudaSimilarityTiles tile = new(call, block, width, forGradients: false);
         while (tile.Next())
@@ -159,6 +160,10 @@ internal static class CudaSimilarityCrossEntropy
             call.Device.Launch(call.TileKernel(gradients: false), Blocks(tile), TileThreads, ref arguments, SharedByteCount);
             workspace.OperationCount += tile.OperationCount;
             Merge(call, tile);
+            if (tile.IsLastOfColumns && !block.IsExtra && (call.Flags & CudaSimilarityCall.ColumnsActive) != 0)
+            {
+                CudaSimilarityLines.Columns(call, tile.Columns, outputs, workspace.Options.LabelSmoothing);
+            }
         }
     }
 
@@ -272,6 +277,7 @@ internal static class CudaSimilarityCrossEntropy
         arguments.AddAddress(call.RowPartials);
         arguments.AddAddress(call.ColumnPartials);
         arguments.Add(call.Plan.TileCapacity);
+        arguments.AddAddress(call.AtHand);
         Dim3 grid = new((uint)CudaKernels.Blocks(Math.Max(tile.Rows.Count, tile.Columns.Count), MergeThreads), 2);
         call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_merge"), grid, MergeThreads, ref arguments);
     }
@@ -322,7 +328,7 @@ internal static class CudaSimilarityCrossEntropy
         if (ofRows && block.DCaptions.IsPresent)
         {
             CudaSimilarityLines.Finish(
-                call, block.Captions, call.Rows, block.DCaptions, isFurther ? call.RowInner : 0, call.RowTerms, call.RowRstd, width, isLast, CudaSimilarityLines.ScaleByRows, CudaSimilarityLines.ScaleMagnitude);
+                call, block.Captions, call.Rows, block.DCaptions, isFurther ? call.RowInner : 0, call.RowInnerTerms, call.RowRstd, width, isLast, CudaSimilarityLines.ScaleByRows, CudaSimilarityLines.ScaleMagnitude);
         }
 
         if (block.DImages.IsPresent)
@@ -334,7 +340,7 @@ internal static class CudaSimilarityCrossEntropy
                 call.Columns(block.IsExtra),
                 block.DImages,
                 isFurther ? call.ColumnInner + (first * sizeof(double)) : 0,
-                call.ColumnTerms + (first * sizeof(double)),
+                call.ColumnInnerTerms + (first * sizeof(double)),
                 call.ColumnRstd + (first * sizeof(float)),
                 width,
                 isLast,

@@ -72,11 +72,31 @@ internal static class CudaSimilarityLines
         Launch(call, Stem, "similarity_reset", BothSides(call), ref arguments);
     }
 
-    public static void Divisors(in CudaSimilarityCall call)
+    /// <summary>When all rows were merged into a piece of the images: the columns' losses, and what only their divisor is missing from.</summary>
+    public static void Columns(in CudaSimilarityCall call, in CudaSimilarityPiece piece, in SimilarityCrossEntropyOutputs outputs, float smoothing)
+    {
+        KernelArguments arguments = default;
+        call.AddProblem(ref arguments);
+        arguments.AddAddress(piece.CountAddress);
+        arguments.Add(piece.First);
+        arguments.AddAddress(call.AtHand);
+        arguments.Add(call.Plan.TileCapacity);
+        arguments.Add(smoothing);
+        arguments.AddAddress(call.ColumnTerms);
+        arguments.AddAddress(call.ColumnWeights);
+        arguments.Add(outputs.ColumnLoss);
+        Dim3 grid = new((uint)CudaKernels.Blocks(piece.Count, CudaSimilarityPlan.ColumnsPerTerm));
+        call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_columns"), grid, CudaSimilarityPlan.ColumnsPerTerm, ref arguments);
+    }
+
+    public static void Divisors(in CudaSimilarityCall call, float prefixWeight)
     {
         KernelArguments arguments = default;
         call.AddProblem(ref arguments);
         arguments.AddAddress(call.Numbers);
+        arguments.AddAddress(call.ColumnTerms);
+        arguments.AddAddress(call.ColumnWeights);
+        arguments.Add((call.Flags & CudaSimilarityCall.RowsActive) != 0 ? 0.5f * prefixWeight : prefixWeight);
         Launch(call, Stem, "similarity_divisors", new Dim3(1), ref arguments);
     }
 
@@ -98,18 +118,11 @@ internal static class CudaSimilarityLines
         arguments.Add(smoothing);
         arguments.Add(call.ColumnRoom);
         arguments.AddAddress(call.RowTerms);
-        arguments.AddAddress(call.ColumnTerms);
         arguments.Add(outputs.RowLoss);
-        arguments.Add(outputs.ColumnLoss);
         Launch(call, Stem, "similarity_softmax_lines", BothSides(call), ref arguments);
         if ((call.Flags & CudaSimilarityCall.RowsActive) != 0)
         {
-            Sum(call, call.RowTerms, call.Rows, Loss);
-        }
-
-        if ((call.Flags & CudaSimilarityCall.ColumnsActive) != 0)
-        {
-            Sum(call, call.ColumnTerms, call.AllColumns, Loss);
+            Sum(call, call.RowTerms, call.Rows, CudaSimilarityPlan.RowsPerTerm, Loss);
         }
     }
 
@@ -121,8 +134,8 @@ internal static class CudaSimilarityLines
         arguments.AddAddress(call.ColumnTerms);
         arguments.Add(outputs.RowLoss);
         Launch(call, Stem, "similarity_sigmoid_lines", Threads(call.RowCount), ref arguments);
-        Sum(call, call.RowTerms, call.Rows, Loss);
-        Sum(call, call.ColumnTerms, call.Rows, BiasGradient);
+        Sum(call, call.RowTerms, call.Rows, CudaSimilarityPlan.RowsPerTerm, Loss);
+        Sum(call, call.ColumnTerms, call.Rows, CudaSimilarityPlan.RowsPerTerm, BiasGradient);
     }
 
     /// <summary>After the lines' coefficients: zeros in a piece's packed lines that have no part in the loss.</summary>
@@ -164,7 +177,7 @@ internal static class CudaSimilarityLines
         AddLines(call, ref arguments, lines, width);
         arguments.Add(isLast);
         Launch(call, EmbeddingsStem, "similarity_finish", Lines(source), ref arguments);
-        Sum(call, terms, lines, to, magnitudeTo);
+        Sum(call, terms, lines, 1, to, magnitudeTo);
     }
 
     public static void End(
@@ -183,11 +196,12 @@ internal static class CudaSimilarityLines
         call.Device.Launch(CudaKernels.Get(call.Device, Stem, "similarity_end"), new Dim3(1), 32, ref arguments);
     }
 
-    private static void Sum(in CudaSimilarityCall call, nint terms, nint count, int to, int magnitudeTo = -1)
+    private static void Sum(in CudaSimilarityCall call, nint terms, nint lines, int linesPerTerm, int to, int magnitudeTo = -1)
     {
         KernelArguments arguments = default;
         arguments.AddAddress(terms);
-        arguments.AddAddress(count);
+        arguments.AddAddress(lines);
+        arguments.Add(linesPerTerm);
         arguments.AddAddress(call.Numbers);
         arguments.Add(to);
         arguments.Add(magnitudeTo);

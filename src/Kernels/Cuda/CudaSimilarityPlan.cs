@@ -10,6 +10,12 @@ internal sealed class CudaSimilarityPlan
     /// <summary>Rows and columns of a block's tile, as in tile_product.cuh.</summary>
     public const int BlockTile = 128;
 
+    /// <summary>As in similarity_cross_entropy_lines.cu: lines whose losses make a term of their sum.</summary>
+    public const int RowsPerTerm = 256;
+
+    /// <summary>Likewise of the columns.</summary>
+    public const int ColumnsPerTerm = BlockTile;
+
     /// <summary>How many doubles the kernels keep of a call, as in similarity_cross_entropy_lines.cu.</summary>
     public const int NumberCount = 8;
 
@@ -21,10 +27,11 @@ internal sealed class CudaSimilarityPlan
     private const int MaxTile = 4096;
     private const long Alignment = 256;
 
-    // As in similarity.cuh: arrays of a side, and kinds of partials of a tile's lines.
-    private const int PlainArrays = 6;
-    private const int ArraysWithThreshold = 7;
-    private const int AllArrays = 9;
+    // As in similarity.cuh: arrays of a side, and kinds of partials of a tile's lines. The fifth is a threshold or, of shared groups, which have none, a count.
+    private const int PlainArrays = 4;
+    private const int ArraysWithFifth = 5;
+    private const int AllArrays = 7;
+    private const int AtHandArrays = 2;
     private const int AllPartials = 7;
     private const int SigmoidPartials = 2;
     private const int RowPartials = 4;
@@ -96,9 +103,17 @@ internal sealed class CudaSimilarityPlan
 
     public long ColumnSide { get; private set; }
 
+    /// <summary>Of the columns at hand: their numbers of positives and, <see cref="TileCapacity"/> behind, sums of their weights.</summary>
+    public long AtHand { get; private set; }
+
+    /// <summary>Terms of the rows' losses.</summary>
     public long RowTerms { get; private set; }
 
+    /// <summary>Terms of the columns' losses, or, of the sigmoid, of the bias's gradient.</summary>
     public long ColumnTerms { get; private set; }
+
+    /// <summary>Terms of the columns' weights.</summary>
+    public long ColumnWeights { get; private set; }
 
     public long RowInner { get; private set; }
 
@@ -139,7 +154,8 @@ internal sealed class CudaSimilarityPlan
     {
         bool sigmoid = _options.Objective == SimilarityCrossEntropyObjective.Sigmoid;
         bool smoothing = _options.LabelSmoothing > 0;
-        int arrays = smoothing ? AllArrays : _options.FalseNegativeMargin is not null ? ArraysWithThreshold : PlainArrays;
+        bool hasFifth = _options.FalseNegativeMargin is not null || _options.Groups == SimilarityCrossEntropyGroups.Shared;
+        int arrays = smoothing ? AllArrays : hasFifth ? ArraysWithFifth : PlainArrays;
         int tileRows = Math.Min(TileCapacity, WholeTiles(_rows));
         int tileColumns = Math.Min(TileCapacity, WholeTiles(Math.Max(FirstExtra, _extras)));
         long rowPartials = sigmoid ? SigmoidPartials : smoothing ? AllPartials : RowPartials;
@@ -153,10 +169,12 @@ internal sealed class CudaSimilarityPlan
         Counts = Take((CallCounts + Pieces(_rows) + Pieces(FirstExtra) + Pieces(_extras)) * sizeof(int), ref offset);
         RowSide = Take((long)arrays * RowStride * sizeof(float), ref offset);
         ColumnSide = Take((long)arrays * ColumnStride * sizeof(float), ref offset);
-        RowTerms = Take((long)_rows * sizeof(double), ref offset);
-
-        // The sigmoid's terms of the bias's gradient are the rows', too.
-        ColumnTerms = Take((long)(sigmoid ? Math.Max(_rows, ColumnRoom) : ColumnRoom) * sizeof(double), ref offset);
+        AtHand = Take(sigmoid ? 0 : (long)AtHandArrays * TileCapacity * sizeof(float), ref offset);
+        int rowTerms = CudaKernels.Blocks(_rows, RowsPerTerm);
+        int columnTerms = CudaKernels.Blocks(FirstExtra, ColumnsPerTerm);
+        RowTerms = Take((long)rowTerms * sizeof(double), ref offset);
+        ColumnTerms = Take((long)(sigmoid ? rowTerms : columnTerms) * sizeof(double), ref offset);
+        ColumnWeights = Take((long)(sigmoid ? 0 : columnTerms) * sizeof(double), ref offset);
         RowInner = Take(severalPrefixes ? (long)_rows * sizeof(double) : 0, ref offset);
         ColumnInner = Take(severalPrefixes ? (long)ColumnRoom * sizeof(double) : 0, ref offset);
         RowPartialsOffset = Take(rowPartials * CudaKernels.Blocks(tileColumns, BlockTile) * TileCapacity * sizeof(float), ref offset);

@@ -40,6 +40,9 @@ internal struct CudaSimilarityTiles
     /// <summary>The super-tile's first column of the whole matrix.</summary>
     public readonly int FirstColumn => _block.FirstColumn + Columns.First;
 
+    /// <summary>Whether no further rows follow with these columns.</summary>
+    public readonly bool IsLastOfColumns => _row == _call.Plan.Pieces(_call.RowCount) || _call.RowPiece(_row).Count == 0;
+
     /// <summary>Operations of the similarities.</summary>
     public readonly long OperationCount => 2L * Rows.Count * Columns.Count * Width;
 

@@ -8,7 +8,7 @@ namespace CrossAlign.Models.Profiling;
 /// <summary>
 /// Computes what the fused loss of a large batch costs, from what the emulated device counts of small ones. Each count of a kernel is a
 /// polynomial of the second degree in the extent of a super-tile, also of the two products that add to the gradients. So three small calls determine it, and evaluating it where the batch is large is no guess about the kernel; a test
-/// compares it with a larger call. Lines have kernels of a few blocks whose last round may be half empty; they are a hundredth of the whole. What caches, latencies and clocks make of it only a GPU can say.
+/// compares it with a larger call. (Below the first super-tiles merging reads 8 bytes a column more, of a thousand.) Lines have kernels of a few blocks whose last round may be half empty; they are a hundredth of the whole. What caches, latencies and clocks make of it only a GPU can say.
 /// </summary>
 public static class LossProjector
 {
