@@ -49,7 +49,8 @@ internal static class ComputeCommand
                     () => (new LossOperation(files.SettingsOf(parsed)), PrecisionOf(parsed.GetValue(precision)!)));
                 return files.Run(parsed, (input, device) =>
                 {
-                    SetPrecision(device, products, parsed.GetValue(precision)!);
+                    WrongInvocationException.Guard(() => SetPrecision(device, products, parsed.GetValue(precision)!));
+                    SayUnread(Terminal.Of(parsed), input, LossOperation.Inputs);
                     return operation.Run(input, device);
                 });
             },
@@ -65,11 +66,20 @@ internal static class ComputeCommand
         _ => throw new UserErrorException($"--precision: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, ["f32", "tf32", "bf16"])}'"),
     };
 
-    private static void SetPrecision(Device device, MatMulPrecision precision, string name)
+    // A tensor with a mistyped name would be another loss.
+    private static void SayUnread(Terminal terminal, SafetensorsFile input, IReadOnlyList<string> known)
+    {
+        foreach (string name in input.Entries.Select(e => e.Name).Where(n => !known.Contains(n, StringComparer.Ordinal)))
+        {
+            terminal.Say($"not read: '{name}' (the nearest name that is: '{NearestName.Find(name, known)}')");
+        }
+    }
+
+    private static MatMulPrecision SetPrecision(Device device, MatMulPrecision precision, string name)
     {
         try
         {
-            device.MatMulPrecision = precision;
+            return device.MatMulPrecision = precision;
         }
         catch (NotSupportedException e)
         {

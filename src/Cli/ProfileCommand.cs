@@ -158,9 +158,9 @@ internal static class ProfileCommand
             return;
         }
 
-        terminal.Say("the loss, forward and backward:");
+        terminal.Say("the loss, forward and backward, and the rate of a plain product measured in turns with it:");
         Table table = new Table().Border(TableBorder.Simple)
-            .AddColumns("variant", "precision", "B", "E", "ms", "forward ms", "GFLOP/s", "of peak", "memory", "allowed", "naive ms", "naive memory");
+            .AddColumns("variant", "precision", "B", "E", "ms", "forward ms", "GFLOP/s", "product's", "share", "memory", "allowed", "naive ms", "naive memory");
         foreach (LossProfileRow r in report.Loss.Where(r => r.Refusal is null))
         {
             table.AddRow(
@@ -171,6 +171,7 @@ internal static class ProfileCommand
                 r.Milliseconds is null ? string.Empty : $"{Number(r.Milliseconds, "F1")} ({Number(r.MillisecondsP20, "F1")}-{Number(r.MillisecondsP80, "F1")})",
                 Number(r.ForwardMilliseconds, "F1"),
                 Number(r.Gflops, "F0"),
+                Number(r.PeakGflops, "F0"),
                 r.ShareOfPeak is null ? string.Empty : $"{Number(100 * r.ShareOfPeak, "F0")} %",
                 MemoryText.Of(r.MemoryBytes!.Value),
                 MemoryText.Of(r.BoundBytes),
@@ -240,8 +241,10 @@ internal static class ProfileCommand
 
     private static string[] Split(string list, string option)
     {
-        string[] items = list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return items.Length > 0 ? items : throw new UserErrorException($"{option}: '{list}' names nothing to measure", "give at least one, or leave the option out");
+        string[] items = list.Split(',', StringSplitOptions.TrimEntries);
+        return items.All(i => i.Length == 0) ? throw new UserErrorException($"{option}: '{list}' names nothing to measure", "give at least one, or leave the option out")
+            : items.Contains(string.Empty) ? throw new UserErrorException($"{option}: '{list}' has an empty item", "leave out a comma")
+            : items;
     }
 
     // --precision belongs to the training step; where it stands alone it is meant for both.

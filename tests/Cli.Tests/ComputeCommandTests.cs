@@ -10,7 +10,7 @@ public sealed class ComputeCommandTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("tf32", 1, "error: --precision tf32 cannot be had on cpu")]
+    [InlineData("tf32", 2, "error: --precision tf32 cannot be had on cpu")]
     [InlineData("bf61", 2, "error: --precision: there is no precision 'bf61' (the nearest is 'bf16')")]
     public async Task APrecisionOfTheLossThatCannotBeHadIsRefused(string precision, int code, string message)
     {
@@ -35,6 +35,21 @@ public sealed class ComputeCommandTests : IDisposable
         using SafetensorsFile output = SafetensorsFile.Open(_folder.File("out.safetensors"));
         double difference = isRounded ? 0 : (1.001953125 * 1.001953125) - 1;
         Assert.Equal(Math.Log(1 + Math.Exp(-difference)), output.ReadSingles("loss")[0], 1e-6);
+    }
+
+    [Fact]
+    public async Task ATensorOfTheLossThatIsNotReadIsSaid()
+    {
+        SafetensorsWriter writer = new();
+        writer.Add("captions", [2, 1], new float[] { 1, -1 });
+        writer.Add("images", [2, 1], new float[] { 1, -1 });
+        writer.Add("scale", [1], new float[] { 1 });
+        writer.Add("target", [2], new[] { 1, 0 });
+        writer.Save(_folder.File("in.safetensors"));
+        Invocation run = await Invocation.RunAsync(
+            "compute", "loss", "--device", "cpu", "--in", _folder.File("in.safetensors"), "--out", _folder.File("out.safetensors"));
+        Assert.True(run.ExitCode == 0, run.Error);
+        Assert.Contains("not read: 'target' (the nearest name that is: 'targets')", run.Output, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -131,10 +131,26 @@ public sealed class ProfileCommandTests : IDisposable
     [Fact]
     public async Task ANaiveLossThatIsLeftOutSaysHowLongItWouldTake()
     {
-        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "20", "--widths", "8", "--seconds", "0", "--steps", "0", "--json", "--out", _folder.File("p"));
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "4000", "--widths", "512", "--seconds", "0", "--steps", "0", "--json", "--out", _folder.File("p"));
         using JsonDocument report = JsonDocument.Parse(run.Output);
         string? refusal = report.RootElement.GetProperty("loss")[0].GetProperty("naiveRefusal").GetString();
-        Assert.Matches(@"^would take some [1-9]\S* s, more than 20 times the 0 s of a case$", refusal);
+        Assert.Matches(@"^would take some [1-9]\S* s, where 2 s are allowed$", refusal);
+    }
+
+    [Fact]
+    public async Task ATinySizeSaysNothingOfTheNaiveTimeOfALargerOne()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "1,600", "--widths", "32", "--seconds", "0.05", "--steps", "0", "--json", "--out", _folder.File("p"));
+        using JsonDocument report = JsonDocument.Parse(run.Output);
+        Assert.All(report.RootElement.GetProperty("loss").EnumerateArray(), r => Assert.True(r.GetProperty("naiveMilliseconds").GetDouble() > 0));
+    }
+
+    [Fact]
+    public async Task AnEmptyItemOfAListIsRefused()
+    {
+        Invocation run = await Invocation.RunAsync("profile", "--batch-sizes", "9,,10", "--widths", "8", "--seconds", "0", "--steps", "0", "--out", _folder.File("p"));
+        Assert.Equal(2, run.ExitCode);
+        Assert.StartsWith("error: --batch-sizes: '9,,10' has an empty item", run.ErrorLines[0], StringComparison.Ordinal);
     }
 
     [Fact]

@@ -39,7 +39,9 @@ public static class SimilarityCrossEntropyReference
         T[] uOperand = x.Operand is null ? u : Array.ConvertAll(u, x.Operand);
         T[] vOperand = x.Operand is null ? v : Array.ConvertAll(v, x.Operand);
         T half = T.One / T.CreateChecked(2);
-        bool clamped = x.LogScale && T.Exp(x.Scale) > x.MaxScale;
+
+        // What float32 takes for the logarithm of the bound decides, in double too.
+        bool clamped = x.LogScale && float.CreateTruncating(x.Scale) > MathF.Log(float.CreateTruncating(x.MaxScale));
         T s = !x.LogScale ? x.Scale : clamped ? x.MaxScale : T.Exp(x.Scale);
         T[] dot = new T[x.B * columns];
         T[] z = new T[x.B * columns];

@@ -74,6 +74,10 @@ public sealed class LossOperation
         }
     }
 
+    /// <summary>The tensors that are read where a file has them.</summary>
+    public static IReadOnlyList<string> Inputs { get; } =
+        ["captions", "images", "scale", "logScale", "bias", "targets", "rowWeights", "groups", "imageGroups", "extraNegatives"];
+
     /// <summary>Computes.</summary>
     /// <param name="file">The inputs.</param>
     /// <param name="device">Where to compute.</param>
@@ -136,7 +140,7 @@ public sealed class LossOperation
         }
         catch (ArgumentException e)
         {
-            throw new UserErrorException($"'{file.Path}': {e.Message.ReplaceLineEndings(" ")}", "correct the tensors or --set", e);
+            throw new UserErrorException($"'{file.Path}': {Said(e)}", "correct the tensors or --set", e);
         }
 
         SafetensorsWriter writer = new();
@@ -176,6 +180,10 @@ public sealed class LossOperation
 
         return writer;
     }
+
+    // Without the name of a parameter, which is nobody's who gave a file.
+    private static string Said(ArgumentException e) =>
+        (e.ParamName is null ? e.Message : e.Message.Replace($" (Parameter '{e.ParamName}')", string.Empty, StringComparison.Ordinal)).ReplaceLineEndings(" ").TrimEnd('.');
 
     private static SimilarityCrossEntropyPrefix[] PrefixesOf(string? text)
     {

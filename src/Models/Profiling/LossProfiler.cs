@@ -26,6 +26,12 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
     // A naive loss that takes longer than so many times the duration of a case is left out: it shows nothing new.
     private const double NaivePatience = 20;
 
+    // However short a case is.
+    private const double LeastNaivePatience = 2;
+
+    // Of fewer operations the time is that of their beginning, and says nothing of larger sizes.
+    private const double TellingOperations = 1e9;
+
     // Of float32 sums over thousands of terms, and of operands with 8 bits of fraction.
     private const double Float32Agreement = 1e-3;
     private const double RoundedAgreement = 5e-2;
@@ -98,6 +104,12 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
         using SimilarityCrossEntropyWorkspace workspace = new(device, small.Options, small.BatchSize, small.BatchSize, small.Width);
         SimilarityCrossEntropy.ForwardBackward(workspace, tensors.Inputs, tensors.Outputs, tensors.Gradients);
         SimilarityCrossEntropy.Forward(workspace, tensors.Inputs, tensors.Outputs);
+        if (naive)
+        {
+            using NaiveContrastiveLoss loss = new(device, small.Options, small.BatchSize, small.Width, device.Workers.ThreadCount);
+            loss.Run(tensors.Inputs, tensors.Gradients);
+        }
+
         return MatMulRate.MeasureGflops(device, small.MatMulPrecision, s_burst);
     }
 
@@ -171,16 +183,18 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
 
         // It gets embeddings and gradients of its own, and both gradients are compared on the host.
         predicted += 2 * row.TensorBytes;
-        double expected = 6.0 * profiled.BatchSize * profiled.BatchSize * profiled.Width / _naiveRate;
+        double operations = 6.0 * profiled.BatchSize * profiled.BatchSize * profiled.Width;
+        double expected = operations / _naiveRate;
+        double patience = Math.Max(NaivePatience * duration.TotalSeconds, LeastNaivePatience);
         long available = MachineMemory.AvailableByteCount();
-        if (!naive || predicted > available || expected > NaivePatience * duration.TotalSeconds || cancellation.IsCancellationRequested)
+        if (!naive || predicted > available || expected > patience || cancellation.IsCancellationRequested)
         {
             return row with
             {
                 NaiveRefusal = !naive ? "not asked for"
                     : predicted > available ? $"needs {MemoryText.Of(predicted)} of {MemoryText.Of(available)}"
                     : cancellation.IsCancellationRequested ? "interrupted"
-                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected.ToString(expected < 10 ? "G2" : "F0", CultureInfo.InvariantCulture)} s, more than {NaivePatience} times the {duration.TotalSeconds} s of a case"),
+                    : string.Create(CultureInfo.InvariantCulture, $"would take some {expected.ToString(expected < 10 ? "G2" : "F0", CultureInfo.InvariantCulture)} s, where {patience:G3} s are allowed"),
             };
         }
 
@@ -222,7 +236,11 @@ public sealed class LossProfiler(int threads, TimeSpan duration, bool naive)
 
         // The first call compiles its sweeps.
         double median = Quantile(times.Count > 1 ? times.GetRange(1, times.Count - 1) : times, 0.5);
-        _naiveRate = 6.0 * profiled.BatchSize * profiled.BatchSize * profiled.Width / median;
+        if (operations >= TellingOperations)
+        {
+            _naiveRate = operations / median;
+        }
+
         return row with { NaiveMilliseconds = 1e3 * median, NaiveBytes = own.PeakByteCount - before };
     }
 

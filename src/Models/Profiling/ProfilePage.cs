@@ -52,19 +52,19 @@ internal static class ProfilePage
         html.AddRaw("<div class=\"scroll\" role=\"region\" aria-label=\"The loss\" tabindex=\"0\"><table><caption>The loss<small>Rates count the additions and multiplications of its "
             + "matrix products. The share is that of a plain product's rate, measured between the calls. Memory is what is held beside embeddings and gradients.</small></caption>\n");
         html.AddRaw("<thead><tr><th scope=\"col\">Variant</th><th scope=\"col\">Precision</th><th scope=\"col\">B</th><th scope=\"col\">E</th><th scope=\"col\">ms</th>"
-            + "<th scope=\"col\">Forward, ms</th><th scope=\"col\">GFLOP/s</th><th scope=\"col\">Share of peak</th><th scope=\"col\">Memory</th><th scope=\"col\">Allowed</th>"
+            + "<th scope=\"col\">Forward, ms</th><th scope=\"col\">GFLOP/s</th><th scope=\"col\">of a plain product, in turns</th><th scope=\"col\">Share</th><th scope=\"col\">Memory</th><th scope=\"col\">Allowed</th>"
             + "<th scope=\"col\">Naive, ms</th><th scope=\"col\">Naive memory</th></tr></thead>\n<tbody>\n");
         foreach (LossProfileRow r in report.Loss)
         {
             html.Add($"<tr><th scope=\"row\">{r.Variant}</th><td>{r.Precision}</td><td>{r.BatchSize:#,0}</td><td>{r.Width}</td>");
             if (r.Refusal is { } refusal)
             {
-                html.Add($"<td colspan=\"8\">{refusal}</td></tr>\n");
+                html.Add($"<td colspan=\"9\">{refusal}</td></tr>\n");
                 continue;
             }
 
             html.Add($"<td>{Number(r.Milliseconds, "0.0")}<small>{Number(r.MillisecondsP20, "0.0")} to {Number(r.MillisecondsP80, "0.0")}, {r.Calls} calls</small></td>");
-            html.Add($"<td>{Number(r.ForwardMilliseconds, "0.0")}</td><td>{Number(r.Gflops, "0")}</td><td>{Number(100 * r.ShareOfPeak, "0")} %</td>");
+            html.Add($"<td>{Number(r.ForwardMilliseconds, "0.0")}</td><td>{Number(r.Gflops, "0")}</td><td>{Number(r.PeakGflops, "0")}</td><td>{Number(100 * r.ShareOfPeak, "0")} %</td>");
             html.Add($"<td>{Bytes(r.MemoryBytes)}</td><td>{MemoryText.Of(r.BoundBytes)}</td>");
             html.Add($"<td>{Number(r.NaiveMilliseconds, "0.0")}<small>{r.NaiveRefusal ?? string.Empty}</small></td><td>{Bytes(r.NaiveBytes)}</td></tr>\n");
         }
