@@ -116,6 +116,9 @@ public sealed unsafe partial class CudaDevice
             CudaException.ThrowIfCublasFailed(cublas.Create(out nint handle));
             CudaException.ThrowIfCublasFailed(cublas.SetStream(handle, Stream.Handle));
 
+            // By default a bfloat16 result may be the sum of partial sums in bfloat16. TF32 is asked for product by product, by its type.
+            CudaException.ThrowIfCublasFailed(cublas.SetMathMode(handle, ICublas.WideReductions));
+
             // Its own pool of workspaces takes memory when it needs some, which a capture can not; as large as that is. To be set behind
             // the stream, which gives the handle back to the pool.
             _blasWorkspace = Take(ComputeCapability >= 90 ? 32 << 20 : 4 << 20);

@@ -17,6 +17,12 @@ public unsafe interface ICublas
     /// <summary>CUBLAS_COMPUTE_32F_FAST_TF32: float32 operands rounded to TF32.</summary>
     const int ComputeTf32 = 77;
 
+    /// <summary>
+    /// CUBLAS_DEFAULT_MATH with CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION: what a product cut along its depth has in part is
+    /// added in the type of computation, not in the (narrower) type of the result, as the library may by default.
+    /// </summary>
+    const int WideReductions = 16;
+
     /// <summary>CUBLAS_GEMM_DEFAULT: the library chooses.</summary>
     const int DefaultAlgorithm = -1;
 
@@ -38,7 +44,7 @@ public unsafe interface ICublas
     /// <summary>cublasSetWorkspace_v2.</summary>
     int SetWorkspace(nint handle, ulong workspace, nuint byteCount);
 
-    /// <summary>cublasSetMathMode: 0 default, 3 TF32 allowed.</summary>
+    /// <summary>cublasSetMathMode: 0 default, 3 TF32 allowed; <see cref="WideReductions"/> beside them.</summary>
     int SetMathMode(nint handle, int mode);
 
     /// <summary>cublasGemmEx: C = alpha op(A) op(B) + beta C.</summary>

@@ -329,6 +329,37 @@ public sealed unsafe class CudaDeviceTests
             device.BlasHandle(), 0, 0, 2, 2, 3, &alpha, (ulong)a.Address, 0, 1, (ulong)b.Address, 0, 3, &beta, (ulong)c.Address, 0, 2, 68, -1));
     }
 
+    [Fact]
+    public void CublasAddsABFloat16ResultInFloat32UnlikeAHandleInDefaultMode()
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        Tensor ones = device.NewTensor(DType.BFloat16, new Shape(8));
+        Tensor b = device.NewTensor(DType.BFloat16, new Shape(8));
+        ones.CopyFrom<BFloat16>([.. Enumerable.Repeat(BFloat16.FromSingle(1), 8)]);
+
+        // 258.625, which rounds to 258 (bfloat16 has steps of 2 from 256 on); added in bfloat16, each of the parts of 0.875 is lost.
+        b.CopyFrom<BFloat16>([.. ((float[])[256, 0, 0.625f, 0.25f, 0.625f, 0.25f, 0.625f, 0.25f]).Select(BFloat16.FromSingle)]);
+        Assert.Equal(258, Dot(device.BlasHandle()));
+
+        CudaException.ThrowIfCublasFailed(device.Cublas!.Create(out nint handle));
+        CudaException.ThrowIfCublasFailed(device.Cublas.SetStream(handle, device.Stream.DangerousGetHandle()));
+        Assert.Equal(256, Dot(handle));
+        CudaException.ThrowIfCublasFailed(device.Cublas.SetMathMode(handle, ICublas.WideReductions));
+        Assert.Equal(258, Dot(handle));
+        Assert.Equal(7, device.Cublas.SetMathMode(handle, 64));
+        Assert.Equal(0, device.Cublas.Destroy(handle));
+
+        float Dot(nint handle)
+        {
+            float alpha = 1;
+            float beta = 0;
+            Tensor c = device.NewTensor(DType.BFloat16, new Shape(1));
+            CudaException.ThrowIfCublasFailed(device.Cublas!.GemmEx(
+                handle, 0, 0, 1, 1, 8, &alpha, (ulong)ones.Address, ICublas.BFloat16, 1, (ulong)b.Address, ICublas.BFloat16, 8, &beta, (ulong)c.Address, ICublas.BFloat16, 1, ICublas.ComputeFloat32, ICublas.DefaultAlgorithm));
+            return c.ToArray<BFloat16>()[0].ToSingle();
+        }
+    }
+
     private static void Launch(CudaDevice device, CudaKernel kernel, in Tensor source, in Tensor destination)
     {
         KernelArguments arguments = default;

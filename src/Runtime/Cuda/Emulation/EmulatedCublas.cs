@@ -5,7 +5,8 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 
 /// <summary>
 /// cuBLAS on the emulated device: a plain column-major product in float32, one sum after the other. In a captured stream it wants a
-/// workspace of its caller's, set behind the stream, where the real one would take memory as part of the graph.
+/// workspace of its caller's, set behind the stream, where the real one would take memory as part of the graph. Unless the math mode forbids
+/// it, a bfloat16 result is added up from partial sums that are bfloat16 themselves, as cuBLAS may where it cuts the depth.
 /// </summary>
 /// <param name="driver">The device.</param>
 public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
@@ -16,6 +17,9 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     private const int Float32 = 0;
     private const int BFloat16Type = 14;
     private const int ComputeTf32 = 77;
+
+    // Parts of the depth whose sums a default handle keeps in the type of the result.
+    private const int DepthParts = 4;
 
     private readonly Dictionary<nint, (nint Stream, int MathMode, bool HasWorkspace)> _handles = [];
     private nint _next = 0xB1A5;
@@ -68,7 +72,7 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
     /// <inheritdoc/>
     public int SetMathMode(nint handle, int mode)
     {
-        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state))
+        if (!_handles.TryGetValue(handle, out (nint Stream, int MathMode, bool HasWorkspace) state) || (mode & ~ICublas.WideReductions) is < 0 or > 3)
         {
             return InvalidValue;
         }
@@ -109,6 +113,7 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
         }
 
         bool tf32 = typeA == Float32 && (computeType == ComputeTf32 || (state.MathMode & 3) == 3);
+        bool narrow = typeC == BFloat16Type && (state.MathMode & ICublas.WideReductions) == 0;
         float scale = *(float*)alpha;
         float keep = *(float*)beta;
         Operand opA = new(a, typeA, lda, strideA, transposeA == 1, m, k);
@@ -119,13 +124,13 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
             driver.CountMma(string.Create(CultureInfo.InvariantCulture, $"cublas_gemm_{(typeA == Float32 ? tf32 ? "tf32" : "f32" : "bf16")}"), 2L * m * n * k * batchCount);
             for (int i = 0; i < batchCount; i++)
             {
-                Product(opA, opB, opC, i, scale, keep, tf32);
+                Product(opA, opB, opC, i, scale, keep, tf32, narrow);
             }
         });
         return result == CuResult.Success ? 0 : ExecutionFailed;
     }
 
-    private void Product(in Operand a, in Operand b, in Operand c, int batch, float scale, float keep, bool tf32)
+    private void Product(in Operand a, in Operand b, in Operand c, int batch, float scale, float keep, bool tf32, bool narrow)
     {
         int m = a.Rows;
         int k = a.Columns;
@@ -141,11 +146,18 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
         long offset = (long)(start - memory.Address);
         int elementSize = c.ElementSize;
         int leading = c.Leading;
+        int part = narrow ? Math.Max(1, (k + DepthParts - 1) / DepthParts) : k;
         Parallel.For(0, n, j =>
         {
             float[] column = new float[m];
+            float[]? sums = narrow ? new float[m] : null;
             for (int l = 0; l < k; l++)
             {
+                if (sums is not null && l % part == 0)
+                {
+                    AddNarrow(sums, column);
+                }
+
                 float factor = y[((long)j * k) + l];
                 Span<float> from = x.AsSpan(l * m, m);
                 int i = 0;
@@ -159,6 +171,12 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
                 {
                     column[i] += factor * from[i];
                 }
+            }
+
+            if (sums is not null)
+            {
+                AddNarrow(sums, column);
+                column = sums;
             }
 
             byte* destination = p + ((long)j * leading * elementSize);
@@ -180,6 +198,16 @@ public sealed unsafe class EmulatedCublas(EmulatedDriver driver) : ICublas
         for (int j = 0; j < n; j++)
         {
             memory.MarkInitialised(offset + ((long)j * leading * elementSize), (long)m * elementSize);
+        }
+    }
+
+    // The partial sums in bfloat16; the column begins anew.
+    private static void AddNarrow(float[] sums, float[] column)
+    {
+        for (int i = 0; i < sums.Length; i++)
+        {
+            sums[i] = BFloat16.FromSingle(sums[i] + BFloat16.FromSingle(column[i]).ToSingle()).ToSingle();
+            column[i] = 0;
         }
     }
 
