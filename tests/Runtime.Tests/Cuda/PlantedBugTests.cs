@@ -108,6 +108,110 @@ public sealed class PlantedBugTests
         }
     }
 
+    public static TheoryData<string, string, bool> PartsOfAWarp()
+    {
+        const string store = "mov.u32 %r10, tile; add.u32 %r11, %r10, %r3; st.shared.u32 [%r11], %r1; setp.lt.u32 %p1, %r1, 16;";
+        const string upper = "@%p1 bra MET; bar.warp.sync 0xFFFF0000; MET:";
+        const string halves = "@%p1 bra LOW; bar.warp.sync 0xFFFF0000; bra MET; LOW: bar.warp.sync 0x0000FFFF; MET:";
+        const string chain = "@!%p1 bra MET; bar.warp.sync 0x0000FFFF; MET: setp.ge.u32 %p2, %r1, 8; setp.lt.u32 %p3, %r1, 24; and.pred %p2, %p2, %p3; @!%p2 bra MET2; bar.warp.sync 0x00FFFF00; MET2:";
+
+        // Every lane reads what the one at a distance of so many bytes has written; after the chain lanes 16 to 23 read what 0 to 7 have.
+        static string Read(int bytes) => $"xor.b32 %r12, %r3, {bytes}; add.u32 %r12, %r12, %r10; ld.shared.u32 %r13, [%r12]; st.global.u32 [%rd4], %r13;";
+        const string readBelow = "setp.lt.u32 %p4, %r1, 16; @%p4 ret; setp.ge.u32 %p4, %r1, {0}; @%p4 ret; ld.shared.u32 %r13, [%r11+-64]; st.global.u32 [%rd4], %r13;";
+
+        // Lanes from a first one on read one word, which lane 16 writes behind a synchronisation of the upper half.
+        const string broadcast = "setp.lt.u32 %p4, %r1, {0}; bar.warp.sync -1; @%p4 bra READ; ld.shared.u32 %r13, [%r10+64]; st.global.u32 [%rd4], %r13; READ:"
+            + upper + " setp.ne.u32 %p5, %r1, 16; @%p5 ret; st.shared.u32 [%r11], 7;";
+        return new()
+        {
+            { "one half, then the neighbour's word", store + upper + Read(4), true },
+            { "each half, then the neighbour's word", store + halves + Read(4), false },
+            { "each half, then the other half's", store + halves + Read(64), true },
+            { "each half, then all", store + halves + "bar.warp.sync -1;" + Read(64), false },
+            { "all, then a part", store + "bar.warp.sync -1;" + upper + Read(64), false },
+            { "a chain", store + chain + readBelow.Replace("{0}", "24", StringComparison.Ordinal), false },
+            { "beyond a chain", store + chain + readBelow.Replace("{0}", "25", StringComparison.Ordinal), true },
+            { "readers of the half", store + broadcast.Replace("{0}", "16", StringComparison.Ordinal), false },
+            { "a reader of the other half", store + broadcast.Replace("{0}", "15", StringComparison.Ordinal), true },
+        };
+    }
+
+    [Theory]
+    [MemberData(nameof(PartsOfAWarp))]
+    public void ASynchronisationOrdersTheLanesOfItsMaskOnly(string name, string body, bool isRace)
+    {
+        for (ulong seed = 0; seed < 6; seed++)
+        {
+            using PtxBench bench = new(body, EmulationOptions.ForSeed(seed));
+            if (isRace)
+            {
+                CudaException e = Assert.Throws<CudaException>(() => bench.Run([], 32));
+                Assert.True(bench.Emulation.LastFault == FaultKind.Race, $"{name}: {e.Message}");
+                Assert.Contains("no __syncwarp", e.Message, StringComparison.Ordinal);
+            }
+            else
+            {
+                bench.Run([], 32);
+            }
+        }
+    }
+
+    // What the first lanes of two warps do to %rd7, the word of each, before and behind the block's announcement by thread 0; what lies between all do.
+    [Theory]
+    [InlineData("a fence before the store", "membar.gl; st.global.u32 [%rd7], 5;", "bar.sync 0;", "", true)]
+    [InlineData("a store behind the announcement", "membar.gl;", "bar.sync 0;", "st.global.u32 [%rd7], 5;", true)]
+    [InlineData("a barrier, then the fence of the first warp", "st.global.u32 [%rd7], 5;", "bar.sync 0; membar.gl;", "", false)]
+    [InlineData("each warp's own fence, then a barrier", "st.global.u32 [%rd7], 5; membar.gl;", "bar.sync 0;", "", false)]
+    [InlineData("each warp's own fence and no barrier", "st.global.u32 [%rd7], 5; membar.gl;", "", "", true)]
+    [InlineData("a barrier, a fence, and a store of the other warp", "st.global.u32 [%rd7], 5;", "bar.sync 0; membar.gl; setp.ne.u32 %p5, %r1, 32; @%p5 bra ON; st.global.u32 [%rd7], 6; ON:", "", true)]
+    public void AnAtomicAnnouncesWhatWasFencedBeforeItAndNothingElse(string name, string before, string between, string behind, bool isRace)
+    {
+        string body = $"""
+            and.b32 %r15, %r1, 31;
+            setp.ne.u32 %p1, %r15, 0;
+            mul.wide.u32 %rd6, %r2, 8;
+            add.s64 %rd7, %rd2, %rd6;
+            shr.u32 %r16, %r1, 5;
+            mul.wide.u32 %rd6, %r16, 4;
+            add.s64 %rd7, %rd7, %rd6;
+            add.s64 %rd7, %rd7, 4;
+            @%p1 bra STORED;
+            {before}
+            STORED:
+            {between}
+            setp.ne.u32 %p2, %r1, 0;
+            @%p2 bra ANNOUNCED;
+            atom.global.add.u32 %r10, [%rd2], 1;
+            ANNOUNCED:
+            @%p1 ret;
+            {behind}
+            @%p2 ret;
+            setp.ne.u32 %p3, %r10, 1;
+            @%p3 ret;
+            xor.b32 %r17, %r2, 1;
+            mul.wide.u32 %rd6, %r17, 8;
+            add.s64 %rd7, %rd2, %rd6;
+            ld.global.u32 %r11, [%rd7+4];
+            ld.global.u32 %r12, [%rd7+8];
+            add.u32 %r11, %r11, %r12;
+            st.global.u32 [%rd2+20], %r11;
+            """;
+        for (ulong seed = 0; seed < 6; seed++)
+        {
+            using PtxBench bench = new(body, EmulationOptions.ForSeed(seed));
+            if (isRace)
+            {
+                CudaException e = Assert.Throws<CudaException>(() => bench.Run([], 6, threads: 64, blocks: 2));
+                Assert.True(bench.Emulation.LastFault == FaultKind.Race, $"{name}: {e.Message}");
+                Assert.Contains("no order of blocks", e.Message, StringComparison.Ordinal);
+            }
+            else
+            {
+                Assert.Equal(10u, bench.Run([], 6, threads: 64, blocks: 2)[5]);
+            }
+        }
+    }
+
     [Theory]
     [InlineData(4, 1)]
     [InlineData(8, 2)]

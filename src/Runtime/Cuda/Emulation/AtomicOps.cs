@@ -60,7 +60,7 @@ internal static unsafe class AtomicOps
             {
                 Allocation allocation = MemoryOps.Resolve(warp, op, 1u << lane, op.Size, "atomic operation", out _);
                 long offset = (long)(address - allocation.Address);
-                block.Launch.Synchronise(block, address);
+                block.Launch.Synchronise(warp, address);
                 int shift = block.Kernel.GlobalCellShift;
                 RaceCheck.Atomic(warp, op, lane, allocation.Writers, allocation.Readers, offset >> shift, Math.Max(op.Size >> shift, 1), shared: false);
                 if (!allocation.IsAllInitialised && !MemoryOps.IsWritten(allocation.Initialised, offset, op.Size))

@@ -62,11 +62,11 @@ internal sealed unsafe class BlockRunner : IDisposable
 
     public int BarrierEpoch { get; private set; }
 
-    /// <summary>Whether a thread of the block has fenced its writes.</summary>
-    public bool HasFenced { get; set; }
+    /// <summary>What the block's warps have fenced; null for nothing.</summary>
+    public FenceStamps? Fenced { get; private set; }
 
-    /// <summary>Blocks whose writes this block has seen through an atomic operation; null for none.</summary>
-    public HashSet<uint>? Acquired { get; set; }
+    /// <summary>Blocks of which this block has seen through an atomic operation what they had fenced; null for none.</summary>
+    public Dictionary<uint, FenceStamps>? Acquired { get; set; }
 
     /// <summary>The allocation that the last access of global memory met.</summary>
     public Allocation? LastAllocation { get; set; }
@@ -80,7 +80,7 @@ internal sealed unsafe class BlockRunner : IDisposable
         BlockIndex = block;
         BlockTag = RaceTag.Launch(_launch.Number, block);
         BarrierEpoch = 0;
-        HasFenced = false;
+        Fenced = null;
         Acquired = null;
         _random = new CounterRandom(_launch.Seed, 0xB10C, block, (uint)_launch.Number);
         new Span<byte>(SharedInitialised, SharedByteCount).Clear();
@@ -149,9 +149,12 @@ internal sealed unsafe class BlockRunner : IDisposable
         BarrierEpoch++;
         foreach (Warp warp in _warps)
         {
-            warp.UpdateTag();
+            warp.StartBarrierEpoch();
         }
     }
+
+    /// <summary>A fence of a warp.</summary>
+    public void Fence(Warp warp) => (Fenced ??= new FenceStamps(_warps.Length)).Fence(warp.Index, BarrierEpoch, warp.WarpEpoch);
 
     private Warp Pick(int running)
     {

@@ -3,7 +3,7 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <summary>One launch of a kernel: what all of its blocks share, and their execution on the host's threads.</summary>
 internal sealed class Launch
 {
-    private readonly Dictionary<ulong, HashSet<uint>> _releases = [];
+    private readonly Dictionary<ulong, Dictionary<uint, FenceStamps>> _releases = [];
 
     public required PtxKernel Kernel { get; init; }
 
@@ -140,35 +140,46 @@ internal sealed class Launch
         return total;
     }
 
-    /// <summary>An atomic operation of a block on an address: the block sees what blocks before it have fenced and announced there.</summary>
-    public void Synchronise(BlockRunner block, ulong address)
+    /// <summary>An atomic operation of a warp on an address: its block sees what blocks before it have fenced, then announced there.</summary>
+    public void Synchronise(Warp warp, ulong address)
     {
+        BlockRunner block = warp.Block;
         lock (_releases)
         {
-            if (!_releases.TryGetValue(address, out HashSet<uint>? released))
+            if (!_releases.TryGetValue(address, out Dictionary<uint, FenceStamps>? released))
             {
                 _releases[address] = released = [];
             }
 
-            if (released.Count > 0)
+            foreach ((uint other, FenceStamps stamps) in released)
             {
-                (block.Acquired ??= []).UnionWith(released);
+                StampsOf(block.Acquired ??= [], other).Add(stamps);
             }
 
-            if (block.HasFenced)
+            if (block.Fenced is not null)
             {
-                released.Add(block.BlockIndex);
-                if (block.Acquired is not null)
+                StampsOf(released, block.BlockIndex).Announce(block.Fenced, warp.Index, block.BarrierEpoch);
+                foreach ((uint other, FenceStamps stamps) in block.Acquired ?? [])
                 {
-                    released.UnionWith(block.Acquired);
+                    StampsOf(released, other).Add(stamps);
                 }
             }
         }
     }
 
+    private FenceStamps StampsOf(Dictionary<uint, FenceStamps> table, uint block)
+    {
+        if (!table.TryGetValue(block, out FenceStamps? stamps))
+        {
+            table[block] = stamps = new FenceStamps((ThreadsPerBlock + Warp.LaneCount - 1) / Warp.LaneCount);
+        }
+
+        return stamps;
+    }
+
     private uint[] BlockOrder()
     {
-        uint count = checked(Grid.X * Grid.Y * Grid.Z);
+        uint count = Grid.X * Grid.Y * Grid.Z;
         uint[] order = new uint[count];
         for (uint i = 0; i < count; i++)
         {

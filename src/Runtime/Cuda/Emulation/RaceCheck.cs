@@ -25,7 +25,7 @@ internal static unsafe class RaceCheck
             ulong reader = readers[i];
             if (reader != me)
             {
-                readers[i] = shared && !RaceTag.SameBlock(reader, me) ? me : RaceTag.AddReader(reader, me);
+                readers[i] = shared && !RaceTag.SameBlock(reader, me) ? me : RaceTag.AddReader(reader, me, warp.PartialOrder);
             }
         }
     }
@@ -94,24 +94,23 @@ internal static unsafe class RaceCheck
             throw warp.Block.Fault(FaultKind.PendingCopy, warp, op, lane, "touches data of an asynchronous copy (cp.async) that was not waited for");
         }
 
-        if (sameBlock ? !RaceTag.IsUnordered(tag, me) : shared)
+        if (sameBlock ? !RaceTag.IsUnordered(tag, me, warp.PartialOrder) : shared)
         {
             return;
         }
 
         uint block = RaceTag.Block(tag);
-        if (!sameBlock && warp.Block.Acquired is { } acquired && acquired.Contains(block))
+        if (!sameBlock && warp.Block.Acquired is { } acquired && acquired.TryGetValue(block, out FenceStamps? stamps) && stamps.Covers(tag))
         {
             return;
         }
 
         int thread = RaceTag.Thread(tag);
         string who = thread == (int)RaceTag.SeveralWarps ? "a thread of another warp"
-            : thread >= (int)RaceTag.SeveralLanes ? string.Create(CultureInfo.InvariantCulture, $"a thread of warp {thread - (int)RaceTag.SeveralLanes}")
+            : thread >= (int)RaceTag.SeveralLanes ? string.Create(CultureInfo.InvariantCulture, $"a thread of warp {RaceTag.Warp(tag)}")
             : string.Create(CultureInfo.InvariantCulture, $"thread {thread}");
         string where = sameBlock ? "of its block" : string.Create(CultureInfo.InvariantCulture, $"of block {(block == RaceTag.BlockMask ? "(several)" : block)}");
-        string order = sameBlock && thread < (int)RaceTag.SeveralWarps
-            && (thread >= (int)RaceTag.SeveralLanes ? thread - (int)RaceTag.SeveralLanes : thread >> 5) == warp.Index ? "no __syncwarp" : sameBlock ? "no barrier" : "no order of blocks";
+        string order = sameBlock && thread < (int)RaceTag.SeveralWarps && RaceTag.Warp(tag) == warp.Index ? "no __syncwarp" : sameBlock ? "no barrier" : "no order of blocks";
         string space = shared ? "shared" : "global";
         throw warp.Block.Fault(FaultKind.Race, warp, op, lane, $"race in {space} memory: {does} {who} {where} {hasDone}, with {order} between");
     }

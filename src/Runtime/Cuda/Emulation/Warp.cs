@@ -59,8 +59,15 @@ internal sealed unsafe class Warp : IDisposable
 
     public bool IsWaiting;
 
-    /// <summary>Counts <c>__syncwarp</c>.</summary>
+    /// <summary>Counts <c>__syncwarp</c> and fences.</summary>
     public int WarpEpoch;
+
+    /// <summary>The order of the lanes, where some were synchronised without the others since they all were; otherwise null.</summary>
+    public LaneOrder? PartialOrder;
+
+    // The lanes that the block began with, and what PartialOrder is when it is needed.
+    private uint _born;
+    private LaneOrder? _order;
 
     /// <summary>The race check's tag of lane 0 at present.</summary>
     public ulong Tag;
@@ -80,6 +87,8 @@ internal sealed unsafe class Warp : IDisposable
         Alive = lanes;
         IsWaiting = false;
         WarpEpoch = 0;
+        PartialOrder = null;
+        _born = lanes;
         _stack[0] = (0, end, lanes);
         Pending.Clear();
         Array.Clear(CommittedGroups);
@@ -88,6 +97,31 @@ internal sealed unsafe class Warp : IDisposable
 
     public void UpdateTag() =>
         Tag = Block.BlockTag | RaceTag.Epochs(Block.BarrierEpoch, WarpEpoch) | (uint)(Index * LaneCount);
+
+    /// <summary>Begins a warp epoch, in which some lanes (none, at a fence) are ordered behind what each of them did.</summary>
+    public void StartEpoch(uint members)
+    {
+        if (members == _born)
+        {
+            PartialOrder = null;
+        }
+        else if (PartialOrder is null)
+        {
+            PartialOrder = _order ??= new LaneOrder();
+            PartialOrder.Start(WarpEpoch);
+        }
+
+        WarpEpoch++;
+        PartialOrder?.Join(members, WarpEpoch);
+        UpdateTag();
+    }
+
+    /// <summary>Begins a barrier epoch, in which all are ordered.</summary>
+    public void StartBarrierEpoch()
+    {
+        PartialOrder = null;
+        UpdateTag();
+    }
 
     /// <summary>Goes on at <paramref name="pc"/>; where parted lanes meet, the next path is taken up.</summary>
     public void Continue(int pc)

@@ -118,16 +118,21 @@ internal static unsafe class WarpOps
     /// <summary>bar.warp.sync: orders the memory accesses of its lanes.</summary>
     public static void SyncWarp(Warp warp, PtxOp op)
     {
-        Members(warp, op, op.A);
-        warp.WarpEpoch++;
-        warp.UpdateTag();
+        warp.StartEpoch(Members(warp, op, op.A));
     }
 
     /// <summary>activemask: the lanes that are here.</summary>
     public static void ActiveMask(Warp warp, PtxOp op) => Broadcast(warp, op.D, warp.Exec);
 
-    /// <summary>membar and fence: the block's writes are ready to be announced.</summary>
-    public static void Fence(Warp warp, PtxOp op) => warp.Block.HasFenced |= op.Immediate != 0;
+    /// <summary>membar and fence: what the warp has done so far is ready to be announced to other blocks.</summary>
+    public static void Fence(Warp warp, PtxOp op)
+    {
+        if (op.Immediate != 0)
+        {
+            warp.StartEpoch(0);
+            warp.Block.Fence(warp);
+        }
+    }
 
     /// <summary>Does nothing, as nanosleep.</summary>
     public static void Nothing(Warp warp, PtxOp op)
