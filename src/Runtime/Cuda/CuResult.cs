@@ -54,6 +54,9 @@ public enum CuResult
     /// <summary>A kernel failed in another way; sticky.</summary>
     LaunchFailed = 719,
 
+    /// <summary>The device or the driver does not support the call.</summary>
+    NotSupported = 801,
+
     /// <summary>The call is not allowed while a stream is captured.</summary>
     StreamCaptureUnsupported = 900,
 
@@ -62,6 +65,9 @@ public enum CuResult
 
     /// <summary>A captured stream was not joined to the one where the capture began.</summary>
     StreamCaptureUnjoined = 904,
+
+    /// <summary>The call would have made a capture depend on the legacy stream.</summary>
+    StreamCaptureImplicit = 906,
 
     /// <summary>Anything else.</summary>
     Unknown = 999,

@@ -82,7 +82,7 @@ internal sealed class DeviceHeap(long capacityByteCount) : IDisposable
     public Allocation? Find(ulong address, long byteCount)
     {
         Allocation? candidate = Before(address);
-        return candidate is not null && address - candidate.Address + (ulong)byteCount <= (ulong)candidate.ByteCount ? candidate : null;
+        return candidate is not null && (ulong)byteCount <= (ulong)candidate.ByteCount && address - candidate.Address <= (ulong)(candidate.ByteCount - byteCount) ? candidate : null;
     }
 
     /// <summary>Says in words what an address outside of every allocation has missed.</summary>

@@ -90,6 +90,19 @@ public sealed unsafe partial class EmulatedDriver
         }
     }
 
+    // The legacy stream waits for the work of blocking streams, which one that is captured does not do; nor can it be captured itself.
+    private CuResult? RefuseImplicit(nint stream, GraphCapture? joins)
+    {
+        GraphCapture? capture = stream != 0 ? null : joins ?? _handles.Values.OfType<StreamQueue>().FirstOrDefault(q => q.IsBlocking && q.Capture is not null)?.Capture;
+        if (capture is null)
+        {
+            return null;
+        }
+
+        capture.IsInvalid = true;
+        return Fail(CuResult.StreamCaptureImplicit, "the legacy stream would have to wait for a stream that is captured");
+    }
+
     private CuResult? RefuseInCapture()
     {
         GraphCapture? capture = _handles.Values.OfType<StreamQueue>().FirstOrDefault(q => q.Capture is not null)?.Capture;

@@ -5,6 +5,12 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <content>The launch of kernels and what they count.</content>
 public sealed unsafe partial class EmulatedDriver
 {
+    // Threads of a block along z on every device; along x and y as many as a block has.
+    private const uint MaxBlockDepth = 64;
+
+    // Blocks of a launch that the order of execution is kept for.
+    private const uint MaxBlockCount = 1 << 26;
+
     /// <inheritdoc/>
     public CuResult LaunchKernel(
         nint function, uint gridX, uint gridY, uint gridZ, uint blockX, uint blockY, uint blockZ, uint sharedByteCount, nint stream, void** parameters, void** extra)
@@ -29,12 +35,26 @@ public sealed unsafe partial class EmulatedDriver
                     CultureInfo.InvariantCulture, $"{kernel.Name}: grid ({gridX}, {gridY}, {gridZ}) of blocks ({blockX}, {blockY}, {blockZ})"));
             }
 
-            ulong threads = (ulong)blockX * blockY * blockZ;
+            // In 128 bits, as a count of blocks has 63 and three lengths of a block 96.
+            UInt128 threads = (UInt128)blockX * blockY * blockZ;
             int maxThreads = kernel.MaxThreads == 0 ? 1024 : kernel.MaxThreads;
-            if (threads > (ulong)maxThreads)
+            if (threads > (UInt128)maxThreads)
             {
                 return Fail(CuResult.LaunchOutOfResources, string.Create(
                     CultureInfo.InvariantCulture, $"{kernel.Name}: {threads} threads a block, at most {maxThreads} are possible"));
+            }
+
+            if (blockZ > MaxBlockDepth)
+            {
+                return Fail(CuResult.InvalidValue, string.Create(
+                    CultureInfo.InvariantCulture, $"{kernel.Name}: blocks ({blockX}, {blockY}, {blockZ}), of which z is at most {MaxBlockDepth}"));
+            }
+
+            UInt128 blocks = (UInt128)gridX * gridY * gridZ;
+            if (blocks > MaxBlockCount)
+            {
+                return Fail(CuResult.NotSupported, string.Create(
+                    CultureInfo.InvariantCulture, $"{kernel.Name}: {blocks} blocks; a GPU takes them, the emulated device at most {MaxBlockCount} a launch"));
             }
 
             if (sharedByteCount > f.MaxDynamicShared || sharedByteCount + kernel.StaticSharedByteCount > Personality.SharedPerBlock)

@@ -65,7 +65,16 @@ public sealed unsafe partial class EmulatedDriver
     {
         lock (_lock)
         {
-            address = (nint)NativeMemory.AlignedAlloc(Math.Max(byteCount, 1), 4096);
+            try
+            {
+                address = (nint)NativeMemory.AlignedAlloc(Math.Max(byteCount, 1), 4096);
+            }
+            catch (OutOfMemoryException)
+            {
+                address = 0;
+                return Fail(CuResult.OutOfMemory, string.Create(CultureInfo.InvariantCulture, $"{byteCount} bytes of page-locked memory were asked for"));
+            }
+
             _pinned[address] = (long)byteCount;
             return Guard() ?? CuResult.Success;
         }
@@ -94,7 +103,13 @@ public sealed unsafe partial class EmulatedDriver
         {
             // Page-locked memory is read when the copy runs; other memory is read at once, as the driver stages it.
             nint from = (nint)source;
-            byte[]? staged = IsPinned(from, (long)byteCount) ? null : new ReadOnlySpan<byte>(source, checked((int)byteCount)).ToArray();
+            bool pinned = IsPinned(from, (long)byteCount);
+            if (RefuseStaging(pinned, byteCount) is { } refused)
+            {
+                return refused;
+            }
+
+            byte[]? staged = pinned ? null : new ReadOnlySpan<byte>(source, (int)byteCount).ToArray();
             return Enqueue(stream, () =>
             {
                 Allocation allocation = Require(destination, (long)byteCount, "the destination of a copy");
@@ -129,7 +144,12 @@ public sealed unsafe partial class EmulatedDriver
             }
 
             // A copy to pageable memory has ended when the call returns, so what it points to lives no longer than the call.
-            byte[]? staged = pinned ? null : new byte[checked((int)byteCount)];
+            if (RefuseStaging(pinned, byteCount) is { } tooLarge)
+            {
+                return tooLarge;
+            }
+
+            byte[]? staged = pinned ? null : new byte[(int)byteCount];
             CuResult result = Enqueue(stream, () =>
             {
                 Allocation allocation = Require(source, (long)byteCount, "the source of a copy");
@@ -184,7 +204,7 @@ public sealed unsafe partial class EmulatedDriver
             {
                 Allocation to = Require(destination, (long)byteCount, "the destination of a fill");
                 long offset = (long)(destination - to.Address);
-                new Span<byte>(to.Data + offset, checked((int)byteCount)).Fill(value);
+                NativeMemory.Fill(to.Data + offset, byteCount, value);
                 to.MarkInitialised(offset, (long)byteCount);
             });
         }
@@ -198,6 +218,11 @@ public sealed unsafe partial class EmulatedDriver
     internal Allocation Require(ulong address, long byteCount, string what) => _heap.Find(address, byteCount)
         ?? throw new EmulatedFault(FaultKind.OutOfBounds, string.Create(
             CultureInfo.InvariantCulture, $"{what}, {byteCount} bytes at 0x{address:X}: {_heap.Describe(address, (int)Math.Min(byteCount, int.MaxValue))}"));
+
+    // A copy of pageable memory goes through an array.
+    private CuResult? RefuseStaging(bool pinned, nuint byteCount) => pinned || byteCount <= (nuint)Array.MaxLength
+        ? null
+        : Fail(CuResult.NotSupported, string.Create(CultureInfo.InvariantCulture, $"a copy of {byteCount} bytes of pageable memory; the emulated device stages at most {Array.MaxLength}"));
 
     // A replayed graph may name memory that was given back since it was captured.
     private void RequirePinned(nint address, long byteCount)

@@ -3,13 +3,16 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <content>Streams, their order, and events.</content>
 public sealed unsafe partial class EmulatedDriver
 {
+    // CU_STREAM_NON_BLOCKING.
+    private const uint NonBlocking = 1;
+
     /// <inheritdoc/>
     public CuResult StreamCreate(out nint stream, uint flags)
     {
         stream = 0;
         lock (_lock)
         {
-            return Guard() ?? Add(new StreamQueue(), out stream);
+            return Guard() ?? Add(new StreamQueue { IsBlocking = (flags & NonBlocking) == 0 }, out stream);
         }
     }
 
@@ -62,6 +65,11 @@ public sealed unsafe partial class EmulatedDriver
             if (!TryGet(stream, out StreamQueue? queue) || !TryGet(cudaEvent, out EmulatedEvent? e))
             {
                 return CuResult.InvalidHandle;
+            }
+
+            if (RefuseImplicit(stream, joins: e.Capture) is { } refused)
+            {
+                return refused;
             }
 
             if (e.Capture is { } capture)
@@ -178,6 +186,11 @@ public sealed unsafe partial class EmulatedDriver
                 return CuResult.InvalidHandle;
             }
 
+            if (RefuseImplicit(stream, joins: null) is { } refused)
+            {
+                return refused;
+            }
+
             if (queue.Capture is { } capture)
             {
                 capture.Add(queue, run);
@@ -217,21 +230,33 @@ public sealed unsafe partial class EmulatedDriver
             }
             catch (EmulatedFault e)
             {
-                LastFault = e.Kind;
-                _errorDetail = e.Message;
-                _sticky = e.Kind switch
+                Break(e.Kind, e.Message, e.Kind switch
                 {
                     FaultKind.OutOfBounds or FaultKind.Misaligned => CuResult.IllegalAddress,
                     FaultKind.Timeout => CuResult.LaunchTimeout,
                     _ => CuResult.LaunchFailed,
-                };
-                foreach (StreamQueue queue in _handles.Values.OfType<StreamQueue>())
-                {
-                    queue.Commands.Clear();
-                }
+                });
+            }
+#pragma warning disable CA1031 // whatever the emulation itself fails by is a result of the call, too, which may come from native code
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                Break(null, $"the emulated device itself fails: {e}", CuResult.Unknown);
             }
         }
 
         return _sticky;
+    }
+
+    // An error that stays until the context is reset; what waits in the streams is lost.
+    private void Break(FaultKind? kind, string detail, CuResult result)
+    {
+        LastFault = kind;
+        _errorDetail = detail;
+        _sticky = result;
+        foreach (StreamQueue queue in _handles.Values.OfType<StreamQueue>())
+        {
+            queue.Commands.Clear();
+        }
     }
 }

@@ -14,7 +14,7 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
     private const int DriverVersion = 12040;
     private const nint ContextHandle = 0xC0;
 
-    private static readonly ConcurrentDictionary<string, PtxKernel[]> s_modules = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<string, (int Target, PtxKernel[] Kernels)> s_modules = new(StringComparer.Ordinal);
 
     private readonly Lock _lock = new();
     private readonly DeviceHeap _heap;
@@ -211,7 +211,8 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         string text = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(image));
         try
         {
-            PtxKernel[] kernels = s_modules.GetOrAdd(text, Load);
+            (int target, PtxKernel[] kernels) = s_modules.GetOrAdd(text, Load);
+            RequireTarget(target);
             lock (_lock)
             {
                 return Guard() ?? Add(kernels, out module);
@@ -219,8 +220,13 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         }
         catch (PtxException e)
         {
-            _errorDetail = e.Message;
-            return e.Line == 0 ? CuResult.UnsupportedPtxVersion : e.Line < 0 ? CuResult.NoBinaryForGpu : CuResult.InvalidPtx;
+            return Fail(e.Line == 0 ? CuResult.UnsupportedPtxVersion : e.Line < 0 ? CuResult.NoBinaryForGpu : CuResult.InvalidPtx, e.Message);
+        }
+#pragma warning disable CA1031 // a driver answers whatever it is given with a result, and this one may be called from native code
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            return Fail(CuResult.InvalidPtx, $"the module is not understood: {e.GetType().Name}: {e.Message}");
         }
     }
 
@@ -347,7 +353,17 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         }
     }
 
-    private static PtxKernel[] Load(string text)
+    // A line below 0 says that the target is wrong, not the text.
+    private void RequireTarget(int target)
+    {
+        if (target > Personality.ComputeCapability)
+        {
+            throw new PtxException(-1, string.Create(
+                CultureInfo.InvariantCulture, $"the module is for GPUs from sm_{target} on, the device is sm_{Personality.ComputeCapability}"));
+        }
+    }
+
+    private (int Target, PtxKernel[] Kernels) Load(string text)
     {
         PtxText module = PtxParser.Parse(text);
         if (module.Version is < 60 or > 84)
@@ -358,10 +374,9 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         // Of the text, which the cache of modules keeps anyway, and not of what was parsed here.
         Lazy<IReadOnlyDictionary<string, int>> liveRegisters = new(() => PtxParser.Parse(text).Entries.ToDictionary(e => e.Name, e => LiveRegisters.Count(e).Count));
 
-        // A line below 0 says that the target is wrong, not the text.
-        return module.Target > 90
-            ? throw new PtxException(-1, string.Create(CultureInfo.InvariantCulture, $"the module is for sm_{module.Target}"))
-            : [.. module.Entries.Select(e => PtxDecoder.Decode(module, e, liveRegisters))];
+        // Before the decoder meets what only a newer device has.
+        RequireTarget(module.Target);
+        return (module.Target, [.. module.Entries.Select(e => PtxDecoder.Decode(module, e, liveRegisters))]);
     }
 
     private CuResult? Guard() => _sticky == CuResult.Success ? null : _sticky;

@@ -9,6 +9,9 @@ internal sealed record StreamCommand(Action? Run, EmulatedEvent? WaitsFor, long 
 /// <summary>A stream: commands that are done in order, but not before somebody has to wait for them.</summary>
 internal sealed class StreamQueue
 {
+    /// <summary>Whether it and the legacy stream wait for each other.</summary>
+    public bool IsBlocking { get; init; }
+
     public Queue<StreamCommand> Commands { get; } = new();
 
     /// <summary>The capture that the stream takes part in, or null.</summary>
