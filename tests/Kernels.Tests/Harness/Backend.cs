@@ -102,13 +102,20 @@ public abstract class Backend : IDisposable
 
     public virtual void Dispose()
     {
+        DisposeTensors();
+        Device.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Gives back what was made so far.</summary>
+    protected void DisposeTensors()
+    {
         foreach (Tensor tensor in _tensors)
         {
             tensor.Memory.Dispose();
         }
 
-        Device.Dispose();
-        GC.SuppressFinalize(this);
+        _tensors.Clear();
     }
 
     private const int GuardBytes = 256;

@@ -6,27 +6,52 @@ namespace CrossAlign.Kernels.Tests.Harness;
 
 /// <summary>
 /// The emulated device with one of the standard variations: an order of blocks and warps, and a way to use the freedom of approximate
-/// and tensor-core instructions. Every operation runs on three of them.
+/// and tensor-core instructions. Every operation runs on three of them. A fault spoils the device for the rest of its test only: the next
+/// test of the class finds a new one.
 /// </summary>
-public abstract class EmulatedCudaBackend(EmulationOptions options) : Backend
+public abstract class EmulatedCudaBackend(EmulationOptions options, MatMulEngine engine = MatMulEngine.Own) : Backend
 {
-    private readonly CudaDevice _device = CudaDevice.Emulate(options);
+    private CudaDevice? _device;
+    private string? _test;
 
-    protected EmulatedCudaBackend(ulong seed)
-        : this(EmulationOptions.ForSeed(seed))
+    protected EmulatedCudaBackend(ulong seed, MatMulEngine engine = MatMulEngine.Own)
+        : this(EmulationOptions.ForSeed(seed), engine)
     {
     }
 
-    public override Device Device => _device;
+    public override Device Device => Cuda;
 
-    public CudaDevice Cuda => _device;
+    public CudaDevice Cuda
+    {
+        get
+        {
+            string? test = TestContext.Current.Test?.UniqueID;
+            if (_device is not null && test != _test && _device.Driver.CtxSynchronize() != CuResult.Success)
+            {
+                // Kernels that the last test has not waited for are among those that fail here.
+                DisposeTensors();
+                _device.Dispose();
+                _device = null;
+            }
+
+            _test = test;
+            return _device ??= Open();
+        }
+    }
 
     protected override void OnPoisoned(in Tensor tensor)
     {
         if (tensor.ByteCount > 0)
         {
-            _device.Emulation!.MarkUninitialised(tensor.Address, tensor.ByteCount);
+            Cuda.Emulation!.MarkUninitialised(tensor.Address, tensor.ByteCount);
         }
+    }
+
+    private CudaDevice Open()
+    {
+        CudaDevice device = CudaDevice.Emulate(options);
+        device.MatMulEngine = engine;
+        return device;
     }
 }
 
@@ -43,11 +68,7 @@ public sealed class EmulatedCudaRandom() : EmulatedCudaBackend(2);
 public sealed class EmulatedCudaShortGrid() : EmulatedCudaBackend(new EmulationOptions { MaxGridRows = 16 });
 
 /// <summary>The emulated device whose matrix products go through its cuBLAS, as those of a GPU with that library do.</summary>
-public sealed class EmulatedCudaCublas : EmulatedCudaBackend
-{
-    public EmulatedCudaCublas()
-        : base(0) => Cuda.MatMulEngine = MatMulEngine.Cublas;
-}
+public sealed class EmulatedCudaCublas() : EmulatedCudaBackend(0, MatMulEngine.Cublas);
 
 /// <summary>The first real GPU; its tests are skipped where there is none.</summary>
 public sealed class CudaBackend : Backend
