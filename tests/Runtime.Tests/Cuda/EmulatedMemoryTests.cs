@@ -40,15 +40,15 @@ public sealed class EmulatedMemoryTests
     [InlineData("ld.global.v4.u64 {%rd6, %rd7, %rd8, %rd9}, [%rd1];", "ld.global.v2.u64 {%rd6, %rd7}, [%rd1];", "size")]
     [InlineData("st.shared.v4.f64 [tile], {%fd1, %fd2, %fd3, %fd4};", "st.shared.v2.f64 [tile], {%fd1, %fd2};", "size")]
     [InlineData("mov.u32 %r10, tile; cp.async.cg.shared.global [%r10], [%rd1], 32;", "mov.u32 %r10, tile; cp.async.cg.shared.global [%r10], [%rd1], 16;", "size")]
-    [InlineData("mov.u32 %r10, tile; cp.async.ca.shared.global [%r10], [%r11], 4;", "mov.u32 %r10, tile; cp.async.ca.shared.global [%r10], [%rd1], 4;", "source")]
+    [InlineData("mov.u32 %r10, tile; cp.async.ca.shared.global [%r10], [%r11], 4;", "mov.u32 %r10, tile; cp.async.ca.shared.global [%r10], [%rd1], 4;", "address of global memory")]
     [InlineData("ld.global.u32 %r10, [%p1];", "ld.global.u32 %r10, [%rd1];", "address")]
-    [InlineData("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r10, %r11, %r12, %r13, %r14}, [tile];", "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r10, %r11, %r12, %r13}, [tile];", "matrices")]
+    [InlineData("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r10, %r11, %r12, %r13, %r14}, [tile];", "ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r10, %r11, %r12, %r13}, [tile];", "4 registers in braces")]
     [InlineData(
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, {%r1, %r1, %r1, %r1}, {%r1}, {%f1, %f2, %f3, %f4};",
         "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%f1, %f2, %f3, %f4}, {%r1, %r1, %r1, %r1}, {%r1, %r1}, {%f1, %f2, %f3, %f4};",
         "registers")]
-    [InlineData("atom.global.inc.u64 %rd6, [%rd1], 5;", "atom.global.inc.u32 %r10, [%rd1], 5;", "type")]
-    [InlineData("atom.global.add.u16 %rs1, [%rd1], 5;", "atom.global.add.u32 %r10, [%rd1], 5;", "size")]
+    [InlineData("atom.global.inc.u64 %rd6, [%rd1], 5;", "atom.global.inc.u32 %r10, [%rd1], 5;", "no form of atom")]
+    [InlineData("atom.global.add.u16 %rs1, [%rd1], 5;", "atom.global.add.u32 %r10, [%rd1], 5;", "no form of atom")]
     [InlineData("setp.eq.u32 %p1, %r1, 0; @%p1", "setp.eq.u32 %p1, %r1, 0; @%p1 ret;", "last instruction")]
     public void AnInstructionThatNoDeviceHasIsRefusedWhenItIsLoaded(string wrong, string right, string words)
     {

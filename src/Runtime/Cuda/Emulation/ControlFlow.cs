@@ -65,12 +65,12 @@ internal static class ControlFlow
         }
 
         int[] dominator = PostDominators(end, successors, predecessors);
-        foreach (PtxOp op in ops)
+        for (int i = 0; i < n; i++)
         {
-            if (op.Kind == OpKind.Branch)
+            if (ops[i].Kind == OpKind.Branch)
             {
-                int b = dominator[blockOf[Array.IndexOf(ops, op)]];
-                op.Reconverge = b < 0 || b == end ? n : starts[b];
+                int b = dominator[blockOf[i]];
+                ops[i].Reconverge = b < 0 || b == end ? n : starts[b];
             }
         }
     }

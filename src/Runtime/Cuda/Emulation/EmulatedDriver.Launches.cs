@@ -35,6 +35,12 @@ public sealed unsafe partial class EmulatedDriver
                     CultureInfo.InvariantCulture, $"{kernel.Name}: grid ({gridX}, {gridY}, {gridZ}) of blocks ({blockX}, {blockY}, {blockZ})"));
             }
 
+            if (kernel.RequiredBlock is { } required && required != new Dim3(blockX, blockY, blockZ))
+            {
+                return Fail(CuResult.InvalidValue, string.Create(
+                    CultureInfo.InvariantCulture, $"{kernel.Name}: blocks ({blockX}, {blockY}, {blockZ}), compiled for ({required.X}, {required.Y}, {required.Z}) alone (.reqntid)"));
+            }
+
             // In 128 bits, as a count of blocks has 63 and three lengths of a block 96.
             UInt128 threads = (UInt128)blockX * blockY * blockZ;
             int maxThreads = kernel.MaxThreads == 0 ? 1024 : kernel.MaxThreads;

@@ -211,8 +211,8 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
         string text = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(image));
         try
         {
-            (int target, PtxKernel[] kernels) = s_modules.GetOrAdd(text, Load);
-            RequireTarget(target);
+            (int target, PtxKernel[] kernels) = s_modules.GetOrAdd(text, static (t, capability) => PtxLoader.Load(t, capability), Personality.ComputeCapability);
+            PtxLoader.RequireTarget(target, Personality.ComputeCapability);
             lock (_lock)
             {
                 return Guard() ?? Add(kernels, out module);
@@ -351,32 +351,6 @@ public sealed unsafe partial class EmulatedDriver : ICudaDriver, IDisposable
             _errorNames.Clear();
             FreePinned();
         }
-    }
-
-    // A line below 0 says that the target is wrong, not the text.
-    private void RequireTarget(int target)
-    {
-        if (target > Personality.ComputeCapability)
-        {
-            throw new PtxException(-1, string.Create(
-                CultureInfo.InvariantCulture, $"the module is for GPUs from sm_{target} on, the device is sm_{Personality.ComputeCapability}"));
-        }
-    }
-
-    private (int Target, PtxKernel[] Kernels) Load(string text)
-    {
-        PtxText module = PtxParser.Parse(text);
-        if (module.Version is < 60 or > 84)
-        {
-            throw new PtxException(0, string.Create(CultureInfo.InvariantCulture, $"PTX version {module.Version / 10}.{module.Version % 10} is unknown to the driver"));
-        }
-
-        // Of the text, which the cache of modules keeps anyway, and not of what was parsed here.
-        Lazy<IReadOnlyDictionary<string, int>> liveRegisters = new(() => PtxParser.Parse(text).Entries.ToDictionary(e => e.Name, e => LiveRegisters.Count(e).Count));
-
-        // Before the decoder meets what only a newer device has.
-        RequireTarget(module.Target);
-        return (module.Target, [.. module.Entries.Select(e => PtxDecoder.Decode(module, e, liveRegisters))]);
     }
 
     private CuResult? Guard() => _sticky == CuResult.Success ? null : _sticky;

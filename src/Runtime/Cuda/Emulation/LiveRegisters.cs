@@ -128,7 +128,7 @@ internal static class LiveRegisters
         int[] definitions = new int[numbers.Count];
         foreach ((string name, int number) in numbers)
         {
-            weights[number] = entry.Registers[name] == 64 ? 2 : 1;
+            weights[number] = entry.Registers[name].Bits == 64 ? 2 : 1;
         }
 
         foreach (int result in flows.SelectMany(f => f.Results))
@@ -181,7 +181,7 @@ internal static class LiveRegisters
                 Collect(element, entry, numbers, to);
             }
 
-            if (entry.Registers.TryGetValue(operand.Text, out int bits) && bits > 1)
+            if (entry.Registers.TryGetValue(operand.Text, out PtxRegister register) && register.Kind != 'p')
             {
                 if (!numbers.TryGetValue(operand.Text, out int number))
                 {

@@ -32,9 +32,15 @@ internal sealed unsafe partial class PtxDecoder
         if (parts.Contains("param"))
         {
             PtxParameter parameter = _entry.Parameters.Find(p => p.Name == address.Text) ?? throw Unknown("the parameter");
-            if (isStore || address.Value < 0 || address.Value + (op.Size * op.Count) > parameter.ByteCount)
+            int bytes = op.Size * op.Count;
+            if (address.Value < 0 || address.Value > parameter.ByteCount - bytes)
             {
-                throw Unknown("an access past the parameter");
+                throw Wrong(string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes at {address.Value} of the parameter {parameter.Name}, which has {parameter.ByteCount}"));
+            }
+
+            if (address.Value % bytes != 0 || parameter.Alignment % bytes != 0)
+            {
+                throw Wrong(string.Create(CultureInfo.InvariantCulture, $"{bytes} bytes at {address.Value} of the parameter {parameter.Name}, which is aligned to {parameter.Alignment}: misaligned"));
             }
 
             op.Immediate += parameter.Offset;
@@ -44,7 +50,7 @@ internal sealed unsafe partial class PtxDecoder
             return;
         }
 
-        DecodeAddress(op, address);
+        DecodeAddress(op, address, parts.Contains("shared"));
         int shift = System.Numerics.BitOperations.Log2((uint)(op.Size * op.Count));
         if (parts.Contains("shared"))
         {
@@ -62,10 +68,6 @@ internal sealed unsafe partial class PtxDecoder
                 : !widens ? &MemoryOps.LoadGlobal
                 : type[0] == 's' ? &MemoryOps.LoadGlobalWidened<int> : &MemoryOps.LoadGlobalWidened<uint>;
         }
-        else if (parts.Contains("local") || parts.Contains("const"))
-        {
-            throw Unknown("the memory");
-        }
         else
         {
             op.Class = InstructionClass.Global;
@@ -77,17 +79,27 @@ internal sealed unsafe partial class PtxDecoder
         }
     }
 
-    private void DecodeAddress(PtxOp op, PtxOperand address)
+    private void DecodeAddress(PtxOp op, PtxOperand address, bool isShared)
     {
-        op.Immediate = address.Value;
+        op.Immediate = address.Value is >= int.MinValue and <= int.MaxValue ? address.Value : throw Wrong("an offset of more than 32 bits");
         if (_shared.TryGetValue(address.Text, out int offset))
         {
+            if (!isShared)
+            {
+                throw Wrong($"the variable {address.Text}, which is in shared memory");
+            }
+
             op.WideAddress = false;
             op.A = Constant(offset, 4);
             return;
         }
 
-        op.WideAddress = _entry.Registers.TryGetValue(address.Text, out int bits) && bits > 1 ? bits == 64 : throw Unknown("the address");
+        if (!_entry.Registers.TryGetValue(address.Text, out PtxRegister register) || register.Kind is 'f' or 'p' || register.Bits < 32)
+        {
+            throw Wrong($"{address.Text} where an address belongs");
+        }
+
+        op.WideAddress = register.Bits == 64;
         op.A = _offsets[address.Text];
     }
 
@@ -101,7 +113,7 @@ internal sealed unsafe partial class PtxDecoder
                 op.Run = &AsyncOps.Commit;
                 return;
             case "wait_group":
-                op.Immediate = operands[0].Value;
+                op.Immediate = operands[0].Value is >= 0 and <= int.MaxValue ? operands[0].Value : throw Unknown($"the number {operands[0].Text}");
                 op.Run = &AsyncOps.Wait;
                 return;
             case "wait_all":
@@ -109,10 +121,9 @@ internal sealed unsafe partial class PtxDecoder
                 op.Run = &AsyncOps.Wait;
                 return;
             case "ca" or "cg":
-                DecodeAddress(op, operands[0]);
-                op.B = _offsets.TryGetValue(operands[1].Text, out int source) && Bits(operands[1]) == 64 ? source : throw Unknown("the source");
-                op.Vector = [checked((int)operands[1].Value)];
-                op.Size = operands[2].Value is 4 or 8 or 16 ? (int)operands[2].Value : throw Unknown("the size");
+                DecodeAddress(op, operands[0], isShared: true);
+                DecodeSource(op, operands[1]);
+                op.Size = operands[2].Value is 16 || (parts[2] == "ca" && operands[2].Value is 4 or 8) ? (int)operands[2].Value : throw Unknown($"the size {operands[2].Text}");
                 op.C = operands.Length > 3 ? Register(3, 4) : -1;
                 op.Run = &AsyncOps.Copy;
                 _sharedCellShift = Math.Min(_sharedCellShift, System.Numerics.BitOperations.Log2((uint)op.Size));
@@ -122,6 +133,13 @@ internal sealed unsafe partial class PtxDecoder
         }
     }
 
+    private void DecodeSource(PtxOp op, PtxOperand source)
+    {
+        bool isAddress = _entry.Registers.TryGetValue(source.Text, out PtxRegister register) && register is { Kind: not 'f', Bits: 64 };
+        op.B = isAddress ? _offsets[source.Text] : throw Wrong($"{source.Text} where an address of global memory belongs");
+        op.Vector = [source.Value is >= int.MinValue and <= int.MaxValue ? (int)source.Value : throw Wrong("an offset of more than 32 bits")];
+    }
+
     private void DecodeAtomic(PtxOp op, string[] parts)
     {
         bool returns = parts[0] == "atom";
@@ -129,9 +147,9 @@ internal sealed unsafe partial class PtxDecoder
         int at = returns ? 1 : 0;
         string type = parts[^1];
         op.Class = InstructionClass.Atomic;
-        op.Size = type is [_, '3', '2'] ? 4 : type is [_, '6', '4'] ? 8 : throw Unknown("the size");
+        op.Size = TypeSize(type);
         op.P = parts.Contains("global") ? 1 : parts.Contains("shared") ? 2 : 0;
-        DecodeAddress(op, operands[at]);
+        DecodeAddress(op, operands[at], op.P == 2);
         op.D = returns ? Register(0, op.Size) : -1;
         op.B = Place(operands[at + 1], op.Size);
         op.C = operands.Length > at + 2 ? Place(operands[at + 2], op.Size) : -1;
@@ -139,7 +157,7 @@ internal sealed unsafe partial class PtxDecoder
         string function = parts.First(p => p is "add" or "min" or "max" or "and" or "or" or "xor" or "exch" or "cas" or "inc");
         op.Target = (int)(function switch
         {
-            "add" => type == "f32" ? AtomicFunction.AddSingle : type[0] == 'f' ? throw Unknown("the instruction") : AtomicFunction.Add,
+            "add" => type == "f32" ? AtomicFunction.AddSingle : AtomicFunction.Add,
             "min" => signed ? AtomicFunction.MinSigned : AtomicFunction.Min,
             "max" => signed ? AtomicFunction.MaxSigned : AtomicFunction.Max,
             "and" => AtomicFunction.And,
@@ -149,11 +167,6 @@ internal sealed unsafe partial class PtxDecoder
             "inc" => AtomicFunction.Increment,
             _ => AtomicFunction.CompareAndSwap,
         });
-        if (op.Size == 8 && (AtomicFunction)op.Target is AtomicFunction.AddSingle or AtomicFunction.Increment)
-        {
-            throw Unknown("the type");
-        }
-
         op.Run = &AtomicOps.Run;
         _hasAtomics |= op.P != 2;
     }

@@ -61,13 +61,7 @@ internal sealed unsafe partial class PtxDecoder
     private void DecodeAddressConversion(PtxOp op, string[] parts)
     {
         // Only shared memory has a window of its own; global addresses are generic ones.
-        bool wide = TypeSize(parts[^1]) == 8;
         bool shared = parts.Contains("shared");
-        if (!wide || parts.Contains("local") || parts.Contains("const"))
-        {
-            throw Unknown("the address");
-        }
-
         op.D = Register(0, 8);
         op.A = Register(1, 8);
         if (!shared)
@@ -121,11 +115,6 @@ internal sealed unsafe partial class PtxDecoder
         (int toKind, int toBits) = TypeOf(parts[^2]);
         (int fromKind, int fromBits) = TypeOf(parts[^1]);
         string rounding = parts.FirstOrDefault(p => p is "rn" or "rz" or "rm" or "rp" or "rni" or "rzi" or "rmi" or "rpi") ?? "rn";
-        if (parts.Contains("sat") && toKind != 2)
-        {
-            throw Unknown("the saturation");
-        }
-
         op.Size = Bits(operands[0]) / 8;
         op.D = Place(operands[0], op.Size == 8 ? 8 : 4);
         op.WideAddress = Bits(operands[1]) == 64 && operands[1].Kind == OperandKind.Register;
@@ -205,7 +194,7 @@ internal sealed unsafe partial class PtxDecoder
         string name = parts[0];
         string type = parts[^1];
         PtxOperand[] operands = _statement.Operands;
-        if (type == "pred" || (operands.Length > 0 && operands[0].Kind == OperandKind.Predicate))
+        if (type == "pred")
         {
             op.Class = InstructionClass.Integer;
             op.D = Predicate(operands[0]);

@@ -8,7 +8,13 @@ internal sealed unsafe partial class PtxDecoder
         op.Kind = OpKind.Barrier;
         op.Class = InstructionClass.Sync;
         PtxOperand[] operands = _statement.Operands;
-        if (parts.Contains("red"))
+        PtxOperand barrier = operands[parts[1] == "red" ? 1 : 0];
+        if (barrier.Value is < 0 or > 15)
+        {
+            throw Unknown($"the barrier {barrier.Text}");
+        }
+
+        if (parts[1] == "red")
         {
             // bar.red.op d, a, p
             bool predicate = parts[^1] == "pred";
@@ -16,12 +22,6 @@ internal sealed unsafe partial class PtxDecoder
             op.Immediate = parts.Contains("popc") ? 0 : parts.Contains("or") ? 1 : 2;
             op.P = Predicate(operands[^1]);
             op.PNegated = operands[^1].Negated;
-            return;
-        }
-
-        if (!parts.Contains("sync") || operands.Length != 1 || operands[0].Kind != OperandKind.Immediate)
-        {
-            throw Unknown("a barrier of part of a block");
         }
     }
 
@@ -30,12 +30,7 @@ internal sealed unsafe partial class PtxDecoder
         op.Class = InstructionClass.Sync;
         PtxOperand[] operands = _statement.Operands;
         PtxOperand address = operands[parts[1] is "init" or "inval" ? 0 : 1];
-        if (address.Kind != OperandKind.Address || !parts.Contains("shared"))
-        {
-            throw Unknown("the form");
-        }
-
-        DecodeAddress(op, address);
+        DecodeAddress(op, address, isShared: true);
         switch (parts[1])
         {
             case "init":
@@ -45,11 +40,11 @@ internal sealed unsafe partial class PtxDecoder
             case "inval":
                 op.Run = &BarrierObjectOps.Invalidate;
                 return;
-            case "arrive" when operands.Length == 2 && !parts.Contains("noComplete"):
+            case "arrive":
                 op.D = operands[0].Text == "_" ? -1 : Register(0, 8);
                 op.Run = &BarrierObjectOps.Arrive;
                 return;
-            case "test_wait" when !parts.Contains("parity"):
+            case "test_wait":
                 op.D = Predicate(operands[0]);
                 op.B = Register(2, 8);
                 op.Run = &BarrierObjectOps.TestWait;
@@ -96,7 +91,7 @@ internal sealed unsafe partial class PtxDecoder
                 op.Vector = [Register(2, 4)];
                 op.Run = &WarpOps.Vote;
                 return;
-            case "match" when parts.Contains("any") && parts[^1] == "b32":
+            case "match":
                 op.D = Register(0, 4);
                 op.A = Register(1, 4);
                 op.Vector = [Register(2, 4)];
@@ -131,20 +126,15 @@ internal sealed unsafe partial class PtxDecoder
         {
             op.Class = InstructionClass.Shared;
             op.Vector = [.. operands[0].Elements.Select(e => Place(e, 4))];
-            op.Count = op.Vector.Length is 1 or 2 or 4 ? op.Vector.Length : throw Unknown("the number of matrices");
+            op.Count = op.Vector.Length;
             op.PNegated = parts.Contains("trans");
-            DecodeAddress(op, operands[1]);
+            DecodeAddress(op, operands[1], isShared: true);
             op.Run = &MatrixOps.LoadMatrix;
             _sharedCellShift = Math.Min(_sharedCellShift, op.PNegated ? 1 : 2);
             return;
         }
 
         op.Class = InstructionClass.Mma;
-        if (operands is not [{ Elements.Length: 4 }, { Elements.Length: 4 }, { Elements.Length: 2 }, { Elements.Length: 4 }])
-        {
-            throw Unknown("the number of registers");
-        }
-
         op.Vector = [.. operands.SelectMany(o => o.Elements).Select(e => Place(e, 4))];
         op.Run = _statement.Opcode switch
         {

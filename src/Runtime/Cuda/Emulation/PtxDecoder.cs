@@ -7,6 +7,29 @@ internal sealed unsafe partial class PtxDecoder
 {
     private const int Lanes = Warp.LaneCount;
 
+    // Larger arrays must be dynamic.
+    private const int MaxStaticShared = 48 << 10;
+
+    private static readonly Dictionary<string, SpecialRegister> s_specialRegisters = new(StringComparer.Ordinal)
+    {
+        ["%tid.x"] = SpecialRegister.TidX,
+        ["%tid.y"] = SpecialRegister.TidY,
+        ["%tid.z"] = SpecialRegister.TidZ,
+        ["%ntid.x"] = SpecialRegister.NtidX,
+        ["%ntid.y"] = SpecialRegister.NtidY,
+        ["%ntid.z"] = SpecialRegister.NtidZ,
+        ["%ctaid.x"] = SpecialRegister.CtaidX,
+        ["%ctaid.y"] = SpecialRegister.CtaidY,
+        ["%ctaid.z"] = SpecialRegister.CtaidZ,
+        ["%nctaid.x"] = SpecialRegister.NctaidX,
+        ["%nctaid.y"] = SpecialRegister.NctaidY,
+        ["%nctaid.z"] = SpecialRegister.NctaidZ,
+        ["%laneid"] = SpecialRegister.LaneId,
+        ["%warpid"] = SpecialRegister.WarpId,
+        ["%lanemask_lt"] = SpecialRegister.LaneMaskLt,
+        ["%lanemask_eq"] = SpecialRegister.LaneMaskEq,
+    };
+
     private readonly PtxText _module;
     private readonly PtxEntry _entry;
     private readonly Lazy<IReadOnlyDictionary<string, int>> _liveRegisters;
@@ -29,21 +52,21 @@ internal sealed unsafe partial class PtxDecoder
     }
 
     /// <summary>Decodes one kernel.</summary>
-    /// <exception cref="PtxException">An instruction is unknown; the message names it.</exception>
+    /// <exception cref="PtxException">An instruction is unknown or none that there is; the message names it.</exception>
     public static PtxKernel Decode(PtxText module, PtxEntry entry, Lazy<IReadOnlyDictionary<string, int>> liveRegisters) =>
         new PtxDecoder(module, entry, liveRegisters).Decode();
 
     private PtxKernel Decode()
     {
-        foreach ((string name, int bits) in _entry.Registers)
+        foreach ((string name, PtxRegister register) in _entry.Registers)
         {
-            if (bits == 1)
+            if (register.Kind == 'p')
             {
                 _predicates[name] = _predicates.Count;
             }
             else
             {
-                _offsets[name] = NewRegister(bits == 64 ? 8 : 4);
+                _offsets[name] = NewRegister(register.Bits == 64 ? 8 : 4);
             }
         }
 
@@ -52,6 +75,12 @@ internal sealed unsafe partial class PtxDecoder
         {
             sharedBytes = (sharedBytes + variable.Alignment - 1) / variable.Alignment * variable.Alignment;
             _shared[variable.Name] = sharedBytes;
+            if (variable.ByteCount > MaxStaticShared - sharedBytes)
+            {
+                throw new PtxException(variable.Line, string.Create(
+                    CultureInfo.InvariantCulture, $"PTX line {variable.Line}: {_entry.Name} has more than {MaxStaticShared} bytes of static shared memory."));
+            }
+
             sharedBytes += variable.ByteCount;
         }
 
@@ -71,14 +100,16 @@ internal sealed unsafe partial class PtxDecoder
 
         if (ops.Count == 0 || ops[^1] is not { Kind: OpKind.Exit or OpKind.Branch, Guard: < 0 })
         {
-            throw new PtxException(_statement?.Line ?? 1, $"{_entry.Name} can run past its last instruction.");
+            int line = _statement?.Line ?? 1;
+            throw new PtxException(line, string.Create(CultureInfo.InvariantCulture, $"PTX line {line}: {_entry.Name} can run past its last instruction."));
         }
 
-        foreach (PtxOp op in ops)
+        for (int i = 0; i < ops.Count; i++)
         {
-            if (op.Kind == OpKind.Branch && op.Target >= ops.Count)
+            if (ops[i].Kind == OpKind.Branch && ops[i].Target >= ops.Count)
             {
-                throw Unknown("a branch behind the end");
+                _statement = _entry.Statements[i];
+                throw Wrong("a branch behind the last instruction");
             }
         }
 
@@ -97,6 +128,7 @@ internal sealed unsafe partial class PtxDecoder
             Specials = [.. _specials.Select(s => (s.Value, s.Key))],
             StaticSharedByteCount = sharedBytes,
             MaxThreads = _entry.MaxThreads,
+            RequiredBlock = _entry.RequiredBlock,
             HasAtomics = _hasAtomics,
             GlobalCellShift = _globalCellShift,
             SharedCellShift = _sharedCellShift,
@@ -107,6 +139,7 @@ internal sealed unsafe partial class PtxDecoder
     private PtxOp DecodeStatement()
     {
         PtxStatement s = _statement;
+        string[] parts = CheckForm().Parts;
         PtxOp op = new()
         {
             Text = s.Opcode,
@@ -120,7 +153,6 @@ internal sealed unsafe partial class PtxDecoder
             op.GuardNegated = s.Guard.Negated;
         }
 
-        string[] parts = s.Opcode.Split('.');
         switch (parts[0])
         {
             case "bra":
@@ -193,7 +225,7 @@ internal sealed unsafe partial class PtxDecoder
         return offset;
     }
 
-    private int Bits(PtxOperand operand) => _entry.Registers.TryGetValue(operand.Text, out int bits) ? bits : 32;
+    private int Bits(PtxOperand operand) => _entry.Registers.TryGetValue(operand.Text, out PtxRegister register) ? register.Bits : 32;
 
     private int Register(int operand, int size) => Place(_statement.Operands[operand], size);
 
@@ -206,29 +238,14 @@ internal sealed unsafe partial class PtxDecoder
             case OperandKind.Symbol when _shared.TryGetValue(operand.Text, out int address):
                 return Constant(address, size);
             case OperandKind.Register when _offsets.TryGetValue(operand.Text, out int offset):
-                bool wide = _entry.Registers[operand.Text] == 64;
+                bool wide = Bits(operand) == 64;
                 return wide == (size == 8) ? offset : throw Unknown($"the width of {operand.Text}");
             case OperandKind.Register:
-                SpecialRegister special = operand.Text switch
+                if (size != 4 || !s_specialRegisters.TryGetValue(operand.Text, out SpecialRegister special))
                 {
-                    "%tid.x" => SpecialRegister.TidX,
-                    "%tid.y" => SpecialRegister.TidY,
-                    "%tid.z" => SpecialRegister.TidZ,
-                    "%ntid.x" => SpecialRegister.NtidX,
-                    "%ntid.y" => SpecialRegister.NtidY,
-                    "%ntid.z" => SpecialRegister.NtidZ,
-                    "%ctaid.x" => SpecialRegister.CtaidX,
-                    "%ctaid.y" => SpecialRegister.CtaidY,
-                    "%ctaid.z" => SpecialRegister.CtaidZ,
-                    "%nctaid.x" => SpecialRegister.NctaidX,
-                    "%nctaid.y" => SpecialRegister.NctaidY,
-                    "%nctaid.z" => SpecialRegister.NctaidZ,
-                    "%laneid" => SpecialRegister.LaneId,
-                    "%warpid" => SpecialRegister.WarpId,
-                    "%lanemask_lt" => SpecialRegister.LaneMaskLt,
-                    "%lanemask_eq" => SpecialRegister.LaneMaskEq,
-                    _ => throw Unknown($"the register {operand.Text}"),
-                };
+                    throw Unknown($"the register {operand.Text}");
+                }
+
                 if (!_specials.TryGetValue(special, out int place))
                 {
                     _specials[special] = place = NewRegister(4);

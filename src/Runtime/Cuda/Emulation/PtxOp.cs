@@ -131,6 +131,9 @@ internal sealed class PtxKernel
 
     public int MaxThreads { get; init; }
 
+    /// <summary>The only block that it may be launched with (<c>.reqntid</c>), or null.</summary>
+    public Dim3? RequiredBlock { get; init; }
+
     public bool HasAtomics { get; init; }
 
     /// <summary>Log2 of the smallest access of global memory in bytes, at most 2: what a cell of the race check covers.</summary>

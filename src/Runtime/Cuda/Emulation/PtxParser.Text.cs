@@ -5,21 +5,30 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <content>The text itself: space, words, statements and numbers.</content>
 internal sealed partial class PtxParser
 {
+    private static readonly System.Buffers.SearchValues<char> s_space = System.Buffers.SearchValues.Create(" \t\r\n");
+
+    // 0f and eight digits, 0d and sixteen, 0x and up to sixteen, else decimal; octal and binary numbers are not written by compilers.
     private static bool TryNumber(string text, out long value)
     {
         value = 0;
-        if (text.Length > 2 && text[0] == '0' && text[1] is 'f' or 'F' or 'd' or 'D' && text.Length is 10 or 18)
+        if (text.Length == 0 || (text[0] != '-' && !char.IsAsciiDigit(text[0])))
         {
-            value = text[1] is 'f' or 'F'
-                ? uint.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)
-                : unchecked((long)ulong.Parse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
-            return true;
+            return false;
         }
 
-        if (text.StartsWith("0x", StringComparison.Ordinal))
+        char kind = text.Length > 2 && text[0] == '0' ? char.ToLowerInvariant(text[1]) : '\0';
+        if (kind is 'f' or 'd' or 'x')
         {
-            value = unchecked((long)ulong.Parse(text.AsSpan(2).TrimEnd('U'), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture));
-            return true;
+            ReadOnlySpan<char> digits = kind == 'x' ? text.AsSpan(2).TrimEnd('U') : text.AsSpan(2);
+            bool isWhole = kind == 'x' ? digits.Length <= 16 : digits.Length == (kind == 'f' ? 8 : 16);
+            bool isHex = ulong.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out ulong bits);
+            value = unchecked((long)bits);
+            return isWhole && isHex;
+        }
+
+        if (text[0] == '0' && text.Length > 1)
+        {
+            return false;
         }
 
         if (ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ulong unsigned))
@@ -30,6 +39,20 @@ internal sealed partial class PtxParser
 
         return long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value);
     }
+
+    // A number of a directive: digits alone.
+    private int Number(ReadOnlySpan<char> text) => int.TryParse(text.Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int value)
+        ? value
+        : throw Error($"'{(text.Length > 40 ? text[..40] : text).Trim()}' is no number that fits");
+
+    private string Identifier(string name)
+    {
+        bool starts = name.Length > 1 ? char.IsAsciiLetter(name[0]) || name[0] is '_' or '$' or '%' : name.Length == 1 && char.IsAsciiLetter(name[0]);
+        return starts && !name.AsSpan(1).ContainsAnyExcept(s_nameCharacters) ? name : throw Error($"'{(name.Length > 40 ? name[..40] : name)}' is no name");
+    }
+
+    private static readonly System.Buffers.SearchValues<char> s_nameCharacters =
+        System.Buffers.SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_$");
 
     private static List<string> SplitOperands(string text)
     {
@@ -46,27 +69,26 @@ internal sealed partial class PtxParser
             {
                 depth--;
             }
-            else if (depth == 0 && text[i] is ',' or '|')
+            else if (depth == 0 && text[i] == ',')
             {
                 parts.Add(text[start..i]);
                 start = i + 1;
             }
         }
 
-        string last = text[start..];
-        if (last.Trim().Length > 0)
+        if (parts.Count > 0 || !text.AsSpan(start).IsWhiteSpace())
         {
-            parts.Add(last);
+            parts.Add(text[start..]);
         }
 
         return parts;
     }
 
-    private static bool IsType(string word) => word.Length is 3 or 4 && word[0] == '.' && word[1] is 'b' or 'u' or 's' or 'f' && char.IsAsciiDigit(word[2]);
+    private static bool IsType(string word) => word is ".b8" or ".u8" or ".s8" or ".b16" or ".u16" or ".s16" or ".b32" or ".u32" or ".s32" or ".f32" or ".b64" or ".u64" or ".s64" or ".f64";
 
-    private static int TypeBits(string type) => int.Parse(type.AsSpan(2), CultureInfo.InvariantCulture);
+    private static int TypeBits(string type) => type[^1] switch { '8' => 8, '6' => 16, '2' => 32, _ => 64 };
 
-    private PtxException Error(string what) => new(_line, string.Create(CultureInfo.InvariantCulture, $"PTX line {_line}: {what} is not understood."));
+    private PtxException Error(string what) => new(_line, string.Create(CultureInfo.InvariantCulture, $"PTX line {_line}: {what}."));
 
     private char Peek() => _position < _text.Length ? _text[_position] : '\0';
 
@@ -91,6 +113,11 @@ internal sealed partial class PtxParser
                     _position++;
                 }
             }
+            else if (c == '/' && _position + 1 < _text.Length && _text[_position + 1] == '*')
+            {
+                int end = _text.IndexOf("*/", _position + 2, StringComparison.Ordinal);
+                Take(end < 0 ? throw Error("a comment without an end") : end + 2 - _position);
+            }
             else
             {
                 return true;
@@ -108,7 +135,7 @@ internal sealed partial class PtxParser
             _position++;
         }
 
-        return start == _position ? throw Error($"'{Peek()}'") : _text[start.._position];
+        return start == _position ? throw Error(Peek() == '\0' ? "the text ends too early" : $"'{Peek()}' is not understood") : _text[start.._position];
     }
 
     private string RestOfLine()
@@ -124,7 +151,7 @@ internal sealed partial class PtxParser
         int end = _text.IndexOf(';', _position);
         if (end < 0)
         {
-            throw Error("a statement without an end");
+            throw Error("a statement has no end");
         }
 
         string statement = Take(end - _position);

@@ -5,9 +5,15 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <summary>Reads PTX text as clang and nvcc write it: entries, registers, shared variables, labels, instructions and line directives.</summary>
 internal sealed partial class PtxParser
 {
+    // A real module has a few thousand registers a kernel, braces two deep, and parameters of 4 KiB at most (cuLaunchKernel).
+    private const int MaxRegisters = 1 << 16;
+    private const int MaxDepth = 64;
+    private const int MaxParameterBytes = 4352;
+
     private readonly string _text;
     private readonly PtxText _module = new();
-    private readonly Stack<Dictionary<string, string>> _scopes = new();
+    private readonly Stack<Scope> _scopes = new();
+    private readonly List<(int Statement, Scope Scope)> _branches = [];
     private int _position;
     private int _line = 1;
     private int _sourceFile;
@@ -33,27 +39,23 @@ internal sealed partial class PtxParser
             switch (word)
             {
                 case ".version":
-                    string version = RestOfLine().Trim();
-                    _module.Version = (int)Math.Round(double.Parse(version, CultureInfo.InvariantCulture) * 10);
+                    _module.Version = ParseVersion(RestOfLine().Trim());
                     break;
                 case ".target":
                     string target = RestOfLine().Split(',')[0].Trim();
-                    _module.Target = target.StartsWith("sm_", StringComparison.Ordinal)
-                        ? int.Parse(target.AsSpan(3).TrimEnd("af"), CultureInfo.InvariantCulture)
-                        : throw Error($"the target {target} is not an sm_");
+                    _module.Target = target.StartsWith("sm_", StringComparison.Ordinal) ? Number(target.AsSpan(3).TrimEnd("af")) : throw Error($"the target '{target}' is not an sm_");
                     break;
                 case ".address_size":
-                    RestOfLine();
+                    string size = RestOfLine().Trim();
+                    _ = size == "64" ? 64 : throw Error($"addresses of '{size}' bits: only those of 64 are possible");
                     break;
                 case ".file":
-                    string[] parts = RestOfLine().Trim().Split(' ', 2);
-                    _module.Files[int.Parse(parts[0], CultureInfo.InvariantCulture)] = parts[1].Split('"')[1];
+                    string[] parts = RestOfLine().Split('"');
+                    _module.Files[Number(parts[0])] = parts.Length > 2 ? parts[1] : throw Error("a .file without a name in quotation marks");
                     break;
                 case ".section":
-                    while (_position < _text.Length && _text[_position++] != '}')
-                    {
-                    }
-
+                    int end = _text.IndexOf('}', _position);
+                    Take(end < 0 ? throw Error("a .section without an end") : end + 1 - _position);
                     break;
                 case ".visible" or ".weak" or ".extern":
                     break;
@@ -61,62 +63,54 @@ internal sealed partial class PtxParser
                     ParseEntry();
                     break;
                 case ".shared":
-                    _module.Shared.Add(ParseVariable(Statement()));
+                    AddVariable(_module.Shared, ParseVariable(Statement()));
                     break;
                 default:
-                    throw Error($"'{word}' at module scope");
+                    throw Error($"'{word}' is not understood at module scope");
             }
         }
+
+        if (_module.Version == 0 || _module.Target == 0)
+        {
+            throw Error($"there is no {(_module.Version == 0 ? ".version" : ".target")}");
+        }
+    }
+
+    private int ParseVersion(string version)
+    {
+        int dot = version.IndexOf('.', StringComparison.Ordinal);
+        return dot == version.Length - 2 && dot is > 0 and < 5 ? (Number(version.AsSpan(0, dot)) * 10) + Number(version.AsSpan(dot + 1)) : throw Error($"the version '{version}' is none");
     }
 
     private void ParseEntry()
     {
         SkipSpace();
-        PtxEntry entry = new(Word());
+        PtxEntry entry = new(Identifier(Word()));
+        if (_module.Entries.Exists(e => e.Name == entry.Name))
+        {
+            throw Error($"{entry.Name} is defined twice");
+        }
+
         SkipSpace();
         if (Peek() == '(')
         {
             int close = _text.IndexOf(')', _position);
-            int offset = 0;
-            string list = Take(close + 1 - _position)[1..^1];
-            foreach (string declaration in list.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            string list = Take(close < 0 ? throw Error($"the parameters of {entry.Name} do not end") : close + 1 - _position)[1..^1];
+            string[] declarations = list.Split(',', StringSplitOptions.TrimEntries);
+            foreach (string declaration in declarations.Length == 1 && declarations[0].Length == 0 ? [] : declarations)
             {
-                string[] words = declaration.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-                string type = words.First(w => IsType(w));
-                int size = TypeBits(type) / 8;
-                int align = size;
-                int alignAt = Array.IndexOf(words, ".align");
-                string name = words[^1];
-                if (alignAt >= 0)
-                {
-                    align = int.Parse(words[alignAt + 1], CultureInfo.InvariantCulture);
-                }
-
-                int bracket = name.IndexOf('[', StringComparison.Ordinal);
-                if (bracket >= 0)
-                {
-                    size *= int.Parse(name.AsSpan(bracket + 1, name.Length - bracket - 2), CultureInfo.InvariantCulture);
-                    name = name[..bracket];
-                }
-
-                offset = (offset + align - 1) / align * align;
-                entry.Parameters.Add(new PtxParameter(name, offset, size));
-                offset += size;
+                ParseParameter(entry, declaration);
             }
         }
 
         while (SkipSpace() && Peek() != '{')
         {
-            string directive = Word();
-            string arguments = RestOfLine();
-            if (directive == ".maxntid")
-            {
-                entry.MaxThreads = arguments.Split(',').Aggregate(1, (p, s) => p * int.Parse(s, CultureInfo.InvariantCulture));
-            }
+            ParseLimit(entry, Word());
         }
 
         _module.Entries.Add(entry);
         ParseBody(entry);
+        ResolveBranches(entry);
     }
 
     private void ParseBody(PtxEntry entry)
@@ -129,7 +123,7 @@ internal sealed partial class PtxParser
             if (c == '{')
             {
                 _position++;
-                _scopes.Push(new Dictionary<string, string>(StringComparer.Ordinal));
+                _scopes.Push(_scopes.Count < MaxDepth ? new Scope(_scopes.TryPeek(out Scope? outer) ? outer : null, _scopeCount++) : throw Error("braces are nested too deep"));
                 continue;
             }
 
@@ -149,16 +143,15 @@ internal sealed partial class PtxParser
             int line = _line;
             string word = Word();
             SkipSpace();
-            if (Peek() == ':')
+            if (Peek() == ':' && !_text.AsSpan(_position).StartsWith("::"))
             {
                 _position++;
-                entry.Labels[word] = entry.Statements.Count;
+                AddLabel(entry, Identifier(word));
             }
             else if (word == ".loc")
             {
                 string[] numbers = RestOfLine().Split((char[])[' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
-                _sourceFile = int.Parse(numbers[0], CultureInfo.InvariantCulture);
-                _sourceLine = int.Parse(numbers[1], CultureInfo.InvariantCulture);
+                (_sourceFile, _sourceLine) = numbers.Length > 1 ? (Number(numbers[0]), Number(numbers[1])) : throw Error("a .loc without a file and a line");
             }
             else if (word == ".reg")
             {
@@ -166,7 +159,7 @@ internal sealed partial class PtxParser
             }
             else if (word == ".shared")
             {
-                entry.Shared.Add(ParseVariable(Statement()));
+                AddVariable(entry.Shared, ParseVariable(Statement()));
             }
             else if (word == ".pragma")
             {
@@ -174,82 +167,76 @@ internal sealed partial class PtxParser
             }
             else if (word.StartsWith('.'))
             {
-                throw Error($"the directive {word}");
+                throw Error($"the directive '{word}' is not understood");
             }
             else
             {
                 _position = start;
                 _line = line;
                 entry.Statements.Add(ParseInstruction(Statement(), line));
+                if (entry.Statements[^1] is { Operands: [{ Kind: OperandKind.Symbol }] })
+                {
+                    _branches.Add((entry.Statements.Count - 1, _scopes.Peek()));
+                }
             }
         }
 
         throw Error($"the body of {entry.Name} does not end");
     }
 
-    private void DeclareRegisters(PtxEntry entry, string declaration)
+    // A label is known in its block and in those within it, where it may be defined anew.
+    private void AddLabel(PtxEntry entry, string name)
     {
-        string[] words = declaration.Split((char[])[' ', '\t', ','], StringSplitOptions.RemoveEmptyEntries);
-        int bits = words[0] == ".pred" ? 1 : TypeBits(words[0]);
-        foreach (string name in words.Skip(1))
+        if (!entry.Labels.TryAdd(LabelIn(_scopes.Peek(), name), entry.Statements.Count))
         {
-            int bracket = name.IndexOf('<', StringComparison.Ordinal);
-            if (bracket >= 0)
+            throw Error($"the label {name} is defined twice");
+        }
+    }
+
+    private void ResolveBranches(PtxEntry entry)
+    {
+        foreach ((int index, Scope innermost) in _branches)
+        {
+            PtxOperand operand = entry.Statements[index].Operands[0];
+            for (Scope? scope = innermost; scope is not null; scope = scope.Outer)
             {
-                int count = int.Parse(name.AsSpan(bracket + 1, name.Length - bracket - 2), CultureInfo.InvariantCulture);
-                for (int i = 0; i < count; i++)
+                string label = LabelIn(scope, operand.Text);
+                if (entry.Labels.ContainsKey(label))
                 {
-                    entry.Registers[string.Create(CultureInfo.InvariantCulture, $"{name.AsSpan(0, bracket)}{i}")] = bits;
+                    entry.Statements[index].Operands[0] = operand with { Text = label };
+                    break;
                 }
             }
-            else
-            {
-                // A register of an inline-assembly block: the same name may be declared again in another block.
-                string unique = _scopes.Count == 1 ? name : string.Create(CultureInfo.InvariantCulture, $"{name}#{_scopeCount++}");
-                _scopes.Peek()[name] = unique;
-                entry.Registers[unique] = bits;
-            }
-        }
-    }
-
-    private static PtxVariable ParseVariable(string declaration)
-    {
-        string[] words = declaration.Split((char[])[' ', '\t'], StringSplitOptions.RemoveEmptyEntries);
-        int align = 1;
-        int at = Array.IndexOf(words, ".align");
-        string type = words.First(w => IsType(w));
-        align = at >= 0 ? int.Parse(words[at + 1], CultureInfo.InvariantCulture) : TypeBits(type) / 8;
-        string name = words[^1];
-        int size = TypeBits(type) / 8;
-        int bracket = name.IndexOf('[', StringComparison.Ordinal);
-        if (bracket >= 0)
-        {
-            string extent = name[(bracket + 1)..^1];
-            size *= extent.Length == 0 ? 0 : int.Parse(extent, CultureInfo.InvariantCulture);
-            name = name[..bracket];
         }
 
-        return new PtxVariable(name, size, align);
+        _branches.Clear();
     }
+
+    private static string LabelIn(Scope scope, string name) => scope.Outer is null ? name : string.Create(CultureInfo.InvariantCulture, $"{name}#{scope.Number}");
 
     private PtxStatement ParseInstruction(string text, int line)
     {
         PtxOperand? guard = null;
-        if (text[0] == '@')
+        if (text.StartsWith('@'))
         {
-            int space = text.IndexOfAny([' ', '\t']);
-            guard = ParseOperand(text[1..space]);
+            int space = text.AsSpan().IndexOfAny(s_space);
+            guard = ParseOperand(text[1..(space < 0 ? throw Error($"'{text}' guards nothing") : space)]);
             text = text[space..].TrimStart();
         }
 
-        int end = text.IndexOfAny([' ', '\t']);
+        int end = text.AsSpan().IndexOfAny(s_space);
         string opcode = end < 0 ? text : text[..end];
         List<PtxOperand> operands = [];
         if (end >= 0)
         {
             foreach (string operand in SplitOperands(text[end..]))
             {
-                operands.Add(ParseOperand(operand));
+                int bar = operands.Count == 0 ? operand.IndexOf('|', StringComparison.Ordinal) : -1;
+                operands.Add(ParseOperand(bar < 0 ? operand : operand[..bar]));
+                if (bar >= 0)
+                {
+                    operands.Add(ParseOperand(operand[(bar + 1)..]) with { IsPaired = true });
+                }
             }
         }
 
@@ -261,48 +248,58 @@ internal sealed partial class PtxParser
         text = text.Trim();
         if (text.StartsWith('{'))
         {
-            PtxOperand[] elements = [.. SplitOperands(text[1..^1]).Select(ParseOperand)];
-            return new PtxOperand(OperandKind.Vector, text, 0, false, elements);
+            string[] inside = text.Length > 2 && text.EndsWith('}') && text.IndexOf('{', 1) < 0 ? [.. SplitOperands(text[1..^1])] : throw Error("braces that are not understood");
+            return new PtxOperand(OperandKind.Vector, text, 0, false, [.. inside.Select(ParseOperand)]);
         }
 
         if (text.StartsWith('['))
         {
-            string inner = text[1..^1].Trim();
+            string inner = text.EndsWith(']') ? text[1..^1].Trim() : throw Error($"the address '{text}' does not end");
             int plus = inner.IndexOf('+', StringComparison.Ordinal);
-            long offset = plus < 0 ? 0 : long.Parse(inner.AsSpan(plus + 1).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+            long offset = 0;
+            if (plus >= 0 && !long.TryParse(inner.AsSpan(plus + 1).Trim(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out offset))
+            {
+                throw Error($"the offset of the address '{text}' is no number");
+            }
+
             return new PtxOperand(OperandKind.Address, Resolve(plus < 0 ? inner : inner[..plus].Trim()), offset, false, []);
         }
 
         bool negated = text.StartsWith('!');
         text = negated ? text[1..] : text;
-        if (TryNumber(text, out long value))
+        if (!negated && TryNumber(text, out long value))
         {
             return new PtxOperand(OperandKind.Immediate, text, value, false, []);
         }
 
         string name = Resolve(text);
-        bool predicate = negated || name.StartsWith("%p", StringComparison.Ordinal);
-        OperandKind kind = predicate ? OperandKind.Predicate
-            : name.StartsWith('%') || name.Contains('#', StringComparison.Ordinal) || (_scopes.Count > 0 && _module.Entries[^1].Registers.ContainsKey(name)) ? OperandKind.Register
+        OperandKind kind = _module.Entries[^1].Registers.TryGetValue(name, out PtxRegister register) ? (register.Kind == 'p' ? OperandKind.Predicate : OperandKind.Register)
+            : name.Length == 0 ? throw Error("an operand is missing")
+            : name[0] == '%' ? OperandKind.Register
             : OperandKind.Symbol;
-        if (kind == OperandKind.Register && _module.Entries[^1].Registers.TryGetValue(name, out int bits) && bits == 1)
-        {
-            kind = OperandKind.Predicate;
-        }
-
         return new PtxOperand(kind, name, 0, negated, []);
     }
 
     private string Resolve(string name)
     {
-        foreach (Dictionary<string, string> scope in _scopes)
+        for (Scope? scope = _scopes.Peek(); scope is not null; scope = scope.Outer)
         {
-            if (scope.TryGetValue(name, out string? unique))
+            if (scope.Names.TryGetValue(name, out string? unique))
             {
                 return unique;
             }
         }
 
         return name;
+    }
+
+    /// <summary>A block in braces: its own names, and the block around it, null for the body of a kernel.</summary>
+    private sealed class Scope(Scope? outer, int number)
+    {
+        public Scope? Outer { get; } = outer;
+
+        public int Number { get; } = number;
+
+        public Dictionary<string, string> Names { get; } = new(StringComparer.Ordinal);
     }
 }

@@ -28,7 +28,20 @@ internal enum OperandKind
 /// <param name="Value">The bits of an immediate, the offset of an address.</param>
 /// <param name="Negated">A predicate with an exclamation mark.</param>
 /// <param name="Elements">The operands in braces.</param>
-internal sealed record PtxOperand(OperandKind Kind, string Text, long Value, bool Negated, PtxOperand[] Elements);
+internal sealed record PtxOperand(OperandKind Kind, string Text, long Value, bool Negated, PtxOperand[] Elements)
+{
+    /// <summary>It stands behind a bar, as the second result of setp and shfl.</summary>
+    public bool IsPaired { get; init; }
+}
+
+/// <summary>What a register was declared to hold.</summary>
+/// <param name="Kind">b, u, s, f, or p for predicates.</param>
+/// <param name="Bits">16, 32 or 64; 1 for predicates.</param>
+internal readonly record struct PtxRegister(char Kind, int Bits)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Kind == 'p' ? "pred" : string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{Kind}{Bits}");
+}
 
 /// <summary>One instruction as written, before it is decoded.</summary>
 /// <param name="Opcode">With its dots: <c>ld.global.v4.f32</c>.</param>
@@ -43,13 +56,15 @@ internal sealed record PtxStatement(string Opcode, PtxOperand[] Operands, PtxOpe
 /// <param name="Name">Its name.</param>
 /// <param name="ByteCount">Its size; 0 for the dynamic array.</param>
 /// <param name="Alignment">Its alignment in bytes.</param>
-internal sealed record PtxVariable(string Name, int ByteCount, int Alignment);
+/// <param name="Line">The line of its declaration.</param>
+internal sealed record PtxVariable(string Name, int ByteCount, int Alignment, int Line);
 
 /// <summary>A parameter of a kernel.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Offset">Where it lies in the parameter buffer.</param>
 /// <param name="ByteCount">Its size.</param>
-internal sealed record PtxParameter(string Name, int Offset, int ByteCount);
+/// <param name="Alignment">Its alignment in bytes.</param>
+internal sealed record PtxParameter(string Name, int Offset, int ByteCount, int Alignment);
 
 /// <summary>A kernel as written.</summary>
 internal sealed class PtxEntry(string name)
@@ -58,8 +73,8 @@ internal sealed class PtxEntry(string name)
 
     public List<PtxParameter> Parameters { get; } = [];
 
-    /// <summary>Registers and the number of their bits (1 for predicates).</summary>
-    public Dictionary<string, int> Registers { get; } = new(StringComparer.Ordinal);
+    /// <summary>Registers and what they hold.</summary>
+    public Dictionary<string, PtxRegister> Registers { get; } = new(StringComparer.Ordinal);
 
     public List<PtxVariable> Shared { get; } = [];
 
@@ -70,6 +85,9 @@ internal sealed class PtxEntry(string name)
 
     /// <summary>The most threads a block that the kernel was compiled for; 0 for no limit.</summary>
     public int MaxThreads { get; set; }
+
+    /// <summary>The only block that the kernel may be launched with, or null.</summary>
+    public Dim3? RequiredBlock { get; set; }
 }
 
 /// <summary>A whole PTX text, parsed.</summary>
