@@ -25,17 +25,9 @@ public static class DataSets
             PictureSize = config.ImageTower.ImageSize,
             SplitSalt = config.SplitSalt,
             Preprocessor = config.Objective == Objective.ImageText && config.ImageTower.From is string published
-                ? PreprocessorOf(checkpoint is null ? published : Path.Combine(checkpoint, ModelFolder.ImageName), config.ImageTower)
+                ? TowerPreparation.Of(config, checkpoint is null ? published : Path.Combine(checkpoint, ModelFolder.ImageName))
                 : null,
         };
-    }
-
-    private static ImagePreprocessor PreprocessorOf(string folder, ImageTowerConfig tower)
-    {
-        string? path = ImagePreprocessor.FileIn(folder);
-        return path is not null ? ImagePreprocessor.Read(path).ForSquares(tower.ImageSize, path)
-            : tower.Kind == "vit" ? ImagePreprocessor.Vit(tower.ImageSize)
-            : ImagePreprocessor.Clip(tower.ImageSize);
     }
 
     /// <summary>Opens a data set, preparing it where needed.</summary>

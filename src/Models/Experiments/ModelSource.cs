@@ -143,13 +143,16 @@ public sealed class ModelSource
         if (ImagePreprocessor.FileIn(ImageFolder) is string path)
         {
             from = Path.GetFileName(path);
-            return ImagePreprocessor.Read(path);
+            ImagePreprocessor said = ImagePreprocessor.Read(path);
+
+            // A run's tower may read another size than the published one, whose file older checkpoints have as it was.
+            return Config is null ? said : said.ForSquares(Config.ImageTower.ImageSize, path);
         }
 
         if (Config is not null)
         {
             from = "the run's training";
-            return PictureAugmentation.PreprocessorOf(Config.ImageTower.ImageSize, TowerInputs.Of(Config, ImageFolder, tower).Pictures);
+            return TowerPreparation.Of(Config, ImageFolder, tower);
         }
 
         from = $"the standard of {tower.ModelType}, since the folder has no {ImagePreprocessor.FileName}";

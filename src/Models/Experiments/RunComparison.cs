@@ -1,6 +1,7 @@
 using System.Globalization;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Evaluation;
+using CrossAlign.Models.Images;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Models.Training.Recording;
@@ -62,15 +63,16 @@ public sealed class RunComparison
     {
         ComparisonReport report = new(Languages, _request.Udhr, _request.Device, _say);
         string? pictured = _runs.FindLast(r => r.Config.Objective == Objective.ImageText && r.Config.Steps > 0)?.Name;
-        Dictionary<(int Size, string? Tower), CaptionedPictures> data = [];
+        Dictionary<(int Size, ImagePreprocessor? Preparation), CaptionedPictures> data = [];
         foreach (Entry run in _runs)
         {
             cancellation.ThrowIfCancellationRequested();
             // Runs whose pictures are prepared alike share them.
-            (int Size, string? Tower) preparation = (run.Config.ImageTower.ImageSize, run.Config.Objective == Objective.ImageText ? run.Config.ImageTower.From : null);
+            DataSetOptions options = DataSets.OptionsOf(run.Config, Languages, run.Run.KeptCheckpoint());
+            (int Size, ImagePreprocessor? Preparation) preparation = (options.PictureSize, options.Preprocessor?.Fitting);
             if (!data.TryGetValue(preparation, out CaptionedPictures? pictures))
             {
-                data[preparation] = pictures = _request.OpenData(run.Config, DataSets.OptionsOf(run.Config, Languages, run.Run.KeptCheckpoint()));
+                data[preparation] = pictures = _request.OpenData(run.Config, options);
             }
 
             if (run.Record is { } record && record.DataChecksum != pictures.Checksum)

@@ -4,7 +4,6 @@ using CrossAlign.Models.Checkpoints.Export;
 using CrossAlign.Models.Checkpoints.Hub;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
-using CrossAlign.Models.Images;
 using CrossAlign.Models.Training;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
@@ -34,7 +33,6 @@ public static class RunExport
         }
 
         string image = Path.Combine(source.Folder, ModelFolder.ImageName);
-        PictureNormalization pictures = TowerInputs.Of(config, image, model.Image?.Config).Pictures;
         HubExport.Write(model, folder, new HubExportContent
         {
             Card = CardOf(source, config, name, sources, fresh),
@@ -43,8 +41,9 @@ public static class RunExport
 
             // The checkpoint has its own copies of what belongs to a published tower.
             TextSource = config.TextTower.From is null ? null : source.TextFolder,
-            ImageSource = config.ImageTower.From is not null && ImagePreprocessor.FileIn(image) is not null ? image : null,
-            Preprocessor = PictureAugmentation.PreprocessorOf(config.ImageTower.ImageSize, pictures),
+            ImageSource = config.ImageTower.From is null || model.Image is null ? null : image,
+            ImageSize = config.ImageTower.ImageSize,
+            Preprocessor = model.Image is null ? null : TowerPreparation.Of(config, image, model.Image.Config),
             Settings = model.Text is null ? SentenceTransformersSettings.None : source.ReadSettings(model.Text),
         });
         return fresh;

@@ -15,6 +15,8 @@ public sealed record ImagePreprocessor
 
     private const int Channels = 3;
 
+    private static readonly double[] s_none = [];
+
     /// <summary>How the picture comes to its size.</summary>
     public ImageSizing Sizing { get; init; } = ImageSizing.Squash;
 
@@ -50,6 +52,9 @@ public sealed record ImagePreprocessor
 
     /// <summary>Whether every picture comes out at one size, so that any of them go into one batch.</summary>
     public bool HasOneSize => CropHeight > 0 || Sizing is ImageSizing.Squash or ImageSizing.Pad;
+
+    /// <summary>The part before rescaling and normalising: equal for preprocessors from which pictures come with the same levels.</summary>
+    internal ImagePreprocessor Fitting => this with { Mean = s_none, Deviation = s_none, RescaleFactor = 1 };
 
     /// <summary>The standard of ViT: stretched to a square, bilinear, from -1 to 1.</summary>
     /// <param name="size">Height and width.</param>
@@ -175,33 +180,46 @@ public sealed record ImagePreprocessor
     }
 
     /// <summary>
-    /// The file's content, as <c>ViTImageProcessor</c> reads it. Padding, which that processor does not know, stands under a key of its own:
-    /// there a picture that is not square is stretched, and one that is square comes out the same.
+    /// The file's content, as <c>ViTImageProcessor</c> reads it, and <c>CLIPImageProcessor</c> where a crop follows. Padding, which neither knows,
+    /// stands under a key of its own: there a picture that is not square is stretched, and one that is square comes out the same.
     /// </summary>
     /// <returns>The JSON object, its keys in order.</returns>
-    /// <exception cref="InvalidOperationException">The preprocessor crops or keeps shapes, which is CLIP's to say.</exception>
-    internal JsonObject ToVitJson()
+    /// <exception cref="InvalidOperationException">No published preprocessor does the same.</exception>
+    internal JsonObject ToJson()
     {
-        if (Sizing is not (ImageSizing.Squash or ImageSizing.Pad) || CropHeight > 0)
+        bool isClip = Sizing == ImageSizing.ShortestEdge && CropHeight > 0;
+        if (!isClip && (Sizing is not (ImageSizing.Squash or ImageSizing.Pad) || CropHeight > 0))
         {
-            throw new InvalidOperationException("ViT's preprocessor makes a size by stretching alone.");
+            throw new InvalidOperationException("published preprocessors stretch to a size, or give the shortest edge one and crop.");
         }
 
         JsonObject json = [];
+        if (isClip)
+        {
+            json["crop_size"] = new JsonObject { ["height"] = CropHeight, ["width"] = CropWidth };
+        }
+
         if (Sizing == ImageSizing.Pad)
         {
             json["crossalign_fit"] = "pad";
+        }
+
+        if (isClip)
+        {
+            json["do_center_crop"] = true;
         }
 
         json["do_normalize"] = true;
         json["do_rescale"] = true;
         json["do_resize"] = true;
         json["image_mean"] = new JsonArray([.. Mean.Select(v => (JsonNode)v)]);
-        json["image_processor_type"] = "ViTImageProcessor";
+        json["image_processor_type"] = isClip ? "CLIPImageProcessor" : "ViTImageProcessor";
         json["image_std"] = new JsonArray([.. Deviation.Select(v => (JsonNode)v)]);
         json["resample"] = (int)Filter;
         json["rescale_factor"] = RescaleFactor;
-        json["size"] = new JsonObject { ["height"] = Height, ["width"] = Sizing == ImageSizing.Pad ? Height : Width };
+        json["size"] = isClip
+            ? new JsonObject { ["shortest_edge"] = Height }
+            : new JsonObject { ["height"] = Height, ["width"] = Sizing == ImageSizing.Pad ? Height : Width };
         return json;
     }
 

@@ -2,6 +2,7 @@ using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
+using CrossAlign.Models.Images.Preprocessing;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
 
@@ -19,7 +20,10 @@ internal sealed class TowerCompanions
     private readonly RunConfig _config;
     private readonly ITokenizer _tokenizer;
     private readonly IReadOnlyList<(string Name, byte[] Content)>? _text;
-    private readonly IReadOnlyList<(string Name, byte[] Content)>? _image;
+    private readonly IReadOnlyList<(string Name, byte[] Content)> _image = [];
+
+    // Whether a file of the image tower's folder says how pictures are prepared.
+    private readonly bool _saysPreparation;
 
     /// <summary>Reads the files: neither the published folders nor the checkpoint gone on with need to outlive that.</summary>
     /// <param name="config">The run's configuration.</param>
@@ -30,7 +34,11 @@ internal sealed class TowerCompanions
         _config = config;
         _tokenizer = tokenizer;
         ImageFolder = ImageFolderOf(config, checkpoint);
-        _image = ImageFolder is null ? null : CheckpointFolder.ReadCompanions(ImageFolder);
+        if (config.Objective == Objective.ImageText)
+        {
+            _saysPreparation = ImageFolder is not null && ImagePreprocessor.FileIn(ImageFolder) is not null;
+            _image = ImageFolder is null ? [] : PreprocessorFiles.AtSize(ImageFolder, CheckpointFolder.ReadCompanions(ImageFolder), config.ImageTower.ImageSize);
+        }
 
         // A tokenizer of the user's own takes the place of the published one.
         string? text = FolderOf(config.TextTower.From, checkpoint, ModelFolder.TextName);
@@ -66,15 +74,15 @@ internal sealed class TowerCompanions
         }
 
         string image = Path.Combine(folder, ModelFolder.ImageName);
-        if (_image is not null && model.Image is not null)
+        if (model.Image is not null)
         {
             Write(_image, image);
-        }
-        else if (model.Image is not null)
-        {
-            // So that the checkpoint is a tower to start from.
-            ImagePreprocessor preprocessor = PictureAugmentation.PreprocessorOf(_config.ImageTower.ImageSize, PictureNormalization.Scratch);
-            CheckpointFolder.WriteJson(Path.Combine(image, ImagePreprocessor.FileName), preprocessor.ToVitJson());
+
+            // So that the checkpoint is a tower to start from, and is embedded with as it was trained.
+            if (!_saysPreparation)
+            {
+                CheckpointFolder.WriteJson(Path.Combine(image, ImagePreprocessor.FileName), TowerPreparation.WithoutFile(_config, model.Image.Config).ToJson());
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
+using CrossAlign.Models.Images.Preprocessing;
 using CrossAlign.Models.Tokenization;
 
 namespace CrossAlign.Models.Checkpoints.Export;
@@ -98,11 +99,19 @@ public static class HubExport
     {
         if (content.ImageSource is not null)
         {
-            CheckpointFolder.CopyCompanions(content.ImageSource, folder);
-            return;
+            IReadOnlyList<(string Name, byte[] Content)> files = CheckpointFolder.ReadCompanions(content.ImageSource);
+            foreach ((string name, byte[] bytes) in PreprocessorFiles.AtSize(content.ImageSource, files, content.ImageSize ?? config.ImageSize))
+            {
+                AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(bytes));
+            }
+
+            if (ImagePreprocessor.FileIn(content.ImageSource) is not null)
+            {
+                return;
+            }
         }
 
-        ImagePreprocessor preprocessor = content.Preprocessor ?? ImagePreprocessor.Vit(config.ImageSize);
-        CheckpointFolder.WriteJson(Path.Combine(folder, ImagePreprocessor.FileName), preprocessor.ToVitJson());
+        ImagePreprocessor preprocessor = content.Preprocessor ?? ImagePreprocessor.Vit(content.ImageSize ?? config.ImageSize);
+        CheckpointFolder.WriteJson(Path.Combine(folder, ImagePreprocessor.FileName), preprocessor.ToJson());
     }
 }

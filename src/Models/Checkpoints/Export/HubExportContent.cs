@@ -18,10 +18,13 @@ public sealed record HubExportContent
     /// <summary>The published folder that the text tower came from: its tokenizer files are copied. Null for a tower from scratch.</summary>
     public string? TextSource { get; init; }
 
-    /// <summary>The published folder that the image tower came from: its preprocessor file is copied. Null for a tower from scratch.</summary>
+    /// <summary>The published folder that the image tower came from: its files are copied, the preprocessor's at <see cref="ImageSize"/>. Null for a tower from scratch.</summary>
     public string? ImageSource { get; init; }
 
-    /// <summary>How pictures are prepared for an image tower from scratch; null: the standard of ViT at the tower's size.</summary>
+    /// <summary>Height and width of the pictures that the image tower is given; null: those of its own position embeddings, which are interpolated for others.</summary>
+    public int? ImageSize { get; init; }
+
+    /// <summary>How pictures are prepared for the image tower: written where <see cref="ImageSource"/> has no such file, and said on the card; null: the standard of ViT at the tower's size.</summary>
     public ImagePreprocessor? Preprocessor { get; init; }
 
     /// <summary>What the text tower's folder declares beside its pooling, which is the model's: normalisation, prompts, the longest text (the tower's where it is null).</summary>

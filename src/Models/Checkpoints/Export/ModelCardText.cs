@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using CrossAlign.Models.Encoders;
+using CrossAlign.Models.Images;
 
 namespace CrossAlign.Models.Checkpoints.Export;
 
@@ -68,11 +69,19 @@ internal static class ModelCardText
     private static void Usage(StringBuilder text, TwoTowerModel model, HubExportContent content)
     {
         text.Append("## Use\n\n    crossalign embed --model . --texts texts.txt --out vectors.safetensors\n\n");
-        if (model.Text is null)
+        if (model.Text is not null)
         {
-            return;
+            TextUsage(text, model, content);
         }
 
+        if (model.Image is not null)
+        {
+            ImageUsage(text, model, model.Image, content);
+        }
+    }
+
+    private static void TextUsage(StringBuilder text, TwoTowerModel model, HubExportContent content)
+    {
         // Written out, because the pooling and the heads are what a reader gets wrong.
         text.Append("```python\nimport torch\nfrom safetensors.torch import load_file\nfrom transformers import AutoModel, AutoTokenizer\n\n");
         text.Append("tokenizer = AutoTokenizer.from_pretrained(\"text\")\ntower = AutoModel.from_pretrained(\"text\").eval()\n");
@@ -94,13 +103,41 @@ internal static class ModelCardText
         }
 
         text.Append("```\n\n");
-        if (model.Image is not null)
+    }
+
+    private static void ImageUsage(StringBuilder text, TwoTowerModel model, ImageTower tower, HubExportContent content)
+    {
+        text.Append(CultureInfo.InvariantCulture, $"The image tower is used {(model.Text is null ? "thus" : "alike")} (`AutoModel.from_pretrained(\"image\")`, ");
+        text.Append(tower.Config.IsClip && model.Options.ImagePooling == Kernels.PoolingKind.Cls ? "its `pooler_output`"
+            : model.Options.ImagePooling == Kernels.PoolingKind.Mean ? "mean over all tokens, class token included" : "the class token's row");
+        text.Append(", then `image_head`).");
+        if (content.ImageSize is int size && size != tower.Config.ImageSize)
         {
-            text.Append("The image tower is used alike (`AutoModel.from_pretrained(\"image\")`, ");
-            text.Append(model.Image.Config.IsClip && model.Options.ImagePooling == Kernels.PoolingKind.Cls ? "its `pooler_output`"
-                : model.Options.ImagePooling == Kernels.PoolingKind.Mean ? "mean over all tokens, class token included" : "the class token's row");
-            text.Append(", then `image_head`).\n\n");
+            text.Append(CultureInfo.InvariantCulture, $" It was trained on pictures of {size} x {size}, and has position embeddings for {tower.Config.ImageSize} x {tower.Config.ImageSize}: call it with `interpolate_pos_encoding=True`.");
         }
+
+        text.Append("\n\n");
+        if (content.Preprocessor is { Sizing: ImageSizing.Pad, CropHeight: 0 } padding)
+        {
+            PaddingUsage(text, padding);
+        }
+    }
+
+    // What ImagePadding does, in Pillow's words; the decoder before it turns pictures as EXIF says and lays them over white.
+    private static void PaddingUsage(StringBuilder text, ImagePreprocessor padding)
+    {
+        text.Append("The tower was trained on pictures shown whole in the middle of a white square. The published processor does not know this (`crossalign_fit` in ");
+        text.Append(CultureInfo.InvariantCulture, $"`image/{ImagePreprocessor.FileName}`): it would stretch a picture that is not square, and the vector would be another. Pad pictures before it:\n\n");
+        text.Append("```python\nfrom PIL import Image, ImageOps\nfrom transformers import AutoImageProcessor\n\n");
+        text.Append(CultureInfo.InvariantCulture, $"def pad(picture, size={padding.Height}):\n");
+        text.Append("    picture = ImageOps.exif_transpose(picture).convert(\"RGBA\")\n");
+        text.Append("    picture = Image.alpha_composite(Image.new(\"RGBA\", picture.size, \"white\"), picture).convert(\"RGB\")\n");
+        text.Append("    width, height = (max(1, round(side * size / max(picture.size))) for side in picture.size)\n");
+        text.Append("    square = Image.new(\"RGB\", (size, size), \"white\")\n");
+        text.Append(CultureInfo.InvariantCulture, $"    resized = picture.resize((width, height), Image.Resampling.{padding.Filter.ToString().ToUpperInvariant()})\n");
+        text.Append("    square.paste(resized, ((size - width) // 2, (size - height) // 2))\n    return square\n\n");
+        text.Append("processor = AutoImageProcessor.from_pretrained(\"image\")\n");
+        text.Append("pixel_values = processor(pad(Image.open(\"photo.jpg\")), return_tensors=\"pt\")[\"pixel_values\"]\n```\n\n");
     }
 
     // As Python, of hidden (S, T, C) and mask (S, T, 1), pads on the right.
