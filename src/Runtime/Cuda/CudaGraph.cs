@@ -17,6 +17,9 @@ public sealed class CudaGraph : SafeHandle
     /// <inheritdoc/>
     public override bool IsInvalid => handle == 0;
 
+    // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: an allocation or a wait of another thread, which works on another device or stream, spoils no capture.
+    private const int ThreadLocal = 1;
+
     /// <summary>Captures what an action issues to the device's stream; nothing is executed. The action must not wait for the device nor take memory.</summary>
     /// <param name="device">The device.</param>
     /// <param name="issue">Issues the work. Run it once before, uncaptured, so that kernels are loaded and working memory is there.</param>
@@ -28,7 +31,7 @@ public sealed class CudaGraph : SafeHandle
         ArgumentNullException.ThrowIfNull(issue);
         ICudaDriver driver = device.Driver;
         device.MakeCurrent();
-        CudaException.ThrowIfFailed(driver.StreamBeginCapture(device.Stream.Handle, 0), driver);
+        CudaException.ThrowIfFailed(driver.StreamBeginCapture(device.Stream.Handle, ThreadLocal), driver);
         nint graph;
         try
         {

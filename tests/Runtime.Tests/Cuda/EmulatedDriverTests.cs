@@ -80,6 +80,26 @@ public sealed unsafe class EmulatedDriverTests
         Assert.Equal(CuResult.Success, driver.CtxSynchronize());
     }
 
+    // The modes of CUstreamCaptureMode: global, of the thread, relaxed.
+    [Theory]
+    [InlineData(0, CuResult.StreamCaptureUnsupported, CuResult.StreamCaptureUnsupported)]
+    [InlineData(1, CuResult.StreamCaptureUnsupported, CuResult.Success)]
+    [InlineData(2, CuResult.Success, CuResult.Success)]
+    public void ACaptureForbidsAllocationsToTheThreadsOfItsMode(int mode, CuResult here, CuResult elsewhere)
+    {
+        using EmulatedDriver driver = new(new EmulationOptions());
+        Assert.Equal(CuResult.Success, driver.StreamCreate(out nint stream, 1));
+        Assert.Equal(CuResult.Success, driver.StreamBeginCapture(stream, mode));
+        CuResult other = CuResult.Unknown;
+        Thread thread = new(() => other = driver.MemAlloc(out _, 256));
+        thread.Start();
+        thread.Join();
+        Assert.Equal(elsewhere, other);
+        Assert.Equal(here, driver.MemAlloc(out _, 256));
+        Assert.Equal(CuResult.StreamCaptureUnsupported, driver.StreamSynchronize(stream));
+        Assert.Equal(CuResult.StreamCaptureInvalidated, driver.StreamEndCapture(stream, out _));
+    }
+
     [Fact]
     public void TheLegacyStreamCannotJoinACapture()
     {

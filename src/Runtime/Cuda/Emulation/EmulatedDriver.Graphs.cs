@@ -3,6 +3,9 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// <content>The capture of streams and the replay of graphs.</content>
 public sealed unsafe partial class EmulatedDriver
 {
+    // CU_STREAM_CAPTURE_MODE_RELAXED: no thread is kept from anything.
+    private const int NoThread = -1;
+
     /// <inheritdoc/>
     public CuResult StreamBeginCapture(nint stream, int mode)
     {
@@ -13,7 +16,7 @@ public sealed unsafe partial class EmulatedDriver
                 return CuResult.InvalidValue;
             }
 
-            queue.Capture = new GraphCapture(queue);
+            queue.Capture = new GraphCapture(queue) { Thread = mode == 0 ? null : mode == 1 ? Environment.CurrentManagedThreadId : NoThread };
             queue.Frontier.Clear();
             return Guard() ?? CuResult.Success;
         }
@@ -103,9 +106,11 @@ public sealed unsafe partial class EmulatedDriver
         return Fail(CuResult.StreamCaptureImplicit, "the legacy stream would have to wait for a stream that is captured");
     }
 
-    private CuResult? RefuseInCapture()
+    // What a capture forbids: all threads by its mode, or the one that began it; to wait for a stream that is captured always.
+    private CuResult? RefuseInCapture(StreamQueue? waitedFor = null)
     {
-        GraphCapture? capture = _handles.Values.OfType<StreamQueue>().FirstOrDefault(q => q.Capture is not null)?.Capture;
+        GraphCapture? capture = waitedFor?.Capture ?? _handles.Values.OfType<StreamQueue>()
+            .FirstOrDefault(q => q.Capture is { } c && (c.Thread is null || c.Thread == Environment.CurrentManagedThreadId))?.Capture;
         if (capture is null)
         {
             return null;

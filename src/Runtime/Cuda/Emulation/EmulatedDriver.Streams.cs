@@ -43,7 +43,7 @@ public sealed unsafe partial class EmulatedDriver
             }
 
             _synchronizations++;
-            return RefuseInCapture() ?? Drain(queue);
+            return RefuseInCapture(queue) ?? Drain(queue);
         }
     }
 

@@ -49,6 +49,9 @@ internal sealed class GraphCapture(StreamQueue origin)
 
     public bool IsInvalid { get; set; }
 
+    /// <summary>The thread that may not allocate or wait meanwhile; null for every thread.</summary>
+    public int? Thread { get; init; }
+
     /// <summary>Adds what a captured stream would have done.</summary>
     public void Add(StreamQueue stream, Action run)
     {
