@@ -55,8 +55,14 @@ public readonly record struct DropoutSite(float Rate, ulong Key, uint Site, Tens
     /// <summary>Writes a key as <see cref="StoredKey"/> holds it, for who takes it to the device otherwise.</summary>
     /// <param name="key">The run's seed mixed with the step.</param>
     /// <param name="numbers">(2); overwritten.</param>
+    /// <exception cref="ArgumentException"><paramref name="numbers"/> has another length.</exception>
     public static void WriteKey(ulong key, Span<int> numbers)
     {
+        if (numbers.Length != 2)
+        {
+            throw new ArgumentException($"A key is written to 2 numbers, not {numbers.Length}.", nameof(numbers));
+        }
+
         numbers[0] = (int)(uint)key;
         numbers[1] = (int)(uint)(key >> 32);
     }

@@ -136,7 +136,8 @@ public abstract class DropoutTests(Backend backend)
         e = Assert.Throws<ArgumentException>(() => Dropout.Forward(x, x, site));
         Assert.Contains("StoredKey is Float32 (3, 4); it must be Int32 (2)", e.Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, keys));
-        Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, default));
+        Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, default(Tensor)));
+        Assert.Throws<ArgumentException>(() => DropoutSite.WriteKey(1, new int[3].AsSpan()));
     }
 
     protected static int[] Keys(int n)
