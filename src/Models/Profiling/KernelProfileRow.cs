@@ -48,7 +48,7 @@ public sealed record KernelProfileRow
     /// <summary>The least that could hold what they ask for.</summary>
     public required long MinSectors { get; init; }
 
-    /// <summary>Bytes of the different sectors that a launch touches.</summary>
+    /// <summary>Bytes of the different sectors that a launch reads and of those that it writes; what it changes in place crosses the bus twice.</summary>
     public required long FootprintBytes { get; init; }
 
     /// <summary>Passes through the banks of shared memory.</summary>

@@ -43,6 +43,10 @@ public sealed class KernelProfileTests
         Assert.All(report.Kernels.Where(k => k.TensorOperations > 0), k => Assert.Equal(k.MinWavefronts, k.Wavefronts));
         Assert.All(report.Kernels, k => Assert.InRange(k.FootprintBytes, 32, 32 * k.Sectors));
 
+        // An optimizer's step moves 30 bytes an element: it reads weight, gradient and two moments and writes all but the gradient, and the copy in bfloat16.
+        KernelProfileRow step = Assert.Single(report.Kernels, k => k.Kernel == "adamw_step" && k.DType == "f32");
+        Assert.InRange(step.FootprintBytes / (3072.0 * 768), 30, 30.5);
+
         // The aim for bfloat16 on Hopper with sm_80's instructions, computed.
         Assert.InRange(report.Loss.Single(l => l.Precision == "bf16").Total.Single(t => t.Gpu == GpuDataSheet.H100Warps.Name).LeastMilliseconds, 40, 65);
     }

@@ -8,6 +8,8 @@ namespace CrossAlign.Runtime.Cuda.Emulation;
 /// </summary>
 internal sealed unsafe class Allocation : IDisposable
 {
+    private const int SectorByteCount = 32;
+
     private readonly Lock _lock = new();
 
     public Allocation(ulong address, long byteCount)
@@ -41,6 +43,8 @@ internal sealed unsafe class Allocation : IDisposable
 
     private nuint InitialisedByteCount { get; }
 
+    // For each sector of 32 bytes the number, plus one, of the last launch that read what it had not itself written.
+    private int[]? _readIn;
     private int _cellShift = -1;
     private volatile int _preparedLaunch = -1;
 
@@ -144,30 +148,48 @@ internal sealed unsafe class Allocation : IDisposable
         IsAllInitialised = true;
     }
 
-    /// <summary>How many sectors of 32 bytes a launch that has ended, and was the last to touch this, has read or written.</summary>
-    public long TouchedSectorCount(int launch)
+    /// <summary>Marks the sector of an access as read from memory by the running launch, unless it has written there before: then a cache has it.</summary>
+    /// <param name="me">The race tag of a thread of the launch.</param>
+    /// <param name="offset">Where the access is.</param>
+    /// <param name="byteCount">Its bytes, which lie in one sector.</param>
+    public void MarkSectorRead(ulong me, long offset, int byteCount)
+    {
+        int[] readIn = LazyInitializer.EnsureInitialized(ref _readIn, () => new int[(ByteCount / SectorByteCount) + 1]);
+        for (long i = offset >> _cellShift; i <= (offset + byteCount - 1) >> _cellShift; i++)
+        {
+            if (RaceTag.IsStale(Writers[i], me))
+            {
+                readIn[offset / SectorByteCount] = _preparedLaunch + 1;
+                return;
+            }
+        }
+    }
+
+    /// <summary>How many sectors a launch that has ended, and was the last to touch this, has read from memory, and how many it has written.</summary>
+    public (long Read, long Written) SectorCounts(int launch)
     {
         if (_preparedLaunch != launch)
         {
-            return 0;
+            return (0, 0);
         }
 
         ulong tag = RaceTag.Launch(launch, 0);
-        int cells = 32 >> _cellShift;
-        long sectors = 0;
-        for (long first = 0; first < ByteCount >> _cellShift; first += cells)
+        int cells = SectorByteCount >> _cellShift;
+        long count = (ByteCount >> _cellShift) + 1;
+        long written = 0;
+        for (long first = 0; first < count; first += cells)
         {
-            long end = Math.Min(first + cells, (ByteCount >> _cellShift) + 1);
-            bool touched = false;
-            for (long i = first; i < end && !touched; i++)
+            for (long i = first; i < Math.Min(first + cells, count); i++)
             {
-                touched = !RaceTag.IsStale(Writers[i], tag) || !RaceTag.IsStale(Readers[i], tag);
+                if (!RaceTag.IsStale(Writers[i], tag))
+                {
+                    written++;
+                    break;
+                }
             }
-
-            sectors += touched ? 1 : 0;
         }
 
-        return sectors;
+        return (_readIn?.LongCount(l => l == launch + 1) ?? 0, written);
     }
 
     public void Dispose()

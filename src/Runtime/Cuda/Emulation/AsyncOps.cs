@@ -141,6 +141,11 @@ internal static unsafe class AsyncOps
             Allocation allocation = Source(warp, op, lane, copy.Sources[lane], count);
             long offset = (long)(copy.Sources[lane] - allocation.Address);
             RaceCheck.Read(warp, op, lane, allocation.Writers, allocation.Readers, offset >> shift, Math.Max(count >> shift, 1), shared: false);
+            if (block.Launch.CountsFootprint)
+            {
+                allocation.MarkSectorRead(warp.Tag, offset, count);
+            }
+
             for (int i = 0; !allocation.IsAllInitialised && i < count; i++)
             {
                 if (!allocation.IsInitialised(offset + i))

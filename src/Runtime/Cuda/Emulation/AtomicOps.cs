@@ -62,6 +62,11 @@ internal static unsafe class AtomicOps
                 long offset = (long)(address - allocation.Address);
                 block.Launch.Synchronise(warp, address);
                 int shift = block.Kernel.GlobalCellShift;
+                if (block.Launch.CountsFootprint)
+                {
+                    allocation.MarkSectorRead(warp.Tag, offset, op.Size);
+                }
+
                 RaceCheck.Atomic(warp, op, lane, allocation.Writers, allocation.Readers, offset >> shift, Math.Max(op.Size >> shift, 1), shared: false);
                 if (!allocation.IsAllInitialised && !MemoryOps.IsWritten(allocation.Initialised, offset, op.Size))
                 {

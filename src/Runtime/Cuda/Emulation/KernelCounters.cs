@@ -45,7 +45,7 @@ public sealed class KernelCounters
     /// <summary>Multiplications and additions of the tensor cores, two a product.</summary>
     public long MmaOperationCount { get; set; }
 
-    /// <summary>Different sectors that a launch touches, over all launches: what memory must move where caches keep everything. 0 unless <see cref="EmulationOptions.CountsFootprint"/> is set.</summary>
+    /// <summary>Different sectors that a launch reads before it has itself written them, and different sectors that it writes, over all launches: what memory must move where caches keep everything. One that is read and then written counts twice. 0 unless <see cref="EmulationOptions.CountsFootprint"/> is set.</summary>
     public long FootprintSectorCount { get; set; }
 
     /// <summary>The most shared memory that a block had, declared and asked for, in bytes.</summary>

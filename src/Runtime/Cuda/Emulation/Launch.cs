@@ -131,7 +131,11 @@ internal sealed class Launch
         foreach (Allocation allocation in Heap.Live)
         {
             allocation.Refresh();
-            total.FootprintSectorCount += CountsFootprint ? allocation.TouchedSectorCount(Number) : 0;
+            if (CountsFootprint)
+            {
+                (long read, long written) = allocation.SectorCounts(Number);
+                total.FootprintSectorCount += read + written;
+            }
         }
 
         total.LaunchCount = 1;

@@ -82,6 +82,11 @@ internal static unsafe partial class MemoryOps
                             $"reads {size} bytes at 0x{warp.Addresses[lane]:X} that were never written ({offset} bytes into an allocation of {allocation.ByteCount})"));
                     }
 
+                    if (warp.Block.Launch.CountsFootprint)
+                    {
+                        allocation.MarkSectorRead(warp.Tag, offset, size);
+                    }
+
                     Load(warp, op, lane, p);
                 }
             }
