@@ -26,9 +26,6 @@ public static class CheckpointFolder
         "config_sentence_transformers.json", "1_Pooling/config.json", "LICENSE", "LICENSE.txt",
     ];
 
-    // CLIP's own heads and other tower: no surprise where one of its towers is loaded.
-    private static readonly string[] s_clipNames = ["text_model.", "vision_model.", TextProjection, ImageProjection, "logit_scale"];
-
     private static readonly JsonSerializerOptions s_indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Reads the architecture of a folder's text tower, and compares its sizes with the folder's weights before anything of these sizes is made.</summary>
@@ -40,7 +37,7 @@ public static class CheckpointFolder
         folder = SentenceTransformersReader.TowerIn(folder);
         TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        config = config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
+        config = config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors) };
         CheckSizes(folder, tensors, config, TextProjection, store => new TextTower(config, store));
         return config;
     }
@@ -54,7 +51,7 @@ public static class CheckpointFolder
         folder = SentenceTransformersReader.TowerIn(folder);
         ImageEncoderConfig config = EncoderConfigReader.ReadImage(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        config = config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config.Width) };
+        config = config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors) };
         CheckSizes(folder, tensors, config, ImageProjection, store => new ImageTower(config, store));
         return config;
     }
@@ -83,7 +80,7 @@ public static class CheckpointFolder
     {
         ArgumentNullException.ThrowIfNull(tower);
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return CheckpointLoader.Load(tensors, tower, KnownBeside(tower.Config));
+        return CheckpointLoader.Load(tensors, tower);
     }
 
     /// <summary>Writes a tower under its published names, in float32. The same weights give the same bytes.</summary>
@@ -212,8 +209,6 @@ public static class CheckpointFolder
 
         using PlanDevice plan = new();
         using ParameterStore store = new(plan);
-        CheckpointLoader.Load(tensors, make(store), KnownBeside(config));
+        CheckpointLoader.Load(tensors, make(store));
     }
-
-    private static string[] KnownBeside(EncoderConfig config) => config.ModelType is "clip_text_model" or "clip_vision_model" ? s_clipNames : [];
 }

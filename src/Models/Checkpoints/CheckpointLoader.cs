@@ -5,8 +5,8 @@ namespace CrossAlign.Models.Checkpoints;
 
 /// <summary>
 /// Fills parameters from a published checkpoint, strictly: every tensor that is missing, unexpected or of another shape is listed,
-/// and then nothing is loaded. What a checkpoint may have beyond a tower (task heads, position buffers, CLIP's other tower) is
-/// known by name and reported as ignored; a pooler that a checkpoint lacks is not loaded.
+/// and then nothing is loaded. What published checkpoints have beyond a tower (task heads, position buffers, CLIP's other tower) is
+/// known name by name and reported as ignored; a pooler that a checkpoint lacks altogether is not loaded.
 /// </summary>
 public static class CheckpointLoader
 {
@@ -14,48 +14,47 @@ public static class CheckpointLoader
     private static readonly string[] s_encoderPrefixes =
         ["", "roberta.", "bert.", "vit.", "roberta_prelayernorm.", "model.", "text_encoder.", "image_encoder."];
 
-    private static readonly string[] s_headPrefixes =
-        ["lm_head.", "cls.", "classifier.", "qa_outputs.", "decoder.", "predictions.", "pooler."];
-
-    /// <summary>Whether a checkpoint has the tower's published pooler.</summary>
+    /// <summary>Whether a checkpoint has the tower's published pooler, or a part of one, which loading then refuses.</summary>
     /// <param name="tensors">The checkpoint.</param>
-    /// <param name="width">The tower's width.</param>
-    /// <returns>True when weight and bias are there in the pooler's shape.</returns>
-    public static bool HasPooler(CheckpointTensors tensors, int width)
+    /// <returns>True when its weight or its bias is there, in whatever shape.</returns>
+    public static bool HasPooler(CheckpointTensors tensors)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        return s_encoderPrefixes.Any(p =>
-            tensors.TryGetEntry(p + "pooler.dense.weight", out SafetensorsEntry? weight) && weight.Shape.SequenceEqual([width, width])
-            && tensors.TryGetEntry(p + "pooler.dense.bias", out SafetensorsEntry? bias) && bias.Shape.SequenceEqual([width]));
+        return s_encoderPrefixes.Any(p => tensors.TryGetEntry(p + "pooler.dense.weight", out _) || tensors.TryGetEntry(p + "pooler.dense.bias", out _));
     }
 
     /// <summary>Loads a tower.</summary>
     /// <param name="tensors">The checkpoint.</param>
     /// <param name="tower">Its parameters are overwritten.</param>
-    /// <param name="alsoKnown">Names that others load from the same checkpoint (CLIP's projections), or beginnings of such names that end in a dot.</param>
     /// <returns>What was done.</returns>
     /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed, nothing is changed.</exception>
-    public static CheckpointReport Load(CheckpointTensors tensors, EncoderTower tower, params ReadOnlySpan<string> alsoKnown)
+    public static CheckpointReport Load(CheckpointTensors tensors, EncoderTower tower)
     {
         ArgumentNullException.ThrowIfNull(tower);
-        return Load(tensors, [.. tower.OwnParameters], p => p.PublishedName, tower.Config.ModelType, alsoKnown);
+        return Load(tensors, [.. tower.OwnParameters], p => p.PublishedName, tower.Config.ModelType, PublishedExtras.Of(tower.Config));
     }
 
-    /// <summary>Loads parameters under their published names; on a <see cref="PlanDevice"/> only compares names and shapes, so that no memory of a hostile configuration's size is taken.</summary>
+    /// <summary>Loads parameters under their names from a file that holds them and nothing else; on a <see cref="PlanDevice"/> only compares names and shapes, so that no memory of a hostile configuration's size is taken.</summary>
     /// <param name="tensors">The checkpoint.</param>
     /// <param name="parameters">Overwritten.</param>
     /// <param name="nameOf">The name of a parameter in the checkpoint, without a task model's prefix.</param>
     /// <param name="what">What is loaded, for messages.</param>
-    /// <param name="alsoKnown">Names, or beginnings that end in a dot, that are no surprise.</param>
     /// <returns>What was done.</returns>
     /// <exception cref="UserErrorException">Tensors are missing, unexpected or mis-shaped; all are listed, nothing is changed.</exception>
-    public static CheckpointReport Load(
-        CheckpointTensors tensors, IReadOnlyList<Parameter> parameters, Func<Parameter, string> nameOf, string what, params ReadOnlySpan<string> alsoKnown)
+    public static CheckpointReport Load(CheckpointTensors tensors, IReadOnlyList<Parameter> parameters, Func<Parameter, string> nameOf, string what) =>
+        Load(tensors, parameters, nameOf, what, PublishedExtras.None);
+
+    /// <summary>Loads as the others do, with what may stand beside the parameters.</summary>
+    internal static CheckpointReport Load(
+        CheckpointTensors tensors, IReadOnlyList<Parameter> parameters, Func<Parameter, string> nameOf, string what, PublishedExtras extras)
     {
         ArgumentNullException.ThrowIfNull(tensors);
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(nameOf);
         string prefix = s_encoderPrefixes.MaxBy(p => parameters.Count(q => Find(tensors, p + nameOf(q)) is not null))!;
+
+        // A pooler computes nothing here: where there is none it is no loss, but a part of one is a broken file.
+        bool hasCarried = parameters.Any(p => p.Kind == ParameterKind.Carried && Find(tensors, prefix + nameOf(p)) is not null);
         List<string> wrong = [];
         List<(Parameter Parameter, string Name)> found = [];
         HashSet<string> used = new(StringComparer.Ordinal);
@@ -64,8 +63,7 @@ public static class CheckpointLoader
             string wanted = prefix + nameOf(parameter);
             if (Find(tensors, wanted) is not SafetensorsEntry entry)
             {
-                // A pooler computes nothing here: a new one is no loss.
-                if (parameter.Kind == ParameterKind.Carried)
+                if (parameter.Kind == ParameterKind.Carried && !hasCarried)
                 {
                     continue;
                 }
@@ -89,7 +87,7 @@ public static class CheckpointLoader
         List<string> ignored = [];
         foreach (string name in tensors.Names.Where(n => !used.Contains(n)))
         {
-            if (IsKnownExtra(name, prefix, alsoKnown))
+            if (extras.Contains(name, prefix))
             {
                 ignored.Add(name);
             }
@@ -126,25 +124,6 @@ public static class CheckpointLoader
             : name.EndsWith("LayerNorm.bias", StringComparison.Ordinal) ? name[..^"bias".Length] + "beta"
             : name;
         return tensors.TryGetEntry(older, out entry) ? entry : null;
-    }
-
-    private static bool IsKnownExtra(string name, string prefix, ReadOnlySpan<string> alsoKnown)
-    {
-        if (name.EndsWith("position_ids", StringComparison.Ordinal) || name.EndsWith("embeddings.token_type_ids", StringComparison.Ordinal))
-        {
-            return true;
-        }
-
-        foreach (string known in alsoKnown)
-        {
-            if (known.EndsWith('.') ? name.StartsWith(known, StringComparison.Ordinal) : name == known)
-            {
-                return true;
-            }
-        }
-
-        string inner = prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
-        return s_headPrefixes.Any(h => inner.StartsWith(h, StringComparison.Ordinal));
     }
 
     private static bool SameShape(SafetensorsEntry entry, Shape shape)

@@ -170,7 +170,7 @@ public static class ModelFolder
         TextEncoderConfig text = CheckpointFolder.ReadTextConfig(folder);
         ImageEncoderConfig image = CheckpointFolder.ReadImageConfig(folder);
         TwoTowerOptions options = new() { ProjectionWidth = text.ProjectionWidth, HasPublishedHeads = true, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls };
-        return Build(device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, "a CLIP model")], out reports);
+        return Build(device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, "a CLIP model", PublishedExtras.Of(text, image))], out reports);
     }
 
     private static TwoTowerModel LoadSingle(Device device, string folder, JsonObject config, out IReadOnlyList<CheckpointReport> reports)
@@ -195,15 +195,19 @@ public static class ModelFolder
             ImagePooling = image is { IsClip: true } ? PoolingKind.Cls : PoolingKind.Mean,
             ScaleName = null,
         };
-        string[] unused = projects ? [] : [CheckpointFolder.TextProjection];
+        EncoderConfig tower = isImage ? image! : text!;
         return Build(
-            device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, text?.ModelType ?? image!.ModelType, unused)], out reports, settings.DenseFolders);
+            device,
+            d => new TwoTowerModel(d, text, image, options),
+            model => [LoadAll(folder, model, tower.ModelType, PublishedExtras.Of(tower))],
+            out reports,
+            settings.DenseFolders);
     }
 
-    private static CheckpointReport LoadAll(string folder, TwoTowerModel model, string what, params ReadOnlySpan<string> alsoKnown)
+    private static CheckpointReport LoadAll(string folder, TwoTowerModel model, string what, PublishedExtras extras)
     {
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, what, alsoKnown);
+        return CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, what, extras);
     }
 
     private static bool HasProjection(string folder, bool isImage)

@@ -12,9 +12,6 @@ namespace CrossAlign.Models.Training;
 /// <summary>Makes what a configuration describes: the tokenizer and the towers that a run starts from, or goes on with.</summary>
 internal static class TowerFactory
 {
-    // A CLIP's other tower has hundreds of tensors.
-    private const int NamesShown = 8;
-
     /// <summary>Trains or reads the tokenizer.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="data">Its training captions are what a tokenizer is trained on: held-out names are not among them.</param>
@@ -150,8 +147,7 @@ internal static class TowerFactory
 
         foreach (CheckpointReport report in reports)
         {
-            string more = report.Ignored.Count > NamesShown ? string.Create(CultureInfo.InvariantCulture, $" and {report.Ignored.Count - NamesShown} more") : string.Empty;
-            string ignored = report.Ignored.Count == 0 ? string.Empty : $"; ignored: {string.Join(", ", report.Ignored.Take(NamesShown))}{more}";
+            string ignored = report.Ignored.Count == 0 ? string.Empty : $"; ignored: {string.Join(", ", report.Ignored)}";
             say(string.Create(CultureInfo.InvariantCulture, $"{report.Loaded.Count} tensors loaded from {report.Source}{ignored}"));
         }
 

@@ -157,6 +157,11 @@ public sealed class PublishedFolderTuningTests : IDisposable
         RunConfig config = ShortRuns.Tiny(_runs.Text(text, textForm), _runs.Image(image, imageForm), "none", "none") with { Steps = 1 };
         List<string> said = _runs.Run(config, "run");
         string fresh = Assert.Single(said, n => n.StartsWith("newly initialised", StringComparison.Ordinal));
+        string loaded = Assert.Single(said, n => n.Contains("; ignored: ", StringComparison.Ordinal));
+        Assert.EndsWith(
+            "; ignored: lm_head.bias, lm_head.dense.bias, lm_head.dense.weight, lm_head.layer_norm.bias, lm_head.layer_norm.weight, roberta.embeddings.position_ids",
+            loaded,
+            StringComparison.Ordinal);
         Assert.Contains("text_encoder.pooler.dense.weight", fresh, StringComparison.Ordinal);
         Assert.Contains("image_encoder.pooler.dense.bias", fresh, StringComparison.Ordinal);
         using CpuDevice device = new(1);
