@@ -102,6 +102,9 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
         }
 
         long fetched = 0;
+
+        // How far the file was at the failure that got farthest: a server that begins anew each time, and breaks off each time, gets nowhere.
+        long farthest = 0;
         advance(stream.Length);
         for (int failures = 0; file.ByteCount is null || stream.Length < file.ByteCount;)
         {
@@ -135,8 +138,7 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
                 }
             }
 
-            long came = stream.Length - before;
-            fetched += came;
+            fetched += stream.Length - before;
             if (failure is null && file.ByteCount is null)
             {
                 break;
@@ -144,7 +146,8 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
 
             if (stream.Length < file.ByteCount || (failure is not null && file.ByteCount is null))
             {
-                failures = came > 0 ? 1 : failures + 1;
+                failures = stream.Length > farthest ? 1 : failures + 1;
+                farthest = Math.Max(farthest, stream.Length);
                 await client.PauseAsync(failures, null, $"the connection breaks while '{file.Path}' comes", failure, cancellationToken).ConfigureAwait(false);
             }
         }

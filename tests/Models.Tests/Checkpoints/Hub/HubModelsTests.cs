@@ -119,6 +119,23 @@ public sealed class HubModelsTests : IDisposable
         Assert.Equal(model.ByteCount, model.FetchedByteCount);
     }
 
+    [Fact]
+    public async Task AServerThatAlwaysBeginsAnewAndBreaksOffIsGivenUp()
+    {
+        byte[] weights = _hub.Files[Weights];
+        _hub.DoesRanges = false;
+        for (int i = 0; i < 50; i++)
+        {
+            _hub.Script.Enqueue(($"/cdn/{Weights}", (_, _, stream) => LocalHub.ReplyAsync(stream, "200 OK", "", weights, cutAfter: weights.Length / 3)));
+        }
+
+        UserErrorException e = await Assert.ThrowsAsync<UserErrorException>(() => FetchAsync());
+        Assert.Contains(Weights, e.What, StringComparison.Ordinal);
+        Assert.InRange(_hub.Requests.Count(r => r.Path == $"/cdn/{Weights}"), 4, 12);
+        _hub.Script.Clear();
+        Assert.Equal(weights, File.ReadAllBytes(Path.Combine((await FetchAsync()).Folder, Weights)));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
