@@ -312,6 +312,25 @@ public sealed class TuningTests : IDisposable
             Assert.StartsWith(what, Assert.Throws<UserErrorException>(() => reader.Resolve()).What, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void AFrozenTextTowerNeedsNoStepsOfItsOwn()
+    {
+        string text = _runs.Text("text-tower-bert");
+        UserErrorException e = Assert.Throws<UserErrorException>(() => Tune(12).Resolve());
+        Assert.Equal("'schedule.textFrozenSteps' is 160, which leaves none of 12 steps to tune the text tower", e.What);
+        Assert.Contains("--set schedule.textFrozenSteps=1,", e.Remedy, StringComparison.Ordinal);
+        Assert.Equal(1, Tune(12).Set("schedule.textFrozenSteps=1").Resolve().Schedule.TextFrozenSteps);
+        Assert.Contains("--set schedule.textFrozenSteps=0,", Assert.Throws<UserErrorException>(() => Tune(1).Resolve()).Remedy, StringComparison.Ordinal);
+        Assert.Equal("all", Tune(12).Set("textTower.freeze=all").Resolve().TextTower.Freeze);
+        RunConfig config = ShortRuns.Tiny(text, _runs.Image("image-tower-vit"), "all", "none");
+        _runs.Run(config with { Schedule = config.Schedule with { TextFrozenSteps = 160 } }, "longer");
+        _runs.Run(config with { Schedule = config.Schedule with { TextFrozenSteps = 0 } }, "none");
+        string weights = Path.Combine("checkpoints", "step-00000004", "heads.safetensors");
+        Assert.Equal(File.ReadAllBytes(Path.Combine(_runs.PathOf("none"), weights)), File.ReadAllBytes(Path.Combine(_runs.PathOf("longer"), weights)));
+
+        RunConfigReader Tune(int steps) => RunConfigReader.From("tune", "multilingual", "shapes").Set($"textTower.from={text}").Set($"steps={steps}");
+    }
+
     [Theory]
     [InlineData("'tokenizer.kind'")]
     [InlineData("'textTower.freeze'")]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
 
@@ -27,7 +28,11 @@ internal static class RunConfigRules
         Require(c.Loss.FalseNegativeMargin is null || c.Loss.Groups != GroupPolicy.Shared, "loss.falseNegativeMargin", "compares with one positive, and shared groups have several", "give null, or loss.groups masked");
         Require(c.Loss.PrefixWidths.All(w => w <= c.Projection.Width), "loss.prefixWidths", "has a width above projection.width", "give widths up to projection.width");
         Require(c.Accumulate == Accumulation.None || c.MicroBatchSize is not null, "microBatchSize", "is missing", "accumulate needs the pictures a micro-batch");
-        Require(c.Schedule.TextFrozenSteps == 0 || c.Steps == 0 || c.Schedule.TextFrozenSteps < c.Steps, "schedule.textFrozenSteps", "leaves no step to tune the text tower", "give fewer than steps, or textTower.freeze all");
+        Require(
+            c.Schedule.TextFrozenSteps == 0 || c.Steps == 0 || c.Schedule.TextFrozenSteps < c.Steps || c.TextTower.Freeze == "all",
+            "schedule.textFrozenSteps",
+            string.Create(CultureInfo.InvariantCulture, $"is {c.Schedule.TextFrozenSteps}, which leaves none of {c.Steps} steps to tune the text tower"),
+            string.Create(CultureInfo.InvariantCulture, $"give fewer than steps, as in --set schedule.textFrozenSteps={c.Steps / 8}, or leave the text tower as it is with --set textTower.freeze=all"));
         Require(c.Keep == KeepPolicy.Last || c.EvaluateEvery > 0, "keep", "is best without evaluations", "set evaluateEvery");
         foreach (string language in c.ScrambleCaptions.Concat(c.StylesByLanguage.Keys))
         {
