@@ -91,7 +91,7 @@ internal static class ComputeCommand
     {
         Files files = new();
         Option<string> model = new("--model") { Description = "A run, an exported folder, a published checkpoint, or the name of one that data model fetched.", Required = true };
-        Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states, vectors, gradients. --set pooling, project, normalize.") { model };
+        Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states (0 at padding, and in CLIP's text tower behind the first end of text), vectors, gradients. --set pooling, project, normalize.") { model };
         files.AddTo(command);
         command.SetAction((parsed, _) => Task.Run(
             () =>
@@ -100,7 +100,8 @@ internal static class ComputeCommand
                 ModelSource source = WrongInvocationException.Guard(() => ModelSource.Find(parsed.GetValue(model)!, parsed.GetValue(GlobalOptions.Cache)?.FullName));
                 return files.Run(parsed, (input, device) =>
                 {
-                    using TwoTowerModel loaded = source.Load(device);
+                    using TwoTowerModel loaded = source.Load(device, out IReadOnlyList<CheckpointReport> reports);
+                    EmbedJob.SayIgnored(Terminal.Of(parsed), reports);
                     return operation.Run(input, loaded);
                 });
             },

@@ -20,18 +20,18 @@ internal static class EmbedCommand
         Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out." };
         Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
         Option<string?> pooling = new("--pooling") { Description = "mean, cls, eos (the last token), max, mean_sqrt_len_tokens or weightedmean; several as in cls+mean stand one behind the other (default: as the model's folder declares)." };
-        Option<bool?> normalize = new("--normalize") { Description = "Whether vectors get length 1 (default: as the model's folder declares, else true)." };
-        Option<bool> project = new("--project") { Description = "Whether the head is applied where the model has one.", DefaultValueFactory = _ => true };
+        TrueOrFalse normalize = new("--normalize", "Whether vectors get length 1 (default: as the model's folder declares, else true).");
+        TrueOrFalse project = new("--project", "Whether the head is applied where the model has one (default: true).");
         Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: the default prompt that the model's folder declares, or none; \"\" for none)." };
         Option<string?> prompt = new("--prompt") { Description = "The name of a prompt that the model's folder declares, in place of --prefix." };
         Option<int> batchTokens = new("--batch-tokens") { Description = "About how many tokens go through the tower at once.", DefaultValueFactory = _ => 4096 };
         Option<string?> precision = new("--precision") { Description = "Of matrix products: f32, tf32 (GPU) or bf16 (on a CUDA device of activations too) (default: a run's own, where the device has it; else f32)." };
-        Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read; FILE.skipped.jsonl beside the vectors says what and why." };
+        Option<bool> skipBad = new("--skip-bad") { Description = "Leave out what cannot be read, or whose vector is not finite; FILE.skipped.jsonl beside the vectors says what and why." };
         Option<FileInfo> output = new("--out") { Description = "A .safetensors or .npy file; FILE.ids.jsonl beside it says what each row is.", Required = true };
         NumberRange.Require(batchTokens, n => n >= 1, "--batch-tokens takes 1 or more");
         Command command = new("embed", "Turn texts or pictures into vectors.")
         {
-            model, texts, jsonLines, images, ids, pixels, pooling, normalize, project, prefix, prompt, batchTokens, precision, skipBad, output,
+            model, texts, jsonLines, images, ids, pixels, pooling, normalize.Option, project.Option, prefix, prompt, batchTokens, precision, skipBad, output,
         };
         command.Validators.Add(result => OneOf(result, "what to embed", required: true, texts, jsonLines, images, ids, pixels));
         command.Validators.Add(result => OneOf(result, "what to put before texts", required: false, prefix, prompt));
@@ -44,8 +44,8 @@ internal static class EmbedCommand
                     Source = ModelSource.Find(parsed.GetValue(model)!, parsed.GetValue(GlobalOptions.Cache)?.FullName),
                     Name = parsed.GetValue(model)!,
                     Pooling = parsed.GetValue(pooling) is string name ? PoolingModes.Parse(name) : null,
-                    Normalize = parsed.GetValue(normalize),
-                    Project = parsed.GetValue(project),
+                    Normalize = normalize.Of(parsed),
+                    Project = project.Of(parsed) ?? true,
                     Prefix = parsed.GetValue(prefix),
                     Prompt = parsed.GetValue(prompt),
                     BatchTokens = parsed.GetValue(batchTokens),

@@ -1,12 +1,13 @@
 using System.Globalization;
 using System.IO.Enumeration;
 using CrossAlign.Models;
+using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Images;
 
 namespace CrossAlign.Cli;
 
-/// <content>Picture files, and what was left out.</content>
+/// <content>Picture files, the rows of the output, and what was left out.</content>
 internal sealed partial class EmbedJob
 {
     // Enough to keep every thread decoding, few enough to stay out of the way of memory.
@@ -15,6 +16,7 @@ internal sealed partial class EmbedJob
     private const int MostShown = 20;
 
     private readonly List<(string Key, string NameJson, UserErrorException Error)> _skipped = [];
+    private long _notFinite;
 
     /// <summary>Embeds the pictures of a folder.</summary>
     public void EmbedImages(string folder, CancellationToken cancellation)
@@ -38,20 +40,15 @@ internal sealed partial class EmbedJob
             Project = _request.Project,
             BatchTokens = _request.BatchTokens,
         });
-        _watch.Start();
+        _progress = StartProgress();
         Write(embedder.Width, Metadata(embedder.Pooling, normalize, string.Empty), (output, ids) =>
         {
             foreach (string[] window in files.Chunk(WindowPictures))
             {
                 List<(string File, PreparedImage Image)> good = Prepare(embedder, folder, window, cancellation);
                 float[] vectors = new float[good.Count * embedder.Width];
-                embedder.EmbedPrepared([.. good.Select(g => g.Image)], vectors, Advance, cancellation);
-                long first = output.Rows;
-                output.Add(vectors);
-                for (int i = 0; i < good.Count; i++)
-                {
-                    WriteId(ids, first + i, JsonOf(good[i].File), good[i].Image.TokenCount, false, "path");
-                }
+                embedder.EmbedPrepared([.. good.Select(g => g.Image)], vectors, _progress.Advance, cancellation);
+                AddRows(output, ids, vectors, embedder.Width, good.Count, i => JsonOf(good[i].File), i => (good[i].Image.TokenCount, false), "picture", "path");
             }
         });
         Finish(embedder.Width, "pictures");
@@ -115,6 +112,50 @@ internal sealed partial class EmbedJob
         }
 
         return good;
+    }
+
+    // A vector with NaN or infinity in it is no embedding: it is refused, or left out with the other bad ones.
+    private void AddRows(
+        EmbeddingFile output, Stream ids, Span<float> vectors, int width, int count, Func<int, string> idJson, Func<int, (int Tokens, bool Truncated)> row, string what, string key)
+    {
+        long first = output.Rows;
+        int kept = 0;
+        for (int i = 0; i < count; i++)
+        {
+            Span<float> vector = vectors.Slice(i * width, width);
+            (int tokens, bool truncated) = row(i);
+            if (IsFinite(vector))
+            {
+                vector.CopyTo(vectors.Slice(kept * width, width));
+                WriteId(ids, first + kept++, idJson(i), tokens, truncated, key);
+                continue;
+            }
+
+            UserErrorException error = new(
+                $"the vector of {what} {idJson(i)} is not finite", "check the checkpoint's weights for NaN and infinity, and try --precision f32; --skip-bad leaves such rows out and lists them");
+            if (!_request.SkipBad)
+            {
+                throw error;
+            }
+
+            _notFinite++;
+            Skip(key, idJson(i), error);
+        }
+
+        output.Add(vectors[..(kept * width)]);
+    }
+
+    private static bool IsFinite(ReadOnlySpan<float> vector)
+    {
+        foreach (float x in vector)
+        {
+            if (!float.IsFinite(x))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private void Skip(string key, string nameJson, UserErrorException error)

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using CrossAlign.Kernels;
 using CrossAlign.Models;
@@ -18,18 +17,13 @@ internal sealed partial class EmbedJob : IDisposable
     private const int WindowRows = 8192;
     private const int WindowTokens = 1 << 18;
 
-    private static readonly TimeSpan s_refresh = TimeSpan.FromMilliseconds(200);
-
     private readonly EmbedRequest _request;
     private readonly Terminal _terminal;
     private readonly Precision _precision;
     private readonly ProductSettings _products;
     private readonly TwoTowerModel _model;
-    private readonly Stopwatch _watch = new();
     private readonly JsonLine _line = new();
-    private TimeSpan _shown;
-    private long _done;
-    private long _tokens;
+    private EmbedProgress _progress;
     private long _truncated;
 
     public EmbedJob(EmbedRequest request, Device device, Terminal terminal)
@@ -40,12 +34,24 @@ internal sealed partial class EmbedJob : IDisposable
         _products = ProductSettings.Apply(device, _precision);
         try
         {
-            _model = request.Source.Load(device, _precision);
+            _model = request.Source.Load(device, _precision, out IReadOnlyList<CheckpointReport> reports);
+            SayIgnored(terminal, reports);
         }
         catch
         {
             _products.Dispose();
             throw;
+        }
+
+        _progress = StartProgress();
+    }
+
+    /// <summary>Names the tensors of a checkpoint that nothing is computed with.</summary>
+    public static void SayIgnored(Terminal terminal, IEnumerable<CheckpointReport> reports)
+    {
+        foreach (CheckpointReport report in reports.Where(r => r.Ignored.Count > 0))
+        {
+            terminal.Say(string.Create(CultureInfo.InvariantCulture, $"{report.Loaded.Count} tensors loaded from {report.Source}; ignored: {string.Join(", ", report.Ignored)}"));
         }
     }
 
@@ -119,7 +125,7 @@ internal sealed partial class EmbedJob : IDisposable
         int width = _model.PictureEmbeddingWidth(_request.Project);
         int perBatch = Math.Clamp(_request.BatchTokens / pixels.TokensEach, 1, Math.Max(1, pixels.Count));
         float[] vectors = new float[perBatch * width];
-        _watch.Start();
+        _progress = StartProgress();
         Write(width, Metadata(pooling, normalize, string.Empty), (output, ids) =>
         {
             for (int first = 0; first < pixels.Count; first += perBatch)
@@ -128,13 +134,9 @@ internal sealed partial class EmbedJob : IDisposable
                 int count = Math.Min(perBatch, pixels.Count - first);
                 Span<float> part = vectors.AsSpan(0, count * width);
                 _model.EmbedImages(pixels.Slice(first, count), count, pixels.Height, pixels.Width, part, _request.Project, normalize, pooling);
-                output.Add(part);
-                for (int i = first; i < first + count; i++)
-                {
-                    WriteId(ids, i, i.ToString(CultureInfo.InvariantCulture), pixels.TokensEach, false);
-                }
+                AddRows(output, ids, part, width, count, i => (first + i).ToString(CultureInfo.InvariantCulture), _ => (pixels.TokensEach, false), "picture", "id");
 
-                Advance(count, count * pixels.TokensEach);
+                _progress.Advance(count, count * pixels.TokensEach);
             }
         });
         Finish(width, "pictures");
@@ -199,7 +201,7 @@ internal sealed partial class EmbedJob : IDisposable
 
     private void Run(TokenEmbedder embedder, Dictionary<string, string> metadata, IEnumerable<(string IdJson, TokenRow Row)> rows, CancellationToken cancellation)
     {
-        _watch.Start();
+        _progress = StartProgress();
         Write(embedder.Width, metadata, (output, ids) =>
         {
             List<string> names = [];
@@ -222,14 +224,8 @@ internal sealed partial class EmbedJob : IDisposable
             {
                 cancellation.ThrowIfCancellationRequested();
                 float[] vectors = new float[window.Count * embedder.Width];
-                embedder.Embed(window, vectors, Advance, cancellation);
-                long first = output.Rows;
-                output.Add(vectors);
-                for (int i = 0; i < window.Count; i++)
-                {
-                    WriteId(ids, first + i, names[i], window[i].TokenCount, window[i].Truncated);
-                }
-
+                embedder.Embed(window, vectors, _progress.Advance, cancellation);
+                AddRows(output, ids, vectors, embedder.Width, window.Count, i => names[i], i => (window[i].TokenCount, window[i].Truncated), "text", "id");
                 names.Clear();
                 window.Clear();
                 tokens = 0;
@@ -278,27 +274,19 @@ internal sealed partial class EmbedJob : IDisposable
         stream.WriteByte((byte)'\n');
     }
 
-    private void Advance(int rows, int tokens)
-    {
-        _done += rows;
-        _tokens += tokens;
-        if (_watch.Elapsed - _shown >= s_refresh)
-        {
-            _shown = _watch.Elapsed;
-            double seconds = _watch.Elapsed.TotalSeconds;
-            _terminal.Live(string.Create(CultureInfo.InvariantCulture, $"{_done:N0} rows, {_done / seconds:N0} rows/s, {_tokens / seconds:N0} tokens/s"));
-        }
-    }
+    // The clock starts when the model is there and what is to be embedded is known.
+    private EmbedProgress StartProgress() => new(_terminal.Say, _terminal.IsInteractive ? _terminal.Live : null, TimeProvider.System);
 
     private void Finish(int width, string what)
     {
         SaySkipped(what);
-        double seconds = Math.Max(_watch.Elapsed.TotalSeconds, 1e-9);
+        double seconds = _progress.Seconds;
+        long rows = _progress.Rows - _notFinite;
         if (!_terminal.IsJson)
         {
             _terminal.Say(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{_done:N0} {what} ({_tokens:N0} tokens) in {seconds:F1} s: {_done / seconds:N0} {what}/s, {_tokens / seconds:N0} tokens/s; {width} numbers each, in {_request.Output}"));
+                $"{rows:N0} {what} ({_progress.Tokens:N0} tokens) in {seconds:F1} s: {rows / seconds:N0} {what}/s, {_progress.Tokens / seconds:N0} tokens/s; {width} numbers each, in {_request.Output}"));
             return;
         }
 
@@ -307,14 +295,14 @@ internal sealed partial class EmbedJob : IDisposable
         {
             json.WriteStartObject();
             json.WriteString("out", _request.Output);
-            json.WriteNumber("rows", _done);
+            json.WriteNumber("rows", rows);
             json.WriteNumber("width", width);
-            json.WriteNumber("tokens", _tokens);
+            json.WriteNumber("tokens", _progress.Tokens);
             json.WriteNumber("truncated", _truncated);
             json.WriteNumber("skipped", _skipped.Count);
             json.WriteNumber("seconds", seconds);
-            json.WriteNumber("rowsPerSecond", _done / seconds);
-            json.WriteNumber("tokensPerSecond", _tokens / seconds);
+            json.WriteNumber("rowsPerSecond", rows / seconds);
+            json.WriteNumber("tokensPerSecond", _progress.Tokens / seconds);
             json.WriteEndObject();
         }));
     }

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Models.Encoders;
 
@@ -214,16 +215,79 @@ public sealed class EmbedCommandTests(TinyRun run) : IClassFixture<TinyRun>, IDi
     [InlineData("--texts a --ids b --out x.safetensors", "--ids")]
     [InlineData("--texts no-such.txt --out x.safetensors", "no-such.txt")]
     [InlineData("--texts - --out x.csv", "x.csv")]
-    [InlineData("--texts - --pooling max --out x.npy", "max")]
+    [InlineData("--texts - --pooling median --out x.npy", "median")]
     [InlineData("--texts - --batch-tokens 0 --out x.npy", "--batch-tokens")]
     [InlineData("--texts - --prefix a --prompt query --out x.npy", "--prompt")]
     [InlineData("--texts -", "--out")]
+    [InlineData("--texts - --normalize maybe --out x.npy", "--normalize takes true or false, not 'maybe'")]
+    [InlineData("--texts - --project 1 --out x.npy", "--project takes true or false, not '1'")]
     public async Task AWrongInvocationIsOneLineAndExitsWithTwo(string line, string named)
     {
         Invocation embed = await Invocation.RunAsync(["embed", "--model", run.Folder, .. line.Split(' ')]);
         Assert.Equal(2, embed.ExitCode);
         Assert.StartsWith("error: ", Assert.Single(embed.ErrorLines), StringComparison.Ordinal);
         Assert.Contains(named, embed.Error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("--normalize", "true")]
+    [InlineData("--normalize True", "true")]
+    [InlineData("--normalize false --project false", "false")]
+    public async Task AFlagIsTrueUnlessItSaysOtherwise(string flags, string normalized)
+    {
+        Invocation embed = await Invocation.RunAsync(
+            "a\n"u8.ToArray(), ["embed", "--model", run.Folder, "--texts", "-", .. flags.Split(' '), "--out", _folder.File("f.safetensors")]);
+        Assert.True(embed.ExitCode == 0, embed.Error);
+        using SafetensorsFile file = SafetensorsFile.Open(_folder.File("f.safetensors"));
+        Assert.Equal(normalized, file.Metadata["normalized"]);
+        Assert.Equal(flags.Contains("--project", StringComparison.Ordinal) ? 32 : 24, file.Entry("embeddings").Shape[1]);
+    }
+
+    [Fact]
+    public async Task AVectorThatIsNotFiniteIsNamedOrLeftOut()
+    {
+        // The word embedding of id 9 alone is broken, and row 1 alone has it.
+        string source = Fixtures.PathOf("text-tower-xlm-roberta", "hf");
+        string model = Directory.CreateDirectory(_folder.File("model")).FullName;
+        File.Copy(Path.Combine(source, "config.json"), Path.Combine(model, "config.json"));
+        SafetensorsWriter weights = new();
+        using (SafetensorsFile file = SafetensorsFile.Open(Path.Combine(source, "model.safetensors")))
+        {
+            foreach (SafetensorsEntry entry in file.Entries)
+            {
+                float[] values = file.ReadSingles(entry.Name);
+                if (entry.Name == "embeddings.word_embeddings.weight")
+                {
+                    values[9 * 64] = float.NaN;
+                }
+
+                weights.Add(entry.Name, [.. entry.Shape], values);
+            }
+        }
+
+        weights.Add("lm_head.bias", [3], new float[3]);
+        weights.Save(Path.Combine(model, "model.safetensors"));
+        SafetensorsWriter ids = new();
+        ids.Add("input_ids", [3, 3], new long[] { 0, 7, 2, 0, 9, 2, 0, 8, 2 });
+        ids.Save(_folder.File("ids.safetensors"));
+        string[] line = ["embed", "--model", model, "--ids", _folder.File("ids.safetensors"), "--out", _folder.File("v.safetensors")];
+        Invocation refused = await Invocation.RunAsync(line);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.StartsWith("error: the vector of text 1 is not finite (check the checkpoint's weights", Assert.Single(refused.ErrorLines), StringComparison.Ordinal);
+        Assert.Contains("; ignored: lm_head.bias", refused.Output, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder.Path, "v.*"));
+
+        Invocation skipped = await Invocation.RunAsync([.. line, "--skip-bad", "--json"]);
+        Assert.True(skipped.ExitCode == 0, skipped.Error);
+        JsonNode summary = JsonNode.Parse(skipped.Output)!;
+        Assert.Equal((2, 1), (summary["rows"]!.GetValue<int>(), summary["skipped"]!.GetValue<int>()));
+        using SafetensorsFile vectors = SafetensorsFile.Open(_folder.File("v.safetensors"));
+        Assert.Equal([2, 64], vectors.Entry("embeddings").Shape);
+        Assert.All(vectors.ReadSingles("embeddings"), x => Assert.True(float.IsFinite(x)));
+        JsonNode[] rows = [.. File.ReadLines(_folder.File("v.safetensors.ids.jsonl")).Select(l => JsonNode.Parse(l)!)];
+        Assert.Equal([(0, 0), (1, 2)], rows.Select(r => (r["row"]!.GetValue<int>(), r["id"]!.GetValue<int>())));
+        JsonNode left = JsonNode.Parse(Assert.Single(File.ReadLines(_folder.File("v.safetensors.skipped.jsonl"))))!;
+        Assert.Equal((1, "the vector of text 1 is not finite"), (left["id"]!.GetValue<int>(), left["error"]!.GetValue<string>()));
     }
 
     [Fact]

@@ -81,16 +81,31 @@ public sealed class ModelSource
     /// <param name="device">Where the model is to lie; it must outlive the model.</param>
     /// <returns>The model, owned by the caller.</returns>
     /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
-    public TwoTowerModel Load(Device device) => ModelFolder.Load(device, Folder, out _);
+    public TwoTowerModel Load(Device device) => Load(device, out _);
+
+    /// <summary>Loads the weights.</summary>
+    /// <param name="device">Where the model is to lie; it must outlive the model.</param>
+    /// <param name="reports">What was loaded from where, and what was ignored.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
+    public TwoTowerModel Load(Device device, out IReadOnlyList<CheckpointReport> reports) => ModelFolder.Load(device, Folder, out reports);
 
     /// <summary>Loads the weights, to be used with products of a precision: on a CUDA device bf16 stores activations, and copies of the weights, as bfloat16.</summary>
     /// <param name="device">Where the model is to lie; it must outlive the model.</param>
     /// <param name="precision">What the device's products are set to.</param>
     /// <returns>The model, owned by the caller.</returns>
     /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
-    public TwoTowerModel Load(Device device, Precision precision)
+    public TwoTowerModel Load(Device device, Precision precision) => Load(device, precision, out _);
+
+    /// <summary>Loads the weights, to be used with products of a precision: on a CUDA device bf16 stores activations, and copies of the weights, as bfloat16.</summary>
+    /// <param name="device">Where the model is to lie; it must outlive the model.</param>
+    /// <param name="precision">What the device's products are set to.</param>
+    /// <param name="reports">What was loaded from where, and what was ignored.</param>
+    /// <returns>The model, owned by the caller.</returns>
+    /// <exception cref="UserErrorException">The folder holds no model that is known here, or its tensors do not fit.</exception>
+    public TwoTowerModel Load(Device device, Precision precision, out IReadOnlyList<CheckpointReport> reports)
     {
-        TwoTowerModel model = Load(device);
+        TwoTowerModel model = Load(device, out reports);
         try
         {
             if (TrainingMemory.StoresBFloat16(precision, device))

@@ -7,8 +7,8 @@ namespace CrossAlign.Models.Operations;
 
 /// <summary>
 /// A tower on inputs from a file, forward and, with the upstream gradient <c>R</c> of the vectors, backward. Takes <c>input_ids</c> with
-/// <c>attention_mask</c> and <c>token_type_ids</c>, or <c>pixel_values</c>; gives <c>hidden.i</c> (zeros at padding), <c>last_hidden</c>,
-/// <c>pooled</c> (head and normalisation included where they are asked for) and <c>gradient.PARAMETER</c> under published names.
+/// <c>attention_mask</c> and <c>token_type_ids</c>, or <c>pixel_values</c>; gives <c>hidden.i</c> (zeros at padding, and in
+/// CLIP's text tower behind a text's first end, which nothing before it sees), <c>last_hidden</c>, <c>pooled</c> (head and normalisation included where they are asked for) and <c>gradient.PARAMETER</c> under published names.
 /// </summary>
 public sealed class TowerOperation
 {
