@@ -252,18 +252,18 @@ __device__ __forceinline__ void backward_columns(const TPooled* dy, const int* e
     if (kind == kCls || kind == kEos)
     {
         int only = kind == kCls ? start : end - 1;
-        float zero[W];
-        clear(zero);
+
+        // One store for either: zeros of their own would be written in halves, each half touching every sector.
         for (int row = start; row < end; row++)
         {
-            if (row == only)
+            float v[W];
+#pragma unroll
+            for (int k = 0; k < W; k++)
             {
-                store_floats(rows + (long long)row * c, g);
+                v[k] = row == only ? g[k] : 0.0f;
             }
-            else
-            {
-                store_floats(rows + (long long)row * c, zero);
-            }
+
+            store_floats(rows + (long long)row * c, v);
         }
 
         return;
