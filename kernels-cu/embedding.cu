@@ -216,6 +216,134 @@ __device__ __forceinline__ void merge_columns(
     put_row(table, sorted, slots, end - 1, c, column, sum);
 }
 
+// begins: bit l of the i-th is whether a run of equal numbers begins at the i-th number of lane l. Gives how many do in the warp's numbers of the
+// tile, which it goes along as rank_tile does.
+__device__ __forceinline__ int find_runs(const int* sorted, int rows, unsigned (&begins)[kNumbersPerLane])
+{
+    int first = (int)blockIdx.x * kSortTile + warp_index() * kNumbersPerWarp + lane_index();
+    int count = 0;
+#pragma unroll
+    for (int i = 0; i < kNumbersPerLane; i++)
+    {
+        int at = first + i * kWarpSize;
+        bool begin = at < rows && (at == 0 || sorted[at - 1] != sorted[at]);
+        begins[i] = __ballot_sync(kAllLanes, begin ? 1 : 0);
+        count += __popc(begins[i]);
+    }
+
+    return count;
+}
+
+__device__ __forceinline__ void count_runs(const int* sorted, int* counts, int (&of_warp)[kSortWarps], int rows)
+{
+    unsigned begins[kNumbersPerLane];
+    int count = find_runs(sorted, rows, begins);
+    if (lane_index() == 0)
+    {
+        of_warp[warp_index()] = count;
+    }
+
+    // The counts of all warps.
+    __syncthreads();
+    if ((int)threadIdx.x == 0)
+    {
+        int total = 0;
+#pragma unroll
+        for (int w = 0; w < kSortWarps; w++)
+        {
+            total += of_warp[w];
+        }
+
+        counts[blockIdx.x] = total;
+    }
+}
+
+// A thread has a run of the tiles.
+__device__ __forceinline__ void add_up_runs(int* counts, int (&of_warp)[kSortWarps], int rows)
+{
+    int tiles = (rows + kSortTile - 1) / kSortTile;
+    int per_thread = (tiles + kSortThreads - 1) / kSortThreads;
+    int first = min((int)threadIdx.x * per_thread, tiles);
+    int end = min(first + per_thread, tiles);
+    int own = 0;
+    for (int tile = first; tile < end; tile++)
+    {
+        own += counts[tile];
+    }
+
+    int sum = own;
+#pragma unroll
+    for (int d = 1; d < kWarpSize; d <<= 1)
+    {
+        int below = __shfl_up_sync(kAllLanes, sum, (unsigned)d);
+        sum += lane_index() >= d ? below : 0;
+    }
+
+    if (lane_index() == kWarpSize - 1)
+    {
+        of_warp[warp_index()] = sum;
+    }
+
+    // The sums of the warps with the tiles before.
+    __syncthreads();
+    int before = sum - own;
+#pragma unroll
+    for (int w = 0; w < kSortWarps; w++)
+    {
+        before += w < warp_index() ? of_warp[w] : 0;
+    }
+
+    for (int tile = first; tile < end; tile++)
+    {
+        int count = counts[tile];
+        counts[tile] = before;
+        before += count;
+    }
+}
+
+__device__ __forceinline__ void place_runs(
+    const int* sorted, const int* counts, int* slots, int* row_ids, int* row_count, int (&of_warp)[kSortWarps], int rows)
+{
+    unsigned begins[kNumbersPerLane];
+    int count = find_runs(sorted, rows, begins);
+    if (lane_index() == 0)
+    {
+        of_warp[warp_index()] = count;
+    }
+
+    // The counts of the warps before.
+    __syncthreads();
+    int before = counts == nullptr ? 0 : counts[blockIdx.x];
+#pragma unroll
+    for (int w = 0; w < kSortWarps; w++)
+    {
+        before += w < warp_index() ? of_warp[w] : 0;
+    }
+
+    int first = (int)blockIdx.x * kSortTile + warp_index() * kNumbersPerWarp + lane_index();
+#pragma unroll
+    for (int i = 0; i < kNumbersPerLane; i++)
+    {
+        int at = first + i * kWarpSize;
+        if (at < rows)
+        {
+            int slot = before + __popc(begins[i] & (kAllLanes >> (31 - lane_index()))) - 1;
+            slots[at] = slot;
+            if (((begins[i] >> lane_index()) & 1u) != 0)
+            {
+                row_ids[slot] = sorted[at];
+            }
+
+            if (at == rows - 1)
+            {
+                *row_count = slot + 1;
+            }
+        }
+
+        before += __popc(begins[i]);
+    }
+}
+
 } // namespace
 
 // word (v, c), position (p, c), type (t, c) or null; types null: row 0 of type everywhere. y (n, c).
@@ -289,67 +417,39 @@ extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_place(
     }
 }
 
-// slots (n): the place of each sorted number among the different ones; row_ids: those; row_count (1): how many there are.
-extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) embedding_slots(
-    const int* sorted, int* slots, int* row_ids, int* row_count, const int* live, int n)
+// counts (tiles): how many runs of equal sorted numbers begin in each tile. One block a tile.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_runs(const int* sorted, int* counts, const int* live, int n)
 {
-    __shared__ int before[kWarpsPerBlock];
-    __shared__ unsigned begins[kWarpsPerBlock];
+    __shared__ int of_warp[kSortWarps];
     int rows = live_rows(live, n);
-    int first = (int)blockIdx.x * kThreadsPerBlock;
-    int i = first + (int)threadIdx.x;
-    if (rows == 0 && i == 0)
+    if ((int)blockIdx.x * kSortTile < rows)
+    {
+        count_runs(sorted, counts, of_warp, rows);
+    }
+}
+
+// counts (tiles): how many runs begin in the tiles before. One block.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_run_offsets(int* counts, const int* live, int n)
+{
+    __shared__ int of_warp[kSortWarps];
+    add_up_runs(counts, of_warp, live_rows(live, n));
+}
+
+// slots (n): the place of each sorted number among the different ones; row_ids: those; row_count (1): how many there are. counts null where there is
+// one tile alone. One block a tile.
+extern "C" __global__ void __launch_bounds__(kSortThreads) embedding_slots(
+    const int* sorted, const int* counts, int* slots, int* row_ids, int* row_count, const int* live, int n)
+{
+    __shared__ int of_warp[kSortWarps];
+    int rows = live_rows(live, n);
+    if (rows == 0 && (int)blockIdx.x == 0 && (int)threadIdx.x == 0)
     {
         *row_count = 0;
     }
 
-    if (first >= rows)
+    if ((int)blockIdx.x * kSortTile < rows)
     {
-        return;
-    }
-
-    // The runs that begin before this block, and those that begin in it.
-    int count = 0;
-    for (int j = (int)threadIdx.x; j < first; j += kThreadsPerBlock)
-    {
-        count += j == 0 || sorted[j - 1] != sorted[j] ? 1 : 0;
-    }
-
-#pragma unroll
-    for (int m = 16; m > 0; m >>= 1)
-    {
-        count += __shfl_xor_sync(kAllLanes, count, m);
-    }
-
-    bool begin = i < rows && (i == 0 || sorted[i - 1] != sorted[i]);
-    unsigned mask = __ballot_sync(kAllLanes, begin ? 1 : 0);
-    if (lane_index() == 0)
-    {
-        before[warp_index()] = count;
-        begins[warp_index()] = mask;
-    }
-
-    __syncthreads();
-    int slot = __popc(mask & (kAllLanes >> (31 - lane_index()))) - 1;
-#pragma unroll
-    for (int w = 0; w < kWarpsPerBlock; w++)
-    {
-        slot += before[w];
-        slot += w < warp_index() ? __popc(begins[w]) : 0;
-    }
-
-    if (i < rows)
-    {
-        slots[i] = slot;
-        if (begin)
-        {
-            row_ids[slot] = sorted[i];
-        }
-
-        if (i == rows - 1)
-        {
-            *row_count = slot + 1;
-        }
+        place_runs(sorted, counts, slots, row_ids, row_count, of_warp, rows);
     }
 }
 

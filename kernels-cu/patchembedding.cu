@@ -16,20 +16,20 @@ constexpr int kThreadsPerBlock = 256;
 constexpr int kRowVector = 4;
 
 // rows (pictures (leading + patches), stride): `leading` rows of zeros, then the patches of a picture, row by row; a patch is channel,
-// then line, then column. Behind the 3 size^2 values of a row zeros up to the stride. One block a strip of a row (x) of rows (y).
+// then line, then column. Behind the 3 size^2 values of a row zeros up to the stride. One block a row (x), of which there may be many, and a strip of it (y).
 template <typename T>
 __device__ __forceinline__ void gather(
     const float* pixels, T* rows, const int* live, int height, int width, int size, int leading, int stride)
 {
-    int column = (int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x;
-    if (column >= stride || (live != nullptr && (int)blockIdx.y >= *live))
+    int column = (int)blockIdx.y * kThreadsPerBlock + (int)threadIdx.x;
+    if (column >= stride || (live != nullptr && (int)blockIdx.x >= *live))
     {
         return;
     }
 
     int across = width / size;
     int patches = height / size * across;
-    int row = (int)blockIdx.y;
+    int row = (int)blockIdx.x;
     int picture = row / (leading + patches);
     int patch = row % (leading + patches) - leading;
     int area = size * size;
@@ -50,8 +50,8 @@ template <typename T, int W>
 __device__ __forceinline__ void write_row(
     const float* projected, const float* class_token, const float* position, T* y, const int* live, int patches, int c)
 {
-    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
-    int row = (int)blockIdx.y;
+    int column = ((int)blockIdx.y * kThreadsPerBlock + (int)threadIdx.x) * W;
+    int row = (int)blockIdx.x;
     int picture = row / (1 + patches);
     if (column >= c || (live != nullptr && picture * patches >= *live))
     {
@@ -89,13 +89,13 @@ __device__ __forceinline__ void write(
 template <typename T, int W>
 __device__ __forceinline__ void sum_row(const T* dy, float* sums, float* d_position, float* d_class_token, int pictures, int patches, int c)
 {
-    int column = ((int)blockIdx.x * kThreadsPerBlock + (int)threadIdx.x) * W;
+    int column = ((int)blockIdx.y * kThreadsPerBlock + (int)threadIdx.x) * W;
     if (column >= c)
     {
         return;
     }
 
-    int t = (int)blockIdx.y;
+    int t = (int)blockIdx.x;
     float sum[W];
 #pragma unroll
     for (int k = 0; k < W; k++)
@@ -202,7 +202,7 @@ extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_fw
 }
 
 // The sums of dy (pictures (1 + patches), c) over the pictures: to sums (1 + patches, c) where that is wanted, added to d_position
-// (1 + patches, c) and, of the first row, to d_class_token (c) where they are. One block a strip of columns (x) of a row (y).
+// (1 + patches, c) and, of the first row, to d_class_token (c) where they are. One block a row (x) and a strip of its columns (y).
 extern "C" __global__ void __launch_bounds__(kThreadsPerBlock) patchembedding_bwd_f32(
     const float* dy, float* sums, float* d_position, float* d_class_token, const int* live, int pictures, int patches, int c, int wide)
 {

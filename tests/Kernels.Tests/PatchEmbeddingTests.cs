@@ -185,32 +185,45 @@ public sealed class CpuPatchEmbeddingTests(CpuBackend backend) : PatchEmbeddingT
 
 public sealed class EmulatedCudaForwardPatchEmbeddingTests(EmulatedCudaForward backend) : PatchEmbeddingTests(backend), IClassFixture<EmulatedCudaForward>
 {
+    // Two rows a picture, 16384 at once.
     [Fact]
-    public void MorePicturesThanAGridHasRowsGoByChunks()
+    public void MorePicturesThanGoAtOnceGoByChunks() => AssertExact(Backend, new PatchEmbeddingReference.Pictures(8200, 1, 1, 1, 4));
+
+    // A grid has 16 rows at most here, and 65535 on GPUs; of columns it may have billions.
+    [Fact]
+    public void APictureMayHaveMorePatchesThanAGridHasRows()
     {
-        // Two rows a picture: 65535 rows are not enough for them at once. Whole numbers are summed exactly.
-        PatchEmbeddingReference.Pictures shape = new(33000, 1, 1, 1, 4);
-        float[] pixels = TestData.Whole(3L * shape.B, 1);
+        using EmulatedCudaShortGrid backend = new();
+        AssertExact(backend, new PatchEmbeddingReference.Pictures(2, 5, 5, 1, 4));
+    }
+
+    // Whole numbers are summed exactly.
+    private static void AssertExact(Backend backend, PatchEmbeddingReference.Pictures shape)
+    {
+        int rows = shape.B * (1 + shape.L);
+        float[] pixels = TestData.Whole(3L * shape.B * shape.H * shape.W, 1);
         float[] weight = TestData.Whole(12, 2);
         float[] channels = TestData.Whole(4, 3);
-        float[] position = TestData.Whole(8, 4);
-        float[] dOutput = TestData.Whole(8L * shape.B, 5, magnitude: 1);
-        Tensor pictures = Backend.Upload(DType.Float32, new Shape(shape.B, 3, 1, 1), pixels);
-        Tensor output = Backend.Poisoned(DType.Float32, new Shape(2 * shape.B, 4));
+        float[] position = TestData.Whole(4L * (1 + shape.L), 4);
+        float[] dOutput = TestData.Whole(4L * rows, 5, magnitude: 1);
+        Tensor pictures = backend.Upload(DType.Float32, new Shape(shape.B, 3, shape.H, shape.W), pixels);
+        Tensor output = backend.Poisoned(DType.Float32, new Shape(rows, 4));
         PatchEmbedding.Forward(
             pictures,
-            Backend.Upload(DType.Float32, new Shape(4, 3), weight),
-            Backend.Upload(DType.Float32, new Shape(4), channels),
-            Backend.Upload(DType.Float32, new Shape(4), channels),
-            Backend.Upload(DType.Float32, new Shape(2, 4), position),
+            backend.Upload(DType.Float32, new Shape(4, 3), weight),
+            backend.Upload(DType.Float32, new Shape(4), channels),
+            backend.Upload(DType.Float32, new Shape(4), channels),
+            backend.Upload(DType.Float32, new Shape(1 + shape.L, 4), position),
             output,
             1);
-        Assert.Equal(PatchEmbeddingReference.Forward(shape, pixels, weight, channels, channels, position), Backend.Download(output));
+        Assert.Equal(PatchEmbeddingReference.Forward(shape, pixels, weight, channels, channels, position), backend.Download(output));
 
-        Tensor dWeight = Backend.Upload(DType.Float32, new Shape(4, 3), weight);
-        PatchEmbedding.Backward(Backend.Upload(DType.Float32, output.Shape, dOutput), pictures, dWeight, default, default, default, 1);
-        float[] expected = PatchEmbeddingReference.Backward(shape, dOutput, pixels).DWeight;
-        Assert.Equal(expected.Zip(weight, (g, before) => g + before), Backend.Download(dWeight));
+        Tensor dWeight = backend.Upload(DType.Float32, new Shape(4, 3), weight);
+        Tensor dPosition = backend.Upload(DType.Float32, new Shape(1 + shape.L, 4), position);
+        PatchEmbedding.Backward(backend.Upload(DType.Float32, output.Shape, dOutput), pictures, dWeight, default, default, dPosition, 1);
+        (float[] expectedWeight, _, _, float[] expectedPosition) = PatchEmbeddingReference.Backward(shape, dOutput, pixels);
+        Assert.Equal(expectedWeight.Zip(weight, (g, before) => g + before), backend.Download(dWeight));
+        Assert.Equal(expectedPosition.Zip(position, (g, before) => g + before), backend.Download(dPosition));
     }
 }
 

@@ -87,19 +87,10 @@ internal static class CudaEmbedding
 
         // Where the sort has worked before.
         nint slots = rowIds.IsPresent ? sorted + ((nint)n * sizeof(int)) : 0;
-        int tokenBlocks = CudaKernels.Blocks(n, ThreadsPerBlock);
         Sort(dOutput, numbers, limit, order, sorted);
         if (rowIds.IsPresent)
         {
-            // Without tokens there is still a count of zero to write.
-            KernelArguments number = default;
-            number.AddAddress(sorted);
-            number.AddAddress(slots);
-            number.Add(rowIds);
-            number.Add(rowCount);
-            number.AddLiveRows(dOutput);
-            number.Add(n);
-            device.Launch(CudaKernels.Get(device, "embedding", "embedding_slots"), Math.Max(tokenBlocks, 1), ThreadsPerBlock, ref number);
+            FindRuns(dOutput, sorted, slots, rowIds, rowCount);
         }
 
         bool wide = CudaKernels.IsWide(c, RowVector, dOutput, table);
@@ -131,6 +122,43 @@ internal static class CudaEmbedding
         merge.Add(c);
         merge.Add(wide);
         device.Launch(CudaKernels.Get(device, "embedding", "embedding_bwd_merge"), grid, ThreadsPerBlock, ref merge);
+    }
+
+    // The different numbers, and which of them each sorted token has.
+    private static void FindRuns(in Tensor dOutput, nint sorted, nint slots, in Tensor rowIds, in Tensor rowCount)
+    {
+        CudaDevice device = (CudaDevice)dOutput.Device;
+        int n = dOutput.Shape[0];
+        int tiles = CudaKernels.Blocks(n, SortTile);
+
+        // Where the sort has counted before.
+        nint counts = tiles > 1 ? sorted + (3 * (nint)n * sizeof(int)) : 0;
+        if (tiles > 1)
+        {
+            KernelArguments count = default;
+            count.AddAddress(sorted);
+            count.AddAddress(counts);
+            count.AddLiveRows(dOutput);
+            count.Add(n);
+            device.Launch(CudaKernels.Get(device, "embedding", "embedding_runs"), tiles, SortThreads, ref count);
+
+            KernelArguments offsets = default;
+            offsets.AddAddress(counts);
+            offsets.AddLiveRows(dOutput);
+            offsets.Add(n);
+            device.Launch(CudaKernels.Get(device, "embedding", "embedding_run_offsets"), 1, SortThreads, ref offsets);
+        }
+
+        // Without tokens there is still a count of zero to write.
+        KernelArguments place = default;
+        place.AddAddress(sorted);
+        place.AddAddress(counts);
+        place.AddAddress(slots);
+        place.Add(rowIds);
+        place.Add(rowCount);
+        place.AddLiveRows(dOutput);
+        place.Add(n);
+        device.Launch(CudaKernels.Get(device, "embedding", "embedding_slots"), Math.Max(tiles, 1), SortThreads, ref place);
     }
 
     // Order and numbers, both twice; the counts of the tiles and their sums.

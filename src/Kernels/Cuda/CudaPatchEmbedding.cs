@@ -14,8 +14,9 @@ internal static class CudaPatchEmbedding
     private const int ThreadsPerBlock = 256;
     private const int RowVector = 4;
 
-    // Rows of patches and their projections: enough work for every multiprocessor, a fraction of the activations' memory.
+    // Rows of patches and their projections: enough work for every multiprocessor, a fraction of the activations' memory. One picture may have more.
     private const long ChunkByteCount = 64 << 20;
+    private const int ChunkRows = 1 << 14;
 
     public static void Forward(
         in Tensor pixels, in Tensor weight, in Tensor bias, in Tensor classToken, in Tensor position, in Tensor output, int patchSize)
@@ -61,7 +62,7 @@ internal static class CudaPatchEmbedding
             arguments.Add(wide);
             device.Launch(
                 CudaKernels.Get(device, "patchembedding", output.DType == DType.Float32 ? "patchembedding_fwd_f32" : "patchembedding_fwd_bf16"),
-                new Dim3(x.ColumnBlocks(wide), (uint)(pictures * (1 + x.Patches))),
+                new Dim3((uint)(pictures * (1 + x.Patches)), x.ColumnBlocks(wide)),
                 ThreadsPerBlock,
                 ref arguments);
         }
@@ -98,7 +99,7 @@ internal static class CudaPatchEmbedding
         arguments.Add(wide);
         device.Launch(
             CudaKernels.Get(device, "patchembedding", dOutput.DType == DType.Float32 ? "patchembedding_bwd_f32" : "patchembedding_bwd_bf16"),
-            new Dim3(x.ColumnBlocks(wide), (uint)(1 + x.Patches)),
+            new Dim3((uint)(1 + x.Patches), x.ColumnBlocks(wide)),
             ThreadsPerBlock,
             ref arguments);
         if (dBias.IsPresent)
@@ -175,7 +176,7 @@ internal static class CudaPatchEmbedding
         arguments.Add(x.Stride);
         device.Launch(
             CudaKernels.Get(device, "patchembedding", x.RowType == DType.Float32 ? "patchembedding_gather_f32" : "patchembedding_gather_bf16"),
-            new Dim3((uint)CudaKernels.Blocks(x.Stride, ThreadsPerBlock), (uint)(pictures * (x.Leading + x.Patches))),
+            new Dim3((uint)(pictures * (x.Leading + x.Patches)), (uint)CudaKernels.Blocks(x.Stride, ThreadsPerBlock)),
             ThreadsPerBlock,
             ref arguments);
     }
@@ -204,7 +205,7 @@ internal static class CudaPatchEmbedding
             RowType = device.MatMulPrecision == MatMulPrecision.BFloat16 ? DType.BFloat16 : DType.Float32;
             Stride = (PatchPixels + 7) / 8 * 8;
             long pictureBytes = (1 + Patches) * (((long)Stride * RowType.ByteSize()) + (leading == 0 ? C * sizeof(float) : 0));
-            long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), device.MaxGridRows / (1 + Patches));
+            long most = Math.Min(ChunkByteCount / Math.Max(1, pictureBytes), ChunkRows / (1 + Patches));
             ChunkPictures = (int)Math.Clamp(most, 1, Math.Max(1, Count));
         }
 

@@ -53,7 +53,12 @@ public static class KernelProfileCases
             $"{Tokens(ManyTokens * tokens)} x {NarrowWidth}, {LargeVocabulary} words, one type: several tiles to sort",
             DType.Float32,
             device => RunEmbedding(device, DType.Float32, ManyTokens * tokens, NarrowWidth, LargeVocabulary, hasType: true));
-        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, bfloat16 tables, gradients of the rows that occur", (device, dtype) => RunSparseEmbedding(device, dtype, tokens));
+        Both(nameof(Embedding), $"{Tokens(tokens)} x {C}, bfloat16 tables, gradients of the rows that occur", (device, dtype) => RunSparseEmbedding(device, dtype, tokens, C));
+        Add(
+            nameof(Embedding),
+            $"{Tokens(ManyTokens * tokens)} x {NarrowWidth}, gradients of the rows that occur: several tiles to sort",
+            DType.Float32,
+            device => RunSparseEmbedding(device, DType.Float32, ManyTokens * tokens, NarrowWidth));
         Both(nameof(Gelu), $"{Tokens(tokens)} x {FeedForward}", (device, dtype) => RunGelu(device, dtype, tokens));
         Add(nameof(GradientNorm), $"{FeedForward} x {C} weights", DType.Float32, RunGradientNorm);
         Both(nameof(L2Norm), $"{Tokens(tokens)} x {E}", (device, dtype) => RunL2Norm(device, dtype, tokens));
@@ -188,13 +193,13 @@ public static class KernelProfileCases
         Embedding.Backward(output, ids, positions, default, word, position, type);
     }
 
-    private static void RunSparseEmbedding(Device device, DType dtype, int tokens)
+    private static void RunSparseEmbedding(Device device, DType dtype, int tokens, int c)
     {
         Tensor ids = Numbers(device, tokens, Vocabulary);
-        Tensor output = New(device, dtype, tokens, C);
+        Tensor output = New(device, dtype, tokens, c);
         Embedding.Forward(
-            ids, Numbers(device, tokens, SequenceLength), default, New(device, DType.BFloat16, Vocabulary, C), New(device, DType.BFloat16, SequenceLength, C), default, output);
-        RowSparseGradient rows = new(New(device, DType.Int32, tokens), New(device, DType.Float32, tokens, C), New(device, DType.Int32, 1));
+            ids, Numbers(device, tokens, SequenceLength), default, New(device, DType.BFloat16, Vocabulary, c), New(device, DType.BFloat16, SequenceLength, c), default, output);
+        RowSparseGradient rows = new(New(device, DType.Int32, tokens), New(device, DType.Float32, tokens, c), New(device, DType.Int32, 1));
         Embedding.BackwardSparse(output, ids, Vocabulary, rows);
     }
 

@@ -5,7 +5,7 @@ using CrossAlign.Runtime.Cuda.Emulation;
 
 namespace CrossAlign.Kernels.Tests.Cuda;
 
-/// <summary>The order in which a table's gradient is summed on CUDA: by numbers, equal ones as they come, so that each sum has its bits.</summary>
+/// <summary>The order in which a table's gradient is summed on CUDA: by numbers, equal ones as they come, so that each sum has its bits; and the rows that occur.</summary>
 public sealed class EmbeddingOrderTests
 {
     // As in embedding.cu and number_sort.cuh.
@@ -45,6 +45,67 @@ public sealed class EmbeddingOrderTests
         Tensor numbers = Upload(device, ids);
         Embedding.Backward(Upload(device, dOutput).Reshape(new Shape(n, 1)), numbers, numbers, default, table.Reshape(new Shape(rows, 1)), default, default);
         AssertSameBits(expected, table.ToArray<float>());
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void TheRowsThatOccurAreTheDifferentNumbersInTheirOrderEachWithTheSumOfItsTokens(string pattern, int n, int rows, Interleaving interleaving)
+    {
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { Interleaving = interleaving });
+        int[] ids = Numbers(pattern, n, rows);
+        float[] dOutput = TestData.Normal(DType.Float32, n, 1);
+        RowSparseGradient sparse = Sparse(device, n);
+        Embedding.BackwardSparse(Upload(device, dOutput).Reshape(new Shape(n, 1)), Upload(device, ids), rows, sparse);
+        AssertRows(ids, dOutput, rows, sparse);
+    }
+
+    [Fact]
+    public void OneGraphFindsTheRowsOfAnyNumberOfLiveTokens()
+    {
+        const int Capacity = 3 * Tile;
+        const int Rows = 900;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions { Interleaving = Interleaving.Random });
+        Tensor live = Upload(device, [Capacity]);
+        LiveRows tokens = new(Capacity, live);
+        Tensor ids = device.NewTensor(DType.Int32, new Shape(Capacity)).WithLiveRows(tokens);
+        Tensor dOutput = device.NewTensor(DType.Float32, new Shape(Capacity, 1)).WithLiveRows(tokens);
+        RowSparseGradient sparse = Sparse(device, Capacity);
+        ids.CopyFrom<int>(Numbers("repeated", Capacity, Rows));
+        Step();
+        using CudaGraph graph = CudaGraph.Capture(device, Step);
+        foreach (int n in (int[])[Capacity, 1, (2 * Tile) + 5, 0, Tile, Tile + 1, 40])
+        {
+            int[] numbers = Numbers("repeated", Capacity, Rows);
+            Array.Fill(numbers, int.MaxValue, n, Capacity - n);
+            float[] gradients = TestData.Normal(DType.Float32, Capacity, (uint)n + 3);
+            ids.CopyFrom<int>(numbers);
+            dOutput.CopyFrom<float>(gradients);
+            live.CopyFrom<int>([n]);
+            graph.Launch();
+            AssertRows(numbers[..n], gradients[..n], Rows, sparse);
+        }
+
+        void Step() => Embedding.BackwardSparse(dOutput, ids, Rows, sparse);
+    }
+
+    [Fact]
+    public void TheWorkOfFindingTheRowsGrowsAsTheTokensDo()
+    {
+        // Sectors of 32 bytes that a token asks for: its number and its neighbour's, its slot, now and then a row's number; and what a tile has.
+        (double few, double many) = (SectorsPerToken(4 * Tile), SectorsPerToken(32 * Tile));
+        Assert.InRange(few, 0.75, 0.95);
+        Assert.InRange(many, 0.98 * few, 1.02 * few);
+
+        static double SectorsPerToken(int n)
+        {
+            using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+            RowSparseGradient sparse = Sparse(device, n);
+            Embedding.BackwardSparse(Upload(device, TestData.Normal(DType.Float32, n, 1)).Reshape(new Shape(n, 1)), Upload(device, Numbers("repeated", n, n / 8)), n / 8, sparse);
+            string[] kernels = ["embedding_runs", "embedding_run_offsets", "embedding_slots"];
+            KernelCounters[] counted = [.. device.Emulation!.ReadCounters().Where(c => kernels.Contains(c.Key)).Select(c => c.Value)];
+            Assert.Equal(kernels.Length, counted.Length);
+            return counted.Sum(c => (double)c.GlobalSectorCount) / n;
+        }
     }
 
     [Fact]
@@ -141,6 +202,19 @@ public sealed class EmbeddingOrderTests
         }
 
         return table;
+    }
+
+    private static RowSparseGradient Sparse(CudaDevice device, int n) =>
+        new(device.NewTensor(DType.Int32, new Shape(n)), device.NewTensor(DType.Float32, new Shape(n, 1)), device.NewTensor(DType.Int32, new Shape(1)));
+
+    private static void AssertRows(int[] ids, float[] dOutput, int rows, in RowSparseGradient actual)
+    {
+        int count = actual.RowCount.ToArray<int>()[0];
+        int[] different = [.. ids.Distinct().Order()];
+        Assert.Equal(different.Length, count);
+        Assert.Equal(different, actual.RowIds.ToArray<int>()[..count]);
+        float[] expected = Expected(ids, dOutput, new float[rows]);
+        AssertSameBits([.. different.Select(row => expected[row])], actual.Values.ToArray<float>()[..count]);
     }
 
     private static Tensor Upload<T>(CudaDevice device, T[] values)
