@@ -288,6 +288,32 @@ public sealed class PlantedBugTests
     }
 
     [Fact]
+    public void ARegisterThatWasNeverWrittenHoldsNoZeroNorWhatTheBlockBeforeLeft()
+    {
+        // A sum that nobody began, in two blocks of one thread that run one after the other, and a predicate that nobody set.
+        const string body = """
+            mul.wide.u32 %rd6, %r2, 8;
+            add.s64 %rd7, %rd2, %rd6;
+            add.f32 %f1, %f1, 0f3F800000;
+            st.global.f32 [%rd7], %f1;
+            selp.u32 %r10, 7, 8, %p5;
+            st.global.u32 [%rd7+4], %r10;
+            """;
+        HashSet<float> sums = [];
+        HashSet<uint> choices = [];
+        for (ulong seed = 0; seed < 4; seed++)
+        {
+            using PtxBench bench = new(body, new EmulationOptions { Seed = seed, WorkerCount = 1 });
+            uint[] words = bench.Run([0], 4, threads: 1, blocks: 2);
+            sums.UnionWith([BitConverter.UInt32BitsToSingle(words[0]), BitConverter.UInt32BitsToSingle(words[2])]);
+            choices.UnionWith([words[1], words[3]]);
+        }
+
+        Assert.Equal([float.NaN, -1e30f, 2.5f, 1e30f], sums.Order());
+        Assert.Equal([7u, 8u], choices.Order());
+    }
+
+    [Fact]
     public void AnUnknownInstructionIsNamed()
     {
         CudaException e = Assert.Throws<CudaException>(() => new PtxBench("frobnicate.b32 %r10, %r11;").Dispose());

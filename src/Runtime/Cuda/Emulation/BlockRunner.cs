@@ -86,6 +86,7 @@ internal sealed unsafe class BlockRunner : IDisposable
         new Span<byte>(SharedInitialised, SharedByteCount).Clear();
         new Span<byte>(Shared, SharedByteCount).Fill(0xA5);
         SetBlockRegisters(block);
+        SetUnwritten(block);
         int end = _kernel.Ops.Length;
         for (int i = 0; i < _warps.Length; i++)
         {
@@ -394,6 +395,26 @@ internal sealed unsafe class BlockRunner : IDisposable
                 {
                     new Span<uint>(warp.R + offset, Warp.LaneCount).Fill(value);
                 }
+            }
+        }
+    }
+
+    // Registers hold what their last user left: no number, large ones of both signs, or one like any other; as integers none is small.
+    private void SetUnwritten(uint block)
+    {
+        ReadOnlySpan<uint> leftovers = [uint.MaxValue, 0x7149F2CA, 0xF149F2CA, 0x3FC00000];
+        uint turn = block + (uint)_launch.Seed;
+        foreach (Warp warp in _warps)
+        {
+            foreach ((int offset, int size) in _kernel.Unwritten)
+            {
+                uint value = leftovers[(int)(turn++ & 3)];
+                new Span<uint>(warp.R + offset, Warp.LaneCount * (size == 8 ? 2 : 1)).Fill(size < 4 ? value >> (32 - (8 * size)) : value);
+            }
+
+            foreach (int predicate in _kernel.UnwrittenPredicates)
+            {
+                warp.P[predicate] = leftovers[(int)(turn++ & 3)];
             }
         }
     }

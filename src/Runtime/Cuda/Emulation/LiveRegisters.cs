@@ -3,9 +3,10 @@ using System.Numerics;
 namespace CrossAlign.Runtime.Cuda.Emulation;
 
 /// <summary>
-/// How many 32-bit registers of a kernel's PTX are alive at once, at the place where most are: what a compiler that keeps the order of the
-/// instructions needs. The driver's compiler orders them anew and so needs fewer or more; of it this is an estimate, made to be compared
-/// between versions of a kernel and with a limit well below the 255 registers that a thread can have.
+/// Which registers of a kernel's PTX are alive where. How many 32-bit ones are at once, at the place where most are, is what a compiler that
+/// keeps the order of the instructions needs. The driver's compiler orders them anew and so needs fewer or more; of it this is an estimate,
+/// made to be compared between versions of a kernel and with a limit well below the 255 registers that a thread can have. Those that are
+/// alive where the kernel begins are read on some path before they are written.
 /// </summary>
 /// <remarks>
 /// A register of 64 bits counts as two, one of 16 bits as one. Predicates have registers of their own. What is a constant is not counted,
@@ -23,19 +24,55 @@ internal static class LiveRegisters
     /// <returns>Registers and statement; no statement for a kernel without any.</returns>
     public static (int Count, PtxStatement? Where) Count(PtxEntry entry)
     {
+        (Dictionary<string, int> numbers, Flow[] flows, ulong[][] alive) = Analyse(entry);
+        int[] weights = Weights(entry, flows, numbers);
+        ulong[] now = new ulong[alive[0].Length];
+        (int Count, PtxStatement? Where) most = (0, null);
+        for (int i = 0; i < flows.Length; i++)
+        {
+            // What is made and what is needed later; operands that end here may give their places to the results.
+            After(entry, flows, alive, i, now);
+            foreach (int result in flows[i].Results)
+            {
+                now[result >> 6] |= 1UL << (result & 63);
+            }
+
+            int count = Math.Max(Weight(now, weights), Weight(alive[i], weights));
+            if (count > most.Count)
+            {
+                most = (count, entry.Statements[i]);
+            }
+        }
+
+        return most;
+    }
+
+    /// <summary>
+    /// The registers, predicates among them, that a path reads before it writes them: those that hold whatever was left in them. A compiler
+    /// makes such reads where a value is not used, or not on that path; so do instructions under a guard, which for this count as no writing.
+    /// </summary>
+    /// <param name="entry">A kernel.</param>
+    /// <returns>Their names, each once.</returns>
+    public static IReadOnlyList<string> Unwritten(PtxEntry entry)
+    {
+        (Dictionary<string, int> numbers, _, ulong[][] alive) = Analyse(entry);
+        return [.. numbers.Where(n => (alive[0][n.Value >> 6] >> (n.Value & 63) & 1) != 0).Select(n => n.Key)];
+    }
+
+    // The registers' numbers, what each statement does, and which registers are alive before each statement and behind the last.
+    private static (Dictionary<string, int> Numbers, Flow[] Flows, ulong[][] Alive) Analyse(PtxEntry entry)
+    {
         Dictionary<string, int> numbers = new(StringComparer.Ordinal);
         Flow[] flows = [.. entry.Statements.Select(s => Flow.Of(s, entry, numbers))];
-        int[] weights = Weights(entry, flows, numbers);
         int words = (numbers.Count + 63) / 64;
         int n = flows.Length;
-
-        // Alive before each statement; backward over all of them until nothing is added.
         ulong[][] alive = new ulong[n + 1][];
         for (int i = 0; i <= n; i++)
         {
             alive[i] = new ulong[words];
         }
 
+        // Backward over all of them until nothing is added.
         ulong[] now = new ulong[words];
         for (bool changed = true; changed;)
         {
@@ -64,24 +101,7 @@ internal static class LiveRegisters
             }
         }
 
-        (int Count, PtxStatement? Where) most = (0, null);
-        for (int i = 0; i < n; i++)
-        {
-            // What is made and what is needed later; operands that end here may give their places to the results.
-            After(entry, flows, alive, i, now);
-            foreach (int result in flows[i].Results)
-            {
-                now[result >> 6] |= 1UL << (result & 63);
-            }
-
-            int count = Math.Max(Weight(now, weights), Weight(alive[i], weights));
-            if (count > most.Count)
-            {
-                most = (count, entry.Statements[i]);
-            }
-        }
-
-        return most;
+        return (numbers, flows, alive);
     }
 
     private static void After(PtxEntry entry, Flow[] flows, ulong[][] alive, int i, ulong[] now)
@@ -128,7 +148,8 @@ internal static class LiveRegisters
         int[] definitions = new int[numbers.Count];
         foreach ((string name, int number) in numbers)
         {
-            weights[number] = entry.Registers[name].Bits == 64 ? 2 : 1;
+            PtxRegister register = entry.Registers[name];
+            weights[number] = register.Kind == 'p' ? 0 : register.Bits == 64 ? 2 : 1;
         }
 
         foreach (int result in flows.SelectMany(f => f.Results))
@@ -162,6 +183,11 @@ internal static class LiveRegisters
             int resultCount = s_withoutResult.Contains(opcode) || statement.Opcode is "mbarrier.init.shared.b64" or "mbarrier.inval.shared.b64" ? 0
                 : opcode is "setp" or "shfl" or "match" && statement.Operands.Length > 1 && statement.Operands[1].Kind == OperandKind.Predicate ? 2
                 : 1;
+            if (statement.Guard is not null)
+            {
+                Collect(statement.Guard, entry, numbers, operands);
+            }
+
             for (int i = 0; i < statement.Operands.Length; i++)
             {
                 Collect(statement.Operands[i], entry, numbers, i < resultCount ? results : operands);
@@ -181,7 +207,7 @@ internal static class LiveRegisters
                 Collect(element, entry, numbers, to);
             }
 
-            if (entry.Registers.TryGetValue(operand.Text, out PtxRegister register) && register.Kind != 'p')
+            if (entry.Registers.ContainsKey(operand.Text))
             {
                 if (!numbers.TryGetValue(operand.Text, out int number))
                 {

@@ -14,6 +14,8 @@ internal sealed unsafe partial class PtxDecoder
             throw Unknown($"the barrier {barrier.Text}");
         }
 
+        // A barrier without a count of threads waits for all of the block, at this place: its number, one of 16, changes nothing then.
+
         if (parts[1] == "red")
         {
             // bar.red.op d, a, p

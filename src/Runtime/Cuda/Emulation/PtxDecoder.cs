@@ -115,6 +115,7 @@ internal sealed unsafe partial class PtxDecoder
 
         PtxOp[] array = [.. ops];
         ControlFlow.FindReconvergence(array);
+        IReadOnlyList<string> unwritten = LiveRegisters.Unwritten(_entry);
         return new PtxKernel
         {
             Name = _entry.Name,
@@ -126,6 +127,8 @@ internal sealed unsafe partial class PtxDecoder
             TruePredicate = _predicates.GetValueOrDefault("#true", -1),
             Constants = [.. _constants.Select(c => (c.Value, c.Key.Value, c.Key.Size))],
             Specials = [.. _specials.Select(s => (s.Value, s.Key))],
+            Unwritten = [.. unwritten.Where(_offsets.ContainsKey).Select(r => (_offsets[r], _entry.Registers[r].Bits / 8))],
+            UnwrittenPredicates = [.. unwritten.Where(_predicates.ContainsKey).Select(r => _predicates[r])],
             StaticSharedByteCount = sharedBytes,
             MaxThreads = _entry.MaxThreads,
             RequiredBlock = _entry.RequiredBlock,

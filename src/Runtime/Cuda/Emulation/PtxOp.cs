@@ -127,6 +127,12 @@ internal sealed class PtxKernel
     /// <summary>Special registers that the kernel reads: (offset, which).</summary>
     public required (int Offset, SpecialRegister Register)[] Specials { get; init; }
 
+    /// <summary>Registers that a path reads before it writes them: (offset, bytes a lane). See <see cref="Emulation.LiveRegisters.Unwritten"/>.</summary>
+    public required (int Offset, int Size)[] Unwritten { get; init; }
+
+    /// <summary>The same for predicates: their numbers.</summary>
+    public required int[] UnwrittenPredicates { get; init; }
+
     public int StaticSharedByteCount { get; init; }
 
     public int MaxThreads { get; init; }
