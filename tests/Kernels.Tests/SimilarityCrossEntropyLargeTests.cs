@@ -13,7 +13,6 @@ public sealed class SimilarityCrossEntropyLargeTests
     [Theory]
     [InlineData(2063)]
     [InlineData(2065)]
-    [InlineData(5000)]
     public void WithinTheErrorBudgetAtFullTiles(int b) => Check(SimilarityCrossEntropyCase.Seeded(new(), b, b, 3, 8));
 
     [Theory]

@@ -21,7 +21,7 @@ public sealed class CudaPartsTests
         exactDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
         using CudaTrainer exact = new(exactDevice, capturesGraphs: false, freezesText: freezesText, readsHostInputs: true);
         using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, freezesText: freezesText);
-        int[] sizes = [6, 6, 4, 1, 6];
+        int[] sizes = [6, 4, 1, 6];
         for (int step = 1; step <= sizes.Length; step++)
         {
             Assert.Equal(exact.Step(step, sizes[step - 1]), replayed.Step(step, sizes[step - 1]));
@@ -32,17 +32,19 @@ public sealed class CudaPartsTests
     }
 
     [Theory]
-    [InlineData(Accumulation.Plain, 1, 4, 0.1f, false)]
-    [InlineData(Accumulation.Plain, 2, 3, 0.1f, false)]
-    [InlineData(Accumulation.Plain, 2, 4, 0, false)]
-    [InlineData(Accumulation.Exact, 1, 4, 0.1f, false)]
-    [InlineData(Accumulation.Exact, 2, 4, 0.1f, false)]
-    [InlineData(Accumulation.Exact, 1, 4, 0, true)]
-    public void MicroBatchesReplayGraphsWithTheBitsOfPartsThatAreIssuedOneByOne(Accumulation accumulate, int captions, int microBatchSize, float dropout, bool freezesText)
+    [InlineData(Accumulation.Plain, 1, 4, 0.1f, false, MatMulEngine.Cublas)]
+    [InlineData(Accumulation.Plain, 2, 3, 0.1f, false, MatMulEngine.Own)]
+    [InlineData(Accumulation.Plain, 2, 4, 0, false, MatMulEngine.Cublas)]
+    [InlineData(Accumulation.Exact, 1, 4, 0.1f, false, MatMulEngine.Own)]
+    [InlineData(Accumulation.Exact, 2, 4, 0.1f, false, MatMulEngine.Cublas)]
+    [InlineData(Accumulation.Exact, 1, 4, 0, true, MatMulEngine.Cublas)]
+    public void MicroBatchesReplayGraphsWithTheBitsOfPartsThatAreIssuedOneByOne(
+        Accumulation accumulate, int captions, int microBatchSize, float dropout, bool freezesText, MatMulEngine engine)
     {
-        // Six pictures in parts of three and three, or four and two.
+        // Six pictures in parts of three and three, or four and two. cuBLAS's products are quicker to emulate.
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        eagerDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
         using CudaTrainer eager = New(eagerDevice, capturesGraphs: false);
         using CudaTrainer replayed = New(replayDevice, capturesGraphs: true);
         for (int step = 1; step <= 3; step++)
@@ -52,7 +54,7 @@ public sealed class CudaPartsTests
 
         int captures = replayed.Captures;
         int replays = replayed.Replays;
-        const int More = 2;
+        const int More = 1;
         for (int step = 4; step <= 3 + More; step++)
         {
             Assert.Equal(eager.Step(step), replayed.Step(step));

@@ -112,13 +112,13 @@ public sealed class CudaStepTests
         roundingDevice.MatMulEngine = copyingDevice.MatMulEngine = engine;
         using CudaTrainer rounding = new(roundingDevice, capturesGraphs: true);
         using CudaTrainer copying = new(copyingDevice, capturesGraphs: true, keepsCopies: true);
-        for (int step = 1; step <= 4; step++)
+        for (int step = 1; step <= 3; step++)
         {
             Assert.Equal(rounding.Step(step), copying.Step(step));
         }
 
         CudaTrainer.AssertSameBits(rounding, copying);
-        Assert.InRange(copying.Replays, 2, 3);
+        Assert.InRange(copying.Replays, 1, 2);
         int compared = 0;
         foreach (Parameter parameter in copying.Copied())
         {
@@ -174,19 +174,20 @@ public sealed class CudaStepTests
     }
 
     [Theory]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    [InlineData(true, true)]
-    public void WhereATowerIsFrozenTheGraphReadsItsRows(bool text, bool image)
+    [InlineData(true, false, MatMulEngine.Cublas)]
+    [InlineData(false, true, MatMulEngine.Cublas)]
+    [InlineData(true, true, MatMulEngine.Own)]
+    public void WhereATowerIsFrozenTheGraphReadsItsRows(bool text, bool image, MatMulEngine engine)
     {
         using CpuDevice cpu = new(1);
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        eagerDevice.MatMulEngine = replayDevice.MatMulEngine = engine;
         using CudaTrainer expected = new(cpu, capturesGraphs: false, freezesText: text, freezesImage: image);
         using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, freezesText: text, freezesImage: image);
         using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, freezesText: text, freezesImage: image);
         Dictionary<string, float[]> before = replayed.Weights();
-        for (int step = 1; step <= 6; step++)
+        for (int step = 1; step <= 5; step++)
         {
             StepFigures ofCpu = expected.Step(step);
             StepFigures figures = eager.Step(step);
@@ -207,6 +208,7 @@ public sealed class CudaStepTests
         using CudaDevice denseDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        denseDevice.MatMulEngine = eagerDevice.MatMulEngine = replayDevice.MatMulEngine = MatMulEngine.Cublas;
         using CudaTrainer expected = new(cpu, capturesGraphs: false, isSparse: true);
         using CudaTrainer dense = new(denseDevice, capturesGraphs: true, tokensPerCapacity: 16);
         using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 16, isSparse: true);
@@ -263,6 +265,7 @@ public sealed class CudaStepTests
         // Capacities of a few tokens, so that batches of a few captions have several.
         using CudaDevice eagerDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
         using CudaDevice replayDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(1));
+        eagerDevice.MatMulEngine = replayDevice.MatMulEngine = MatMulEngine.Cublas;
         using CudaTrainer eager = new(eagerDevice, capturesGraphs: false, tokensPerCapacity: 6);
         using CudaTrainer replayed = new(replayDevice, capturesGraphs: true, tokensPerCapacity: 6);
         for (int step = 1; step <= 12; step++)

@@ -104,6 +104,7 @@ public sealed class CudaUploadTests
     {
         using CudaDevice plainDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(seed));
         using CudaDevice preparedDevice = CudaDevice.Emulate(EmulationOptions.ForSeed(seed));
+        plainDevice.MatMulEngine = preparedDevice.MatMulEngine = MatMulEngine.Cublas;
         using CudaTrainer plain = create(plainDevice, null);
         int SizeOf(int step) => sizes[Math.Min(step, sizes.Length) - 1];
         using CudaTrainer prepared = create(preparedDevice, SizeOf);
