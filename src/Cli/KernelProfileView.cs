@@ -1,3 +1,4 @@
+using CrossAlign.Kernels;
 using CrossAlign.Models;
 using CrossAlign.Models.Profiling;
 using Spectre.Console;
@@ -10,10 +11,11 @@ internal static class KernelProfileView
     /// <summary>Counts, and shows or writes the result.</summary>
     /// <param name="terminal">Where to.</param>
     /// <param name="tokens">Rows of activations.</param>
+    /// <param name="operations">Of which operations.</param>
     /// <param name="markdown">A document whose table is replaced, or null.</param>
     /// <param name="cancellation">Stops between two operations.</param>
     /// <returns>The exit code.</returns>
-    public static int Run(Terminal terminal, int tokens, FileInfo? markdown, CancellationToken cancellation)
+    public static int Run(Terminal terminal, int tokens, IReadOnlyCollection<string> operations, FileInfo? markdown, CancellationToken cancellation)
     {
         if (markdown is { Exists: false })
         {
@@ -21,7 +23,12 @@ internal static class KernelProfileView
         }
 
         Lines lines = new(terminal);
-        KernelProfileReport report = KernelProfiler.Run(KernelProfileCases.For(tokens), lines, cancellation) with { Loss = LossProjector.RunAll(lines, cancellation) };
+        KernelProfileReport report = KernelProfiler.Run([.. KernelProfileCases.For(tokens).Where(c => operations.Contains(c.Operation))], lines, cancellation);
+        if (operations.Contains(nameof(SimilarityCrossEntropy)))
+        {
+            report = report with { Loss = LossProjector.RunAll(lines, cancellation) };
+        }
+
         terminal.ClearLive();
         if (markdown is not null)
         {

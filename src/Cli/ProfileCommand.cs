@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using CrossAlign.Kernels;
 using CrossAlign.Models;
 using CrossAlign.Models.Data;
 using CrossAlign.Models.Profiling;
@@ -35,6 +36,7 @@ internal static class ProfileCommand
         Option<DirectoryInfo> output = new("--out") { Description = "Where profile.html, .json and .csv go.", DefaultValueFactory = _ => new DirectoryInfo("profile") };
         Option<bool> kernels = new("--kernels") { Description = "Instead, count what each CUDA kernel costs on the emulated device, and what follows for an A100 and an H100." };
         Option<int> tokens = new("--kernel-tokens") { Description = "Rows of activations for --kernels.", DefaultValueFactory = _ => KernelProfileCases.DefaultTokens };
+        Option<string?> operations = new("--kernel-operations") { Description = "Only the kernels of these operations, as in LayerNorm,Gelu; doctor lists them. Default: all." };
         Option<FileInfo?> markdown = new("--markdown") { Description = "A document whose table of kernels --kernels replaces, as docs/kernels.md." };
         NumberRange.Require(tokens, v => v is >= 1 and <= 65_536, "--kernel-tokens takes 1 to 65536");
         NumberRange.Require(steps, v => v is >= 0 and <= 10_000, "--steps takes 0 to 10000");
@@ -42,7 +44,7 @@ internal static class ProfileCommand
         NumberRange.Require(seconds, v => v is >= 0 and <= 3600, "--seconds takes 0 to 3600");
         Command command = new("profile", "Measure the loss at several sizes, and take a training step apart.")
         {
-            batchSizes, widths, precisions, variants, ops, steps, seconds, longest, noNaive, output, kernels, tokens, markdown,
+            batchSizes, widths, precisions, variants, ops, steps, seconds, longest, noNaive, output, kernels, tokens, operations, markdown,
         };
         config.AddTo(command);
         command.SetAction((parsed, cancellation) => Task.Run(
@@ -50,7 +52,8 @@ internal static class ProfileCommand
             {
                 if (parsed.GetValue(kernels))
                 {
-                    return KernelProfileView.Run(Terminal.Of(parsed), parsed.GetValue(tokens), parsed.GetValue(markdown), cancellation);
+                    string[] chosen = WrongInvocationException.Guard(() => Operations(parsed.GetValue(operations), parsed.GetValue(markdown)));
+                    return KernelProfileView.Run(Terminal.Of(parsed), parsed.GetValue(tokens), chosen, parsed.GetValue(markdown), cancellation);
                 }
 
                 RunConfig? run = parsed.GetValue(steps) == 0 ? null : config.Read(parsed);
@@ -238,6 +241,15 @@ internal static class ProfileCommand
         _ => throw new UserErrorException(
             $"--precisions: there is no precision '{name}'", $"the nearest is '{NearestName.Find(name, device == Processor ? ["f32", "bf16"] : ["f32", "bf16", "tf32"])}'"),
     };
+
+    private static string[] Operations(string? list, FileInfo? markdown)
+    {
+        string[] all = [.. KernelCatalog.Operations.Where(o => o.HasCuda).Select(o => o.Operation)];
+        return list is null ? all
+            : markdown is not null ? throw new UserErrorException("--markdown takes the table of all operations", "leave --kernel-operations out")
+            : [.. Split(list, "--kernel-operations").Select(name => all.FirstOrDefault(o => o.Equals(name, StringComparison.OrdinalIgnoreCase))
+                ?? throw new UserErrorException($"--kernel-operations: there is no operation '{name}' with CUDA kernels", $"the nearest is '{NearestName.Find(name, all)}'"))];
+    }
 
     private static string[] Split(string list, string option)
     {

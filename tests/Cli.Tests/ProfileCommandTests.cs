@@ -187,7 +187,7 @@ public sealed class ProfileCommandTests : IDisposable
     [Fact]
     public async Task KernelsAreCountedOnTheEmulatedDevice()
     {
-        Invocation run = await Invocation.RunAsync("profile", "--kernels", "--kernel-tokens", "8", "--json");
+        Invocation run = await Invocation.RunAsync("profile", "--kernels", "--kernel-tokens", "8", "--kernel-operations", "layerNorm,Gelu", "--json");
         Assert.Equal(0, run.ExitCode);
         JsonElement report = JsonElement.Parse(run.Output);
         Assert.Equal("crossalign/kernels/1", report.GetProperty("schema").GetString());
@@ -195,6 +195,10 @@ public sealed class ProfileCommandTests : IDisposable
         JsonElement norm = Assert.Single(
             report.GetProperty("kernels").EnumerateArray(), k => k.GetProperty("kernel").GetString() == "layernorm_fwd_f32");
         Assert.Equal(2, norm.GetProperty("blocks").GetInt64());
+        Assert.Equal(
+            ["Gelu", "LayerNorm"],
+            report.GetProperty("kernels").EnumerateArray().Select(k => k.GetProperty("operation").GetString()).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal));
+        Assert.Empty(report.GetProperty("loss").EnumerateArray());
         Assert.Equal(["A100", "H100"], norm.GetProperty("bounds").EnumerateArray().Select(b => b.GetProperty("gpu").GetString()));
         Assert.All(norm.GetProperty("bounds").EnumerateArray(), b => Assert.True(b.GetProperty("lowerBoundMicroseconds").GetDouble() > 0));
     }
@@ -202,6 +206,8 @@ public sealed class ProfileCommandTests : IDisposable
     [Theory]
     [InlineData("--kernel-tokens", "0")]
     [InlineData("--markdown", "no-such.md")]
+    [InlineData("--kernel-operations", "LayerNrom")]
+    [InlineData("--kernel-operations", "Gelu", "--markdown", "../../../../../docs/kernels.md")]
     public async Task AWrongInvocationOfKernelsExitsWithTwo(params string[] options)
     {
         Invocation run = await Invocation.RunAsync(["profile", "--kernels", .. options]);
