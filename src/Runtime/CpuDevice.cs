@@ -33,11 +33,11 @@ public sealed unsafe class CpuDevice : Device
     /// <summary>The threads that share an operation's work.</summary>
     public WorkerPool Workers { get; }
 
-    /// <summary>Bytes of tensors held at present.</summary>
-    public long AllocatedByteCount => Volatile.Read(ref _allocatedByteCount);
+    /// <inheritdoc/>
+    public override long AllocatedByteCount => Volatile.Read(ref _allocatedByteCount);
 
-    /// <summary>The most bytes of tensors held at once so far.</summary>
-    public long PeakByteCount => Volatile.Read(ref _peakByteCount);
+    /// <inheritdoc/>
+    public override long PeakByteCount => Volatile.Read(ref _peakByteCount);
 
     /// <inheritdoc/>
     public override DeviceMemory Allocate(long byteCount)

@@ -26,6 +26,17 @@ public abstract class Device : IDisposable
     /// <summary>The device's name as run records and <c>doctor</c> show it.</summary>
     public abstract string Name { get; }
 
+    /// <summary>
+    /// Whether nothing is computed here, and memory is counted alone: what reads from a tensor reads zeros, and what would fill one need not.
+    /// </summary>
+    public virtual bool IsPlan => false;
+
+    /// <summary>Bytes of tensors, and of what operations keep to work in, that are held at present.</summary>
+    public abstract long AllocatedByteCount { get; }
+
+    /// <summary>The most bytes held at once so far.</summary>
+    public abstract long PeakByteCount { get; }
+
     /// <summary>Where operations on this device are timed; null, as at first, for nowhere. On a CUDA device by events, without waiting for any.</summary>
     public OperationLog? Operations { get; set; }
 

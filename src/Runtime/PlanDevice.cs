@@ -5,7 +5,7 @@ namespace CrossAlign.Runtime;
 /// return. A program that runs on it says how much it would hold elsewhere, before it holds any. Tensors have no content here: what is read
 /// from one is zero.
 /// </summary>
-/// <remarks>The working memory that a backend's operations keep (<see cref="CpuDevice.Scratch"/>) is not counted.</remarks>
+/// <remarks>The working memory that a backend's operations keep (<see cref="CpuDevice.Scratch"/>) is not counted. A CUDA device has a plan of its own, in which it is: <see cref="Cuda.CudaDevice.NewPlan"/>.</remarks>
 public sealed class PlanDevice : Device
 {
     // Never followed: Tensor gives no pointers to devices other than the processor.
@@ -20,11 +20,14 @@ public sealed class PlanDevice : Device
     /// <inheritdoc/>
     public override string Name => "plan";
 
-    /// <summary>Bytes of tensors that would be held at present.</summary>
-    public long AllocatedByteCount => Volatile.Read(ref _allocatedByteCount);
+    /// <inheritdoc/>
+    public override bool IsPlan => true;
 
-    /// <summary>The most bytes of tensors that would have been held at once so far.</summary>
-    public long PeakByteCount => Volatile.Read(ref _peakByteCount);
+    /// <inheritdoc/>
+    public override long AllocatedByteCount => Volatile.Read(ref _allocatedByteCount);
+
+    /// <inheritdoc/>
+    public override long PeakByteCount => Volatile.Read(ref _peakByteCount);
 
     /// <inheritdoc/>
     public override DeviceMemory Allocate(long byteCount)

@@ -34,7 +34,7 @@ public static class CheckpointLoader
         return Load(tensors, [.. tower.OwnParameters], p => p.PublishedName, tower.Config.ModelType, PublishedExtras.Of(tower.Config));
     }
 
-    /// <summary>Loads parameters under their names from a file that holds them and nothing else; on a <see cref="PlanDevice"/> only compares names and shapes, so that no memory of a hostile configuration's size is taken.</summary>
+    /// <summary>Loads parameters under their names from a file that holds them and nothing else; on a device that plans (<see cref="Device.IsPlan"/>) only compares names and shapes, so that no memory of a hostile configuration's size is taken.</summary>
     /// <param name="tensors">The checkpoint.</param>
     /// <param name="parameters">Overwritten.</param>
     /// <param name="nameOf">The name of a parameter in the checkpoint, without a task model's prefix.</param>
@@ -104,7 +104,7 @@ public static class CheckpointLoader
             { Details = wrong };
         }
 
-        foreach ((Parameter parameter, string name) in found.Where(f => f.Parameter.Value.Device is not PlanDevice))
+        foreach ((Parameter parameter, string name) in found.Where(f => !f.Parameter.Value.Device.IsPlan))
         {
             tensors.ReadSingles(name, parameter.Value);
         }

@@ -148,7 +148,7 @@ public sealed class SafetensorsFile : IDisposable
             throw new ArgumentException($"The destination of '{name}' is {destination}; it must be Float32.", nameof(destination));
         }
 
-        if (destination.Device.Kind == DeviceKind.Plan)
+        if (destination.Device.IsPlan)
         {
             return;
         }

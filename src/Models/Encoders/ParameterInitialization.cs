@@ -23,7 +23,7 @@ public static class ParameterInitialization
     public static void Initialize(Parameter parameter, ulong seed)
     {
         ArgumentNullException.ThrowIfNull(parameter);
-        if (parameter.Kind is ParameterKind.Scale or ParameterKind.LogitBias || parameter.Value.Device.Kind == DeviceKind.Plan)
+        if (parameter.Kind is ParameterKind.Scale or ParameterKind.LogitBias || parameter.Value.Device.IsPlan)
         {
             return;
         }

@@ -258,7 +258,7 @@ internal sealed partial class ContrastiveStep : IDisposable
         }
 
         Tensor pixels = _arena.Take(DType.Float32, new Shape(part.Count, 3, size, size));
-        if (_device.Kind != DeviceKind.Plan)
+        if (!_device.IsPlan)
         {
             pixels.CopyFrom<float>(part.Pixels);
         }

@@ -37,7 +37,7 @@ internal sealed class FrozenFeatures : IDisposable
         _model = model;
 
         // On a device without memory every row is computed, which is also what the first steps do.
-        _isPlan = model.Device.Kind == DeviceKind.Plan;
+        _isPlan = model.Device.IsPlan;
         long byteLimit = (long)config.FeatureCacheMegabytes << 20;
         TextTower tower = model.Text!;
         bool whole = tower.Freeze == TowerFreeze.All;
@@ -45,8 +45,8 @@ internal sealed class FrozenFeatures : IDisposable
         bool drops = tower.Config.HiddenDropout > 0 || tower.Config.AttentionDropout > 0;
         bool text = whole || (config.Schedule.TextFrozenSteps > 0 && !drops);
 
-        // On a GPU the lowest blocks are computed again in less time than their rows take to get there; bfloat16 rows are a GPU's, also where they are planned.
-        bool lower = !whole && tower.Freeze.LowestBlocks > 0 && !drops && model.Device.Kind is DeviceKind.Cpu or DeviceKind.Plan && tower.ActivationType == DType.Float32;
+        // On a GPU the lowest blocks are computed again in less time than their rows take to get there.
+        bool lower = !whole && tower.Freeze.LowestBlocks > 0 && !drops && model.Device.Kind != DeviceKind.Cuda;
         bool image = model.Image?.Freeze == TowerFreeze.All && config.Augmentation == 0;
         if (byteLimit == 0)
         {

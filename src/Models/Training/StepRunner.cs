@@ -119,6 +119,9 @@ internal sealed partial class StepRunner : IDisposable
     /// <summary>How many capacities of tokens there have been.</summary>
     public int CapacityCount => _capacities.Count;
 
+    /// <summary>Bytes of the device that the captions of the largest of them take; 0 where there was none.</summary>
+    public long CapacityByteCount => _capacities.Count == 0 ? 0 : _capacities.Values.Max(c => c.ByteCount);
+
     /// <summary>How many stages of steps were replayed from a graph: one a step where the batch goes through the towers at once.</summary>
     public int ReplayCount { get; private set; }
 

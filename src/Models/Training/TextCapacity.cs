@@ -47,6 +47,21 @@ internal sealed class TextCapacity : IDisposable
     /// <summary>The graphs of the stages.</summary>
     public StepGraphs Graphs { get; } = new();
 
+    /// <summary>Bytes of the device that it takes.</summary>
+    public long ByteCount
+    {
+        get
+        {
+            long byteCount = 0;
+            foreach (Tensor tensor in (ReadOnlySpan<Tensor>)[_count, Inputs.Ids, Inputs.Positions, Inputs.Types, Inputs.CuSeqlens, Inputs.TokenKeys])
+            {
+                byteCount += tensor.IsPresent ? tensor.ByteCount : 0;
+            }
+
+            return byteCount;
+        }
+    }
+
     /// <summary>Adds the captions of a batch to what is uploaded.</summary>
     /// <param name="batch">Not more tokens, nor captions, than there is room for.</param>
     /// <param name="uploads">What takes them to the device.</param>

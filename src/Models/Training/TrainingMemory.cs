@@ -6,21 +6,26 @@ using CrossAlign.Models.Profiling;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training;
 
 /// <summary>
-/// The memory that training takes, known before any of it is taken: the first steps are gone through on a <see cref="PlanDevice"/>, with the
-/// captions that they will have. What is predicted is never below what tensors are measured to hold, and at most a tenth and
-/// <see cref="WorkingByteCount"/> above it; the data set itself, which is there already, and the program are not in it.
+/// The memory that training takes, known before any of it is taken: the first steps are gone through on a <see cref="PlanDevice"/>, or on the plan of
+/// a CUDA device (<see cref="CudaDevice.NewPlan"/>), with the captions that they will have. What is predicted is never below what is measured to be
+/// held, and at most a tenth and <see cref="WorkingByteCount"/> above it, on a CUDA device a fiftieth; the data set itself, which is there already,
+/// the program, and what a GPU's driver takes for itself are not in it.
 /// </summary>
 public sealed record TrainingMemory
 {
-    /// <summary>What operations keep to work in, at most: packed operands of products above all. See <c>CpuSimilarityProducts.ScratchByteCount</c>.</summary>
+    /// <summary>What operations keep to work in on the CPU, at most: packed operands of products above all. See <c>CpuSimilarityProducts.ScratchByteCount</c>.</summary>
     public const long WorkingByteCount = 16L << 20;
 
     // The number of tokens differs from step to step; the arena grows by a quarter more than a step needs, which these settle.
     private const int PlannedSteps = 3;
+
+    // Each number of tokens rounded up has room of its own on a CUDA device, and more of them will come.
+    private const int MoreCapacities = 4;
 
     // At least as many as go through the towers at once.
     private const int EvaluatedPictures = 128;
@@ -35,17 +40,23 @@ public sealed record TrainingMemory
     /// <summary>Bytes of the optimiser's moments.</summary>
     public required long Moments { get; init; }
 
-    /// <summary>Bytes of the loss's workspaces, of the embeddings and their gradients, and of the arena's first MiB.</summary>
+    /// <summary>Bytes of the loss's workspaces, of the embeddings and their gradients, of the arena's first MiB, and of the pictures where a CUDA device reads them.</summary>
     public required long Loss { get; init; }
 
-    /// <summary>Bytes of activations, beyond the first MiB: what the towers keep for the way back, and what they work in.</summary>
+    /// <summary>
+    /// Bytes of activations, beyond the first MiB: what the towers keep for the way back, and what they work in. On a CUDA device also the captions
+    /// where it reads them, and the place where what a step reads arrives.
+    /// </summary>
     public required long Activations { get; init; }
 
-    /// <summary>Bytes of the two batches that take turns, on the host.</summary>
+    /// <summary>Bytes that operations keep to work in: <see cref="WorkingByteCount"/> on the CPU, what they take on a CUDA device.</summary>
+    public long Working { get; init; } = WorkingByteCount;
+
+    /// <summary>Bytes of the two batches that take turns, on the host, and of the two pieces of page-locked memory that a CUDA device copies from.</summary>
     public required long Batches { get; init; }
 
-    /// <summary>Bytes that tensors take: everything but <see cref="Batches"/>.</summary>
-    public long Tensors => Parameters + Gradients + Moments + Loss + Activations + WorkingByteCount;
+    /// <summary>Bytes that the device holds: everything but <see cref="Batches"/>.</summary>
+    public long Tensors => Parameters + Gradients + Moments + Loss + Activations + Working;
 
     /// <summary>Everything together.</summary>
     public long Total => Tensors + Batches;
@@ -56,9 +67,9 @@ public sealed record TrainingMemory
     /// <param name="tokenizer">The run's tokenizer.</param>
     /// <returns>What it takes.</returns>
     /// <param name="checkpoint">The checkpoint that the run goes on with, where published towers may be gone by now; null for a new run.</param>
-    /// <param name="storesBFloat16">Whether weights have bfloat16 copies and activations are bfloat16: of precision bf16 on a CUDA device.</param>
+    /// <param name="cuda">The CUDA device that it is trained on, which multiplies as it does in the run; null for the processor.</param>
     /// <exception cref="UserErrorException">The configuration does not go with the data, as when it is trained.</exception>
-    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null, bool storesBFloat16 = false)
+    public static TrainingMemory Predict(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, string? checkpoint = null, CudaDevice? cuda = null)
     {
         ArgumentNullException.ThrowIfNull(config);
         ArgumentNullException.ThrowIfNull(data);
@@ -72,13 +83,14 @@ public sealed record TrainingMemory
                 string.Create(CultureInfo.InvariantCulture, $"set accumulate=exact with a microBatchSize of {Array.MaxLength / picture} at most"));
         }
 
-        using PlanDevice device = new();
+        CudaDevice? plan = cuda?.NewPlan();
+        using Device device = plan ?? (Device)new PlanDevice();
         using TwoTowerModel model = checkpoint is null
             ? TowerFactory.Create(config, tokenizer, device, static _ => { })
             : TowerFactory.Load(config, tokenizer, device, checkpoint);
         TowerInputs inputs = TowerInputs.Of(config, TowerCompanions.ImageFolderOf(config, checkpoint), model.Image?.Config);
         PairedCaptionSource source = new(config, data, tokenizer, model, inputs, microBatch);
-        if (storesBFloat16)
+        if (StoresBFloat16(config, device))
         {
             model.StoreBFloat16();
         }
@@ -86,15 +98,24 @@ public sealed record TrainingMemory
         long parameters = device.AllocatedByteCount;
         source.AllocateGradients(model);
         long gradients = device.AllocatedByteCount - parameters;
+        TowerPause pause = new(model, config, source.StepsPerEpoch);
         using ContrastiveStep step = new(model, config, microBatch);
         long loss = device.AllocatedByteCount - parameters - gradients;
-        using Optimizer optimizer = new(model, config, step.LossCount);
+        using Optimizer optimizer = new(model, config, step.LossCount, pause.TextSteps, pause.ImageSteps);
+        long moments = device.AllocatedByteCount - parameters - gradients - loss;
+        using StepRunner runner = new(model, config, step, optimizer);
         long before = device.AllocatedByteCount;
         TrainingBatch batch = source.NewBatch(withPictures: false);
         for (int i = 1; i <= PlannedSteps; i++)
         {
             source.Fill(batch, i);
-            step.Run(batch, 0);
+
+            // While towers stand still, and when they go on.
+            foreach (int phase in ((int[])[1, pause.ImageSteps + 1, pause.TextSteps + 1]).Distinct())
+            {
+                pause.Apply(phase);
+                runner.Run(batch, new StepNumbers(phase, 0, 0));
+            }
         }
 
         if (config.EvaluateEvery > 0)
@@ -102,14 +123,17 @@ public sealed record TrainingMemory
             Evaluate(config, data, tokenizer, model, inputs);
         }
 
+        long working = plan?.WorkingByteCount ?? WorkingByteCount;
+        long pinned = plan is null ? 0 : microBatch * picture * 9 / 8;
         return new TrainingMemory
         {
             Parameters = parameters,
             Gradients = gradients,
-            Moments = before - parameters - gradients - loss,
-            Loss = loss,
-            Activations = device.PeakByteCount - before,
-            Batches = 2 * sizeof(float) * ((config.BatchSize * picture) + (4L * batch.TokenCount)),
+            Moments = moments,
+            Loss = before - parameters - gradients - moments,
+            Activations = device.PeakByteCount - before - (plan is null ? 0 : working) + (MoreCapacities * runner.CapacityByteCount),
+            Working = working,
+            Batches = 2 * sizeof(float) * ((config.BatchSize * picture) + (4L * batch.TokenCount) + pinned),
         };
     }
 
@@ -133,17 +157,29 @@ public sealed record TrainingMemory
         config.Accumulate == Accumulation.None ? config.BatchSize : Math.Min(config.MicroBatchSize!.Value, config.BatchSize);
 
     /// <summary>Refuses to go on where it does not fit.</summary>
-    /// <param name="available">Bytes that can be taken.</param>
+    /// <param name="available">Bytes of the machine that can be taken.</param>
     /// <exception cref="UserErrorException">It takes more; the message has the numbers.</exception>
-    public void Require(long available)
+    public void Require(long available) => Require(Total, available, "memory");
+
+    /// <summary>The same where tensors have a memory of their own.</summary>
+    /// <param name="available">Bytes of the machine that can be taken.</param>
+    /// <param name="ofGpu">Bytes of the GPU that can be taken.</param>
+    /// <exception cref="UserErrorException">It takes more of one of them; the message has the numbers.</exception>
+    public void Require(long available, long ofGpu)
     {
-        if (Total <= available)
+        Require(Tensors, ofGpu, "the GPU's memory");
+        Require(Batches, available, "memory");
+    }
+
+    private void Require(long needed, long available, string memory)
+    {
+        if (needed <= available)
         {
             return;
         }
 
         throw new UserErrorException(
-            $"this training takes {MemoryText.Of(Total)} of memory, and {MemoryText.Of(available)} are available",
+            $"this training takes {MemoryText.Of(needed)} of {memory}, and {MemoryText.Of(available)} are available",
             "lower batchSize or the towers' sizes, or set accumulate=exact with a small microBatchSize")
         {
             Details =
@@ -153,7 +189,7 @@ public sealed record TrainingMemory
                 $"optimiser: {MemoryText.Of(Moments)}",
                 $"loss and embeddings: {MemoryText.Of(Loss)}",
                 $"activations: {MemoryText.Of(Activations)}",
-                $"working memory: {MemoryText.Of(WorkingByteCount)}",
+                $"working memory: {MemoryText.Of(Working)}",
                 $"batches: {MemoryText.Of(Batches)}",
             ],
         };
@@ -163,7 +199,7 @@ public sealed record TrainingMemory
     /// <returns>The total and its parts.</returns>
     public string Describe() => string.Create(
         CultureInfo.InvariantCulture,
-        $"memory: {MemoryText.Of(Total)} predicted (parameters {MemoryText.Of(Parameters)}, gradients {MemoryText.Of(Gradients)}, optimiser {MemoryText.Of(Moments)}, loss {MemoryText.Of(Loss)}, activations {MemoryText.Of(Activations)}, working memory {MemoryText.Of(WorkingByteCount)}, batches {MemoryText.Of(Batches)})");
+        $"memory: {MemoryText.Of(Total)} predicted (parameters {MemoryText.Of(Parameters)}, gradients {MemoryText.Of(Gradients)}, optimiser {MemoryText.Of(Moments)}, loss {MemoryText.Of(Loss)}, activations {MemoryText.Of(Activations)}, working memory {MemoryText.Of(Working)}, batches {MemoryText.Of(Batches)})");
 
     // The sizes of the validation's passes, which have an arena of their own.
     private static void Evaluate(RunConfig config, CaptionedPictures data, ITokenizer tokenizer, TwoTowerModel model, TowerInputs inputs)

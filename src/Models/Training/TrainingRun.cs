@@ -6,6 +6,8 @@ using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Tokenization;
 using CrossAlign.Models.Training.Configuration;
 using CrossAlign.Models.Training.Recording;
+using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Training;
 
@@ -267,10 +269,20 @@ public sealed class TrainingRun
 
     private void CheckMemory(ITokenizer tokenizer, string? checkpoint)
     {
-        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint, TrainingMemory.StoresBFloat16(_config, _request.Device));
+        CudaDevice? cuda = _request.Device as CudaDevice;
+        TrainingMemory memory = TrainingMemory.Predict(_config, _request.Data, tokenizer, checkpoint, cuda);
+        long available = MachineMemory.AvailableByteCount();
 
         // A GPU has memory of its own; the emulated one's is the machine's.
-        memory.Require(_request.Device is Runtime.Cuda.CudaDevice { Emulation: null } gpu ? gpu.MemoryByteCount : Runtime.MachineMemory.AvailableByteCount());
+        if (cuda is { Emulation: null })
+        {
+            memory.Require(available, cuda.AvailableByteCount);
+        }
+        else
+        {
+            memory.Require(available);
+        }
+
         _observer.Note(memory.Describe());
     }
 

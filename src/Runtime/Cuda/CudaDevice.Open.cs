@@ -67,6 +67,20 @@ public sealed partial class CudaDevice
         return new CudaDevice(driver, new EmulatedCublas(driver), 0, name, poolsMemory);
     }
 
+    /// <summary>
+    /// A device on which everything is planned and nothing is done: memory is counted as this one would take it, what operations work in and the pool's
+    /// rounding included, and kernels are launched nowhere. What the driver itself takes, for its context, modules and graphs, is not counted.
+    /// </summary>
+    /// <returns>A device of this one's sizes and limits that multiplies as this one does at present, to be disposed before this one.</returns>
+    /// <exception cref="CudaException">The driver does not say what the device's limits are.</exception>
+    public CudaDevice NewPlan()
+    {
+        CudaDevice plan = new(new IdleDriver(this), Cublas is null ? null : new IdleCublas(), _ordinal, _name, Pool.Reuses) { _isPlan = true };
+        plan.MatMulEngine = MatMulEngine;
+        plan.MatMulPrecision = MatMulPrecision;
+        return plan;
+    }
+
     private static string? FindReason()
     {
         if (CudaBinding.Current.DriverError is { } error)

@@ -23,6 +23,7 @@ public sealed unsafe partial class CudaDevice : Device
     private readonly Stack<CudaOperationMark> _marks = [];
     private CudaMemory? _scratch;
     private int _graphCount;
+    private bool _isPlan;
     private MatMulEngine _matMulEngine;
 
     /// <summary>Opens a device through a driver.</summary>
@@ -73,6 +74,19 @@ public sealed unsafe partial class CudaDevice : Device
 
     /// <inheritdoc/>
     public override string Name => _name;
+
+    /// <inheritdoc/>
+    public override bool IsPlan => _isPlan;
+
+    /// <inheritdoc/>
+    /// <remarks>Rounded up as the pool takes it; what the pool keeps to hand out again is not in it, and is given back before memory runs out.</remarks>
+    public override long AllocatedByteCount => Pool.LiveByteCount;
+
+    /// <inheritdoc/>
+    public override long PeakByteCount => Pool.PeakByteCount;
+
+    /// <summary>Bytes of <see cref="AllocatedByteCount"/> that operations keep to work in: <see cref="Scratch"/>, and cuBLAS's workspace.</summary>
+    public long WorkingByteCount => (_scratch?.ByteCount ?? 0) + _retired.Sum(m => m.ByteCount) + (_blasWorkspace?.ByteCount ?? 0);
 
     /// <summary>The driver.</summary>
     public ICudaDriver Driver { get; }
@@ -128,6 +142,18 @@ public sealed unsafe partial class CudaDevice : Device
 
     /// <summary>The device's memory in bytes.</summary>
     public long MemoryByteCount { get; }
+
+    /// <summary>Bytes of it that can be taken at present: other programs, and the driver itself, take some.</summary>
+    /// <exception cref="CudaException">The driver refuses.</exception>
+    public long AvailableByteCount
+    {
+        get
+        {
+            MakeCurrent();
+            CudaException.ThrowIfFailed(Driver.MemGetInfo(out nuint free, out _), Driver);
+            return (long)free + Pool.ReservedByteCount - Pool.LiveByteCount;
+        }
+    }
 
     /// <summary>Where tensors' memory comes from.</summary>
     public CudaMemoryPool Pool { get; }

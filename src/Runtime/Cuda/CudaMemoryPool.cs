@@ -24,6 +24,9 @@ public sealed class CudaMemoryPool
         _reuses = reuses;
     }
 
+    /// <summary>Whether freed memory is kept.</summary>
+    public bool Reuses => _reuses;
+
     /// <summary>Bytes handed out at present, rounded up as they are taken.</summary>
     public long LiveByteCount { get; private set; }
 

@@ -43,7 +43,7 @@ public sealed unsafe class CudaUploads : IDisposable
 
     /// <summary>Copies values to page-locked memory, to be delivered to a tensor.</summary>
     /// <typeparam name="T">The type of an element.</typeparam>
-    /// <param name="values">At most as many bytes as <paramref name="destination"/> has; none are nothing to deliver.</param>
+    /// <param name="values">At most as many bytes as <paramref name="destination"/> has; none are nothing to deliver, but room is taken for them on a device that plans.</param>
     /// <param name="destination">On the device; its first bytes are overwritten by <see cref="Deliver"/>. Room is taken for all of it, so that deliveries
     /// of several lengths to one place need no more room than the longest.</param>
     /// <exception cref="ArgumentException">There are more values than room, or the tensor lies on another device.</exception>
@@ -64,13 +64,19 @@ public sealed unsafe class CudaUploads : IDisposable
             throw new InvalidOperationException("What was added before has been sent: deliver it first.");
         }
 
-        if (bytes.IsEmpty)
+        if (bytes.IsEmpty && !_device.IsPlan)
         {
             return;
         }
 
         long at = _byteCount;
         _byteCount += (destination.ByteCount + AlignmentBytes - 1) / AlignmentBytes * AlignmentBytes;
+        if (bytes.IsEmpty)
+        {
+            // What would lie there is not known where it is only planned.
+            return;
+        }
+
         bytes.CopyTo(_slots[_slot].Room(_device, at, _byteCount, bytes.Length));
         _pieces.Add(new Piece(at, destination, bytes.Length));
     }

@@ -1,6 +1,5 @@
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
-using CrossAlign.Runtime.Tests.Cuda;
 
 namespace CrossAlign.Kernels.Tests.Cuda;
 

@@ -4,7 +4,6 @@ using CrossAlign.Models.Training;
 using CrossAlign.Runtime;
 using CrossAlign.Runtime.Cuda;
 using CrossAlign.Runtime.Cuda.Emulation;
-using CrossAlign.Runtime.Tests.Cuda;
 
 namespace CrossAlign.Models.Tests.Training;
 
