@@ -15,6 +15,7 @@ public sealed class FailingGpuTests(FailingGpuTests.Driver driver) : IClassFixtu
     [InlineData("no-such-library.so", null, 0, "'cuda' cannot be opened", "no-such-library.so")]
     [InlineData(null, "cuInit", 100, "cuInit failed with NoDevice (100)", "run doctor, or give --device cpu")]
     [InlineData(null, "FAILING_COUNT", 0, "the driver finds no device", "run doctor, or give --device cpu")]
+    [InlineData(null, "FAILING_VERSION", 10020, "the driver supports CUDA 10.2 at most; the kernels need 11.0", "run doctor, or give --device cpu")]
     [InlineData(null, "FAILING_MAJOR", 7, "compute capability 7.0; the kernels need 8.0 or later", "run doctor, or give --device cpu")]
     [InlineData(null, "cuMemAlloc_v2", 2, "CUDA_ERROR_OUT_OF_MEMORY (2) from MemAlloc", "lower batchSize")]
     [InlineData(null, "cuModuleLoadData", 222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION (222)", "the driver is older than CUDA 11.0; update it")]

@@ -115,6 +115,8 @@ public static class MachineExamination
     private static string CudaRemedy(string reason) =>
         CudaLibraries.DriverError is null && CudaBinding.Current.DriverError is not null
         ? "take that folder off the loader's search path (a toolkit's lib64/stubs in LD_LIBRARY_PATH?), or use a program that was built without ManagedCuda"
+        : reason.StartsWith(CudaDevice.DriverIsTooOld, StringComparison.Ordinal)
+        ? "update the GPU's driver to version 450 or later (Debian: apt install nvidia-driver; else nvidia.com/drivers); try the kernels with --device cuda-emulated"
         : reason.StartsWith("the driver", StringComparison.Ordinal)
         ? "check with nvidia-smi that the driver sees the GPU, and that CUDA_VISIBLE_DEVICES does not hide it; try the kernels with --device cuda-emulated"
         : $"install the GPU's driver (Debian: apt install nvidia-driver; else nvidia.com/drivers), no toolkit is needed; or name its library in {CudaLibraries.DriverVariable}; try the kernels with --device cuda-emulated";

@@ -6,6 +6,11 @@ namespace CrossAlign.Runtime.Cuda;
 /// <content>Where devices come from.</content>
 public sealed partial class CudaDevice
 {
+    /// <summary>How <see cref="UnavailableReason"/> begins where the driver does not know the kernels' version of PTX, 7.0.</summary>
+    public const string DriverIsTooOld = "the driver supports CUDA";
+
+    private const int MinDriverVersion = 11_000;
+
     private static readonly Lazy<string?> s_unavailable = new(FindReason);
 
     /// <summary>Why there is no real CUDA device, in the words of the loader or the driver, or null where there is one.</summary>
@@ -93,6 +98,12 @@ public sealed partial class CudaDevice
         if (result != CuResult.Success)
         {
             return string.Create(CultureInfo.InvariantCulture, $"the driver's cuInit failed with {result} ({(int)result}).");
+        }
+
+        if (driver.DriverGetVersion(out int version) == CuResult.Success && version < MinDriverVersion)
+        {
+            return string.Create(
+                CultureInfo.InvariantCulture, $"{DriverIsTooOld} {version / 1000}.{version % 1000 / 10} at most; the kernels need 11.0, driver 450 or later.");
         }
 
         return driver.DeviceGetCount(out int count) == CuResult.Success && count > 0 ? null : "the driver finds no device.";

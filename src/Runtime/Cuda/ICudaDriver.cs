@@ -112,7 +112,7 @@ public unsafe interface ICudaDriver
     /// <summary>cuStreamEndCapture.</summary>
     CuResult StreamEndCapture(nint stream, out nint graph);
 
-    /// <summary>cuGraphInstantiateWithFlags.</summary>
+    /// <summary>cuGraphInstantiateWithFlags; without flags cuGraphInstantiate_v2 does the same on drivers that are older than CUDA 11.4.</summary>
     CuResult GraphInstantiate(out nint executable, nint graph, ulong flags);
 
     /// <summary>cuGraphLaunch.</summary>

@@ -60,7 +60,20 @@ FORWARD(30, cuStreamSynchronize, (void *stream), (stream))
 FORWARD(31, cuStreamWaitEvent, (void *stream, void *event, unsigned flags), (stream, event, flags))
 FORWARD(32, cuStreamBeginCapture_v2, (void *stream, int mode), (stream, mode))
 FORWARD(33, cuStreamEndCapture, (void *stream, void **graph), (stream, graph))
+#ifdef DRIVER_OF_CUDA_11_0
+/* Such a driver has no call with flags. */
+__attribute__((visibility("default"))) int cuGraphInstantiate_v2(void **executable, void *graph, void **errorNode, char *log, size_t logByteCount)
+{
+    if (errorNode != NULL || log != NULL || logByteCount != 0)
+    {
+        return 1;
+    }
+
+    return ((int (*)(void **, void *, unsigned long long))table[34])(executable, graph, 0);
+}
+#else
 FORWARD(34, cuGraphInstantiateWithFlags, (void **executable, void *graph, unsigned long long flags), (executable, graph, flags))
+#endif
 FORWARD(35, cuGraphLaunch, (void *executable, void *stream), (executable, stream))
 FORWARD(36, cuGraphExecDestroy, (void *executable), (executable))
 FORWARD(37, cuGraphDestroy, (void *graph), (graph))

@@ -111,6 +111,9 @@ public sealed unsafe partial class NativeCudaDriver
     private static partial CuResult cuGraphInstantiateWithFlags(out nint executable, nint graph, ulong flags);
 
     [LibraryImport(CudaLibraries.Driver)]
+    private static partial CuResult cuGraphInstantiate_v2(out nint executable, nint graph, nint* errorNode, byte* log, nuint logByteCount);
+
+    [LibraryImport(CudaLibraries.Driver)]
     private static partial CuResult cuGraphLaunch(nint executable, nint stream);
 
     [LibraryImport(CudaLibraries.Driver)]

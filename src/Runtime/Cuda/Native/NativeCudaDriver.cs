@@ -1,8 +1,14 @@
+using System.Runtime.InteropServices;
+
 namespace CrossAlign.Runtime.Cuda.Native;
 
 /// <summary>The CUDA driver's library, call by call. See <see cref="CudaLibraries"/> for where it is looked for.</summary>
 public sealed unsafe partial class NativeCudaDriver : ICudaDriver
 {
+    // Drivers of CUDA 11.0 to 11.3 have the call without flags alone.
+    private static readonly Lazy<bool> s_graphsHaveFlags =
+        new(() => NativeLibrary.TryGetExport(CudaLibraries.DriverHandle, nameof(cuGraphInstantiateWithFlags), out _));
+
     private NativeCudaDriver()
     {
     }
@@ -113,7 +119,10 @@ public sealed unsafe partial class NativeCudaDriver : ICudaDriver
     public CuResult StreamEndCapture(nint stream, out nint graph) => cuStreamEndCapture(stream, out graph);
 
     /// <inheritdoc/>
-    public CuResult GraphInstantiate(out nint executable, nint graph, ulong flags) => cuGraphInstantiateWithFlags(out executable, graph, flags);
+    public CuResult GraphInstantiate(out nint executable, nint graph, ulong flags) =>
+        s_graphsHaveFlags.Value || flags != 0
+            ? cuGraphInstantiateWithFlags(out executable, graph, flags)
+            : cuGraphInstantiate_v2(out executable, graph, null, null, 0);
 
     /// <inheritdoc/>
     public CuResult GraphLaunch(nint executable, nint stream) => cuGraphLaunch(executable, stream);
