@@ -60,6 +60,19 @@ public sealed class EmbeddingOrderTests
     }
 
     [Fact]
+    public void AThreadThatAddsUpTheRowsOfSeveralTilesAddsThemAll()
+    {
+        // Two tiles for each of the 128 threads, but the last.
+        const int Tokens = (130 * Tile) + 5;
+        using CudaDevice device = CudaDevice.Emulate(new EmulationOptions());
+        int[] ids = Numbers("repeated", Tokens, 250);
+        float[] dOutput = TestData.Normal(DType.Float32, Tokens, 1);
+        RowSparseGradient sparse = Sparse(device, Tokens);
+        Embedding.BackwardSparse(Upload(device, dOutput).Reshape(new Shape(Tokens, 1)), Upload(device, ids), 250, sparse);
+        AssertRows(ids, dOutput, 250, sparse);
+    }
+
+    [Fact]
     public void OneGraphFindsTheRowsOfAnyNumberOfLiveTokens()
     {
         const int Capacity = 3 * Tile;
