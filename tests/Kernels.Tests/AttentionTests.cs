@@ -32,8 +32,8 @@ public abstract partial class AttentionTests(Backend backend)
                 data.Add(dtype, 2, 40, causal, [13]);
                 data.Add(dtype, 1, 8, causal, []);
 
-                // Several blocks and rounds of 32 and of 64 tokens.
-                data.Add(dtype, 1, 24, causal, [67, 3]);
+                // Several blocks and rounds of 32 and of 64 tokens, and a token less than them.
+                data.Add(dtype, 1, 24, causal, [67, 63]);
                 data.Add(dtype, 1, 80, causal, [70]);
                 data.Add(dtype, 1, 96, causal, [2, 66]);
                 data.Add(dtype, 1, 64, causal, [150, 2]);
