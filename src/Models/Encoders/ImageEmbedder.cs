@@ -117,35 +117,77 @@ public sealed class ImageEmbedder : ModelEmbedder<DataContent>
     public void EmbedPrepared(IReadOnlyList<PreparedImage> images, Span<float> destination, Action<int, int>? done = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(images);
-        float[] pixels = [];
+        (float[] pixels, float[] next) = ([], []);
+        EmbeddingInputs? inputs;
+        lock (Model.Gate)
+        {
+            inputs = Model.Inputs;
+        }
+
+        int last = Fill(images, 0, ref pixels);
         for (int first = 0; first < images.Count;)
         {
             cancellationToken.ThrowIfCancellationRequested();
             PreparedImage image = images[first];
-            int last = first + 1;
-            int most = Math.Max(1, _options.BatchTokens / image.TokenCount);
-            while (last < images.Count && last - first < most && images[last].Height == image.Height && images[last].Width == image.Width)
-            {
-                last++;
-            }
-
             int count = last - first;
-            int size = image.Pixels.Length;
-            pixels = pixels.Length < count * size ? new float[count * size] : pixels;
-            for (int i = 0; i < count; i++)
-            {
-                images[first + i].Pixels.CopyTo(pixels, i * size);
-            }
-
+            int following = last;
+            Span<float> vectors = destination.Slice(first * Width, count * Width);
+            bool normalize = _options.Normalize ?? true;
             lock (Model.Gate)
             {
-                Model.EmbedImages(
-                    pixels.AsSpan(0, count * size), count, image.Height, image.Width, destination.Slice(first * Width, count * Width), _options.Project, _options.Normalize ?? true, Pooling);
+                if (inputs is null)
+                {
+                    Model.EmbedImages(pixels.AsSpan(0, count * image.Pixels.Length), count, image.Height, image.Width, vectors, _options.Project, normalize, Pooling);
+                }
+                else
+                {
+                    Model.EmbedImages(pixels, ShapeOf(images, first, last), vectors, _options.Project, normalize, Pooling, SendNext);
+                }
             }
 
+            following = inputs is null ? Fill(images, last, ref next) : following;
             done?.Invoke(count, count * image.TokenCount);
-            first = last;
+            (first, last) = (last, following);
+            (pixels, next) = (next, pixels);
+
+            // Beside the batch that is computed.
+            void SendNext()
+            {
+                following = Fill(images, last, ref next);
+                if (following > last)
+                {
+                    inputs!.Send(next, ShapeOf(images, last, following), _tower);
+                }
+            }
         }
+    }
+
+    private static Shape ShapeOf(IReadOnlyList<PreparedImage> images, int first, int last) => new(last - first, 3, images[first].Height, images[first].Width);
+
+    // The pictures from a place on that go through the tower at once; gives the place behind them.
+    private int Fill(IReadOnlyList<PreparedImage> images, int first, ref float[] pixels)
+    {
+        if (first == images.Count)
+        {
+            return first;
+        }
+
+        PreparedImage image = images[first];
+        int last = first + 1;
+        int most = Math.Max(1, _options.BatchTokens / image.TokenCount);
+        while (last < images.Count && last - first < most && images[last].Height == image.Height && images[last].Width == image.Width)
+        {
+            last++;
+        }
+
+        int size = image.Pixels.Length;
+        pixels = pixels.Length < (last - first) * size ? new float[(last - first) * size] : pixels;
+        for (int i = first; i < last; i++)
+        {
+            images[i].Pixels.CopyTo(pixels, (i - first) * size);
+        }
+
+        return last;
     }
 
     private protected override float[][] Generate(IEnumerable<DataContent> values, CancellationToken cancellationToken)

@@ -63,6 +63,9 @@ public sealed class TextTower : EncoderTower
         return Forward(TokenInputs.Upload(batch, arena, _tables.Type.IsPresent, pass.Dropout), pooling, arena, pass);
     }
 
+    /// <summary>Whether token types are read.</summary>
+    internal bool ReadsTypes => _tables.Type.IsPresent;
+
     /// <summary>Encodes a batch of texts that lies on the device; nothing is copied from the host.</summary>
     /// <param name="inputs">At least one text; kept by reference for the backward pass.</param>
     /// <param name="pooling">How a text's rows become its vector.</param>

@@ -7,7 +7,7 @@ namespace CrossAlign.Models.Encoders;
 public sealed class TokenEmbedder
 {
     private readonly TwoTowerModel _model;
-    private readonly TokenBatch _batch;
+    private readonly TokenBatch[] _batches;
     private readonly PoolingModes _pooling;
     private readonly bool _normalize;
     private readonly bool _project;
@@ -36,7 +36,7 @@ public sealed class TokenEmbedder
         }
 
         _model = model;
-        _batch = new TokenBatch(text.Packing);
+        _batches = [new TokenBatch(text.Packing), new TokenBatch(text.Packing)];
         _pooling = pooling;
         _normalize = normalize;
         _project = project;
@@ -58,28 +58,58 @@ public sealed class TokenEmbedder
         ArgumentNullException.ThrowIfNull(rows);
         int[] order = [.. Enumerable.Range(0, rows.Count).OrderByDescending(i => rows[i].TokenCount)];
         float[] vectors = [];
+        (TokenBatch batch, TokenBatch next) = (_batches[0], _batches[1]);
+        EmbeddingInputs? inputs = _model.Inputs;
+        inputs?.Forget();
+        int last = Fill(batch, rows, order, 0);
         for (int first = 0; first < order.Length;)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            _batch.Clear();
-            int last = first;
-            do
-            {
-                TokenRow row = rows[order[last++]];
-                _batch.Add(row.Ids, 0, row.Mask);
-            }
-            while (last < order.Length && _batch.TokenCount + rows[order[last]].TokenCount <= _batchTokens);
-
             int length = (last - first) * Width;
             vectors = vectors.Length < length ? new float[length] : vectors;
-            _model.EmbedText(_batch, vectors.AsSpan(0, length), _project, _normalize, _pooling, _unpooledTokens);
+            int following = last;
+            if (inputs is null)
+            {
+                _model.EmbedText(batch, vectors.AsSpan(0, length), _project, _normalize, _pooling, _unpooledTokens);
+                following = Fill(next, rows, order, last);
+            }
+            else
+            {
+                _model.EmbedText(batch, vectors.AsSpan(0, length), _project, _normalize, _pooling, _unpooledTokens, SendNext);
+            }
+
             for (int i = first; i < last; i++)
             {
                 vectors.AsSpan((i - first) * Width, Width).CopyTo(destination[(order[i] * Width)..]);
             }
 
-            done?.Invoke(last - first, _batch.TokenCount);
-            first = last;
+            done?.Invoke(last - first, batch.TokenCount);
+            (first, last) = (last, following);
+            (batch, next) = (next, batch);
+
+            // Beside the batch that is computed.
+            void SendNext()
+            {
+                following = Fill(next, rows, order, last);
+                if (next.Count > 0)
+                {
+                    inputs!.Send(next, _model.Text!.ReadsTypes);
+                }
+            }
         }
+    }
+
+    // The rows from a place on that go through the tower at once; gives the place behind them.
+    private int Fill(TokenBatch batch, IReadOnlyList<TokenRow> rows, int[] order, int first)
+    {
+        batch.Clear();
+        int last = first;
+        while (last < order.Length && (last == first || batch.TokenCount + rows[order[last]].TokenCount <= _batchTokens))
+        {
+            TokenRow row = rows[order[last++]];
+            batch.Add(row.Ids, 0, row.Mask);
+        }
+
+        return last;
     }
 }

@@ -1,6 +1,7 @@
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
 using CrossAlign.Runtime;
+using CrossAlign.Runtime.Cuda;
 
 namespace CrossAlign.Models.Encoders;
 
@@ -23,6 +24,7 @@ public sealed partial class TwoTowerModel : IDisposable
     private const long FirstArenaByteCount = 1 << 20;
 
     private TensorArena? _arena;
+    private EmbeddingInputs? _inputs;
 
     /// <summary>Takes the parameters of a model; call <see cref="Initialize"/> or load them before use.</summary>
     /// <param name="device">Where the model lies; it must outlive the model.</param>
@@ -251,7 +253,32 @@ public sealed partial class TwoTowerModel : IDisposable
     {
         TensorArena arena = Arena();
         PoolingModes modes = pooling ?? Options.TextPooling;
-        Tensor rows = RequireText().Forward(batch, modes.Kinds[0], arena, TowerPass.Inference);
+        FinishTexts(RequireText().Forward(batch, modes.Kinds[0], arena, TowerPass.Inference), batch, destination, project, normalize, modes, unpooledTokens);
+    }
+
+    /// <summary>Where the model lies on a CUDA device: what is embedded there goes to it beside the batch before. Else null.</summary>
+    internal EmbeddingInputs? Inputs => _inputs ??= Device is CudaDevice cuda ? new EmbeddingInputs(cuda) : null;
+
+    /// <summary>The vectors of a batch of texts that is delivered by <see cref="Inputs"/>; the same bits.</summary>
+    /// <param name="batch">As for the other.</param>
+    /// <param name="destination">As for the other.</param>
+    /// <param name="project">As for the other.</param>
+    /// <param name="normalize">As for the other.</param>
+    /// <param name="pooling">As for the other.</param>
+    /// <param name="unpooledTokens">As for the other.</param>
+    /// <param name="beside">Called when the tower's work is issued and before it is waited for.</param>
+    internal void EmbedText(TokenBatch batch, Span<float> destination, bool project, bool normalize, PoolingModes pooling, int unpooledTokens, Action beside)
+    {
+        TensorArena arena = Arena();
+        TextTower tower = RequireText();
+        Tensor rows = tower.Forward(Inputs!.Deliver(batch, tower.ReadsTypes), pooling.Kinds[0], arena, TowerPass.Inference);
+        beside();
+        FinishTexts(rows, batch, destination, project, normalize, pooling, unpooledTokens);
+    }
+
+    private void FinishTexts(Tensor rows, TokenBatch batch, Span<float> destination, bool project, bool normalize, PoolingModes modes, int unpooledTokens)
+    {
+        TensorArena arena = _arena!;
         rows = modes.Kinds.Length > 1 || (unpooledTokens > 0 && BehindPrompt.Matters(modes.Kinds[0])) ? PoolAgain(modes, batch, unpooledTokens, arena) : rows;
         if (project && TextDense.Count > 0)
         {
@@ -285,9 +312,28 @@ public sealed partial class TwoTowerModel : IDisposable
         Finish(rows, project ? ImageHead : null, normalize, destination);
     }
 
+    /// <summary>The vectors of a batch of pictures that is delivered by <see cref="Inputs"/>; the same bits.</summary>
+    /// <param name="pixels">The pictures one behind the other, normalised.</param>
+    /// <param name="shape">(B, 3, H, W).</param>
+    /// <param name="destination">As for the other.</param>
+    /// <param name="project">As for the other.</param>
+    /// <param name="normalize">As for the other.</param>
+    /// <param name="pooling">As for the other.</param>
+    /// <param name="beside">Called when the tower's work is issued and before it is waited for.</param>
+    internal void EmbedImages(float[] pixels, Shape shape, Span<float> destination, bool project, bool normalize, PoolingKind pooling, Action beside)
+    {
+        ImageTower tower = RequireImage();
+        TensorArena arena = Arena();
+        Tensor rows = tower.Forward(Inputs!.Deliver(pixels, shape, tower), pooling, arena, TowerPass.Inference);
+        beside();
+        Finish(rows, project ? ImageHead : null, normalize, destination);
+    }
+
     /// <summary>Gives the model's memory back; the device stays unless <see cref="Load(string, Device?)"/> made it.</summary>
     public void Dispose()
     {
+        _inputs?.Dispose();
+        _inputs = null;
         _arena?.Dispose();
         _arena = null;
         Image?.Dispose();
