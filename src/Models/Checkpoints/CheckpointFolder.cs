@@ -34,11 +34,8 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static TextEncoderConfig ReadTextConfig(string folder)
     {
-        folder = SentenceTransformersReader.TowerIn(folder);
-        TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
-        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        config = config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors) };
-        CheckSizes(folder, tensors, config, TextProjection, store => new TextTower(config, store));
+        TextEncoderConfig config = ReadTextArchitecture(folder);
+        CheckSizes(folder, config, ParameterGroup.TextHead, store => new TextTower(config, store));
         return config;
     }
 
@@ -48,13 +45,38 @@ public static class CheckpointFolder
     /// <exception cref="UserErrorException">The folder has none that is known here, or its weights are another's: every tensor that does not fit is listed.</exception>
     public static ImageEncoderConfig ReadImageConfig(string folder)
     {
+        ImageEncoderConfig config = ReadImageArchitecture(folder);
+        CheckSizes(folder, config, ParameterGroup.ImageHead, store => new ImageTower(config, store));
+        return config;
+    }
+
+    /// <summary>Reads what <see cref="ReadTextConfig"/> does, for whoever compares the tower's sizes with the weights together with others'.</summary>
+    internal static TextEncoderConfig ReadTextArchitecture(string folder)
+    {
+        folder = SentenceTransformersReader.TowerIn(folder);
+        TextEncoderConfig config = EncoderConfigReader.ReadText(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
+        RequireFewLayers(folder, tensors, config);
+        return config.IsCausal ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config) };
+    }
+
+    /// <summary>Reads what <see cref="ReadImageConfig"/> does, for whoever compares the tower's sizes with the weights together with others'.</summary>
+    internal static ImageEncoderConfig ReadImageArchitecture(string folder)
+    {
         folder = SentenceTransformersReader.TowerIn(folder);
         ImageEncoderConfig config = EncoderConfigReader.ReadImage(ReadConfig(folder), $"'{Path.Combine(folder, ConfigName)}'");
         using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        config = config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors) };
-        CheckSizes(folder, tensors, config, ImageProjection, store => new ImageTower(config, store));
-        return config;
+        RequireFewLayers(folder, tensors, config);
+        return config.IsClip ? config : config with { HasPooler = CheckpointLoader.HasPooler(tensors, config) };
     }
+
+    /// <summary>The name of a parameter in a checkpoint that has its tower's projection beside it, as CLIP's have.</summary>
+    internal static string NameBesideProjection(Parameter parameter) => parameter.Group switch
+    {
+        ParameterGroup.TextHead => TextProjection,
+        ParameterGroup.ImageHead => ImageProjection,
+        _ => parameter.PublishedName,
+    };
 
     /// <summary>Reads a folder's <c>config.json</c>.</summary>
     /// <param name="folder">The folder.</param>
@@ -190,25 +212,28 @@ public static class CheckpointFolder
         return ordered;
     }
 
-    private static void CheckSizes(string folder, CheckpointTensors tensors, EncoderConfig config, string projection, Func<ParameterStore, EncoderTower> make)
+    // Each block has a dozen tensors; this only keeps what is listed of missing ones in proportion to the file.
+    private static void RequireFewLayers(string folder, CheckpointTensors tensors, EncoderConfig config)
     {
-        // Each block has a dozen tensors; this only keeps what is listed below in proportion to the file.
         if (config.Layers > tensors.Count)
         {
             throw new UserErrorException(
                 FormattableString.Invariant($"'{Path.Combine(folder, ConfigName)}': num_hidden_layers is {config.Layers}, but the checkpoint has {tensors.Count} tensors"),
                 "take the config.json that belongs to these weights");
         }
+    }
 
-        if (config.ProjectionWidth > 0 && tensors.TryGetEntry(projection, out SafetensorsEntry? entry) && !entry.Shape.SequenceEqual([config.ProjectionWidth, config.Width]))
-        {
-            throw new UserErrorException(
-                FormattableString.Invariant($"'{folder}': '{projection}' is {entry.ShapeText}, but projection_dim and hidden_size are {config.ProjectionWidth} and {config.Width}"),
-                "take the config.json that belongs to these weights");
-        }
-
+    private static void CheckSizes(string folder, EncoderConfig config, ParameterGroup head, Func<ParameterStore, EncoderTower> make)
+    {
+        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
         using PlanDevice plan = new();
         using ParameterStore store = new(plan);
-        CheckpointLoader.Load(tensors, make(store));
+        List<Parameter> parameters = [.. make(store).OwnParameters];
+        if (config.ProjectionWidth > 0 && tensors.TryGetEntry(head == ParameterGroup.TextHead ? TextProjection : ImageProjection, out _))
+        {
+            parameters.Add(new Projection(head, "projection", config.Width, config.ProjectionWidth, hasBias: false, store).Weight);
+        }
+
+        CheckpointComparison.RequireAll(folder, CheckpointComparison.Of(tensors, parameters, NameBesideProjection, config.ModelType, PublishedExtras.Of(config)));
     }
 }

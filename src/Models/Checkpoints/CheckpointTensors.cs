@@ -43,7 +43,7 @@ public sealed class CheckpointTensors : IDisposable
     /// <summary>Opens the weights of a checkpoint folder.</summary>
     /// <param name="folder">The folder; one of sentence-transformers may have them in its first module's folder.</param>
     /// <returns>The open files, owned by the caller.</returns>
-    /// <exception cref="UserErrorException">There are no safetensors files, a shard is missing or does not fit the index, or a file is not sound. A folder with only <c>pytorch_model.bin</c> is refused with the way to convert it.</exception>
+    /// <exception cref="UserErrorException">There are no safetensors files, a shard is missing or does not fit the index, or a file is not sound. A folder with only <c>pytorch_model.bin</c>, or the index of its shards, is refused with the way to convert it.</exception>
     public static CheckpointTensors Open(string folder)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
@@ -60,7 +60,7 @@ public sealed class CheckpointTensors : IDisposable
             return OpenShards(folder, index);
         }
 
-        if (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "pytorch_model*.bin").Any())
+        if (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "pytorch_model*.bin*").Any(IsPickle))
         {
             throw new UserErrorException(
                 $"'{folder}' has its weights as pytorch_model.bin, a pickle that can run code and is not read",
@@ -107,6 +107,8 @@ public sealed class CheckpointTensors : IDisposable
             file.Dispose();
         }
     }
+
+    private static bool IsPickle(string path) => path.EndsWith(".bin", StringComparison.Ordinal) || path.EndsWith(".bin.index.json", StringComparison.Ordinal);
 
     private SafetensorsFile OwnerOf(string name) => _owners.TryGetValue(name, out SafetensorsFile? file)
         ? file

@@ -23,6 +23,8 @@ public static class ModelFolder
     /// <summary>The file of the heads in an exported folder.</summary>
     public const string ExportedHeadsName = "crossalign_projection.safetensors";
 
+    private const string HeadsPart = "the model's heads";
+
     /// <summary>Writes a model. The same weights give the same bytes.</summary>
     /// <param name="model">The model.</param>
     /// <param name="folder">Where; made where it is missing.</param>
@@ -85,8 +87,8 @@ public static class ModelFolder
             return LoadPair(
                 device,
                 folder,
-                hasText ? (textFolder, text(CheckpointFolder.ReadTextConfig(textFolder))) : null,
-                hasImage ? (imageFolder, image(CheckpointFolder.ReadImageConfig(imageFolder))) : null,
+                hasText ? (textFolder, text(CheckpointFolder.ReadTextArchitecture(textFolder))) : null,
+                hasImage ? (imageFolder, image(CheckpointFolder.ReadImageArchitecture(imageFolder))) : null,
                 out reports);
         }
 
@@ -108,7 +110,7 @@ public static class ModelFolder
     {
         ArgumentNullException.ThrowIfNull(model);
         using CheckpointTensors tensors = CheckpointTensors.OpenFile(path);
-        return CheckpointLoader.Load(tensors, [.. HeadsOf(model)], p => p.Name, "the model's heads");
+        return CheckpointLoader.Load(tensors, [.. HeadsOf(model)], p => p.Name, HeadsPart);
     }
 
     private static IEnumerable<Parameter> HeadsOf(TwoTowerModel model) => model.Parameters.Parameters.Where(
@@ -120,32 +122,29 @@ public static class ModelFolder
         string heads = Path.Combine(folder, ExportedHeadsName);
         heads = File.Exists(heads) ? heads : Path.Combine(folder, HeadsName);
         TwoTowerOptions options = ReadOptions(heads);
-        return Build(device, d => new TwoTowerModel(d, text?.Config, image?.Config, options), Load, out reports);
-
-        IEnumerable<CheckpointReport> Load(TwoTowerModel model)
+        List<Part> parts = [];
+        if (text is not null)
         {
-            if (text is not null)
-            {
-                yield return CheckpointFolder.Load(text.Value.Folder, model.Text!);
-            }
-
-            if (image is not null)
-            {
-                yield return CheckpointFolder.Load(image.Value.Folder, model.Image!);
-            }
-
-            yield return LoadHeads(model, heads);
+            parts.Add(TowerPart(text.Value.Folder, text.Value.Config, m => m.Text!));
         }
+
+        if (image is not null)
+        {
+            parts.Add(TowerPart(image.Value.Folder, image.Value.Config, m => m.Image!));
+        }
+
+        parts.Add(new Part(() => CheckpointTensors.OpenFile(heads), m => [.. HeadsOf(m)], p => p.Name, HeadsPart, PublishedExtras.None));
+        return Build(device, folder, d => new TwoTowerModel(d, text?.Config, image?.Config, options), parts, out reports);
     }
 
     private static TwoTowerOptions ReadOptions(string heads)
     {
         using SafetensorsFile file = SafetensorsFile.Open(heads);
-        SafetensorsEntry? weight = file.TryGetEntry("text_head.weight", out SafetensorsEntry? t) ? t
-            : file.TryGetEntry("image_head.weight", out SafetensorsEntry? i) ? i : null;
-        if (weight is not null && (weight.Shape.Count != 2 || weight.Shape[0] is < 1 or > int.MaxValue))
+        SafetensorsEntry[] weights = [.. ((string[])["text_head.weight", "image_head.weight"]).Where(file.Contains).Select(file.Entry)];
+        SafetensorsEntry? weight = Array.Find(weights, w => w.Shape is [> 0 and <= int.MaxValue, _]);
+        if (weight is null && weights.Length > 0)
         {
-            throw new UserErrorException($"'{heads}': '{weight.Name}' is {weight.ShapeText}; a head is a matrix", "export the model again");
+            throw new UserErrorException($"'{heads}': '{weights[0].Name}' is {weights[0].ShapeText}; a head is a matrix", "export the model again");
         }
 
         return new TwoTowerOptions
@@ -167,10 +166,10 @@ public static class ModelFolder
             throw new UserErrorException($"'{folder}' is a whole CLIP and declares modules behind its text tower, which are not computed here", "take its text tower alone");
         }
 
-        TextEncoderConfig text = CheckpointFolder.ReadTextConfig(folder);
-        ImageEncoderConfig image = CheckpointFolder.ReadImageConfig(folder);
+        TextEncoderConfig text = CheckpointFolder.ReadTextArchitecture(folder);
+        ImageEncoderConfig image = CheckpointFolder.ReadImageArchitecture(folder);
         TwoTowerOptions options = new() { ProjectionWidth = text.ProjectionWidth, HasPublishedHeads = true, TextPooling = PoolingKind.Eos, ImagePooling = PoolingKind.Cls };
-        return Build(device, d => new TwoTowerModel(d, text, image, options), model => [LoadAll(folder, model, "a CLIP model", PublishedExtras.Of(text, image))], out reports);
+        return Build(device, folder, d => new TwoTowerModel(d, text, image, options), [WholePart(folder, "a CLIP model", PublishedExtras.Of(text, image))], out reports);
     }
 
     private static TwoTowerModel LoadSingle(Device device, string folder, JsonObject config, out IReadOnlyList<CheckpointReport> reports)
@@ -198,17 +197,18 @@ public static class ModelFolder
         EncoderConfig tower = isImage ? image! : text!;
         return Build(
             device,
+            folder,
             d => new TwoTowerModel(d, text, image, options),
-            model => [LoadAll(folder, model, tower.ModelType, PublishedExtras.Of(tower))],
+            [WholePart(folder, tower.ModelType, PublishedExtras.Of(tower))],
             out reports,
             settings.DenseFolders);
     }
 
-    private static CheckpointReport LoadAll(string folder, TwoTowerModel model, string what, PublishedExtras extras)
-    {
-        using CheckpointTensors tensors = CheckpointTensors.Open(folder);
-        return CheckpointLoader.Load(tensors, model.Parameters.Parameters, ClipName, what, extras);
-    }
+    private static Part TowerPart(string folder, EncoderConfig config, Func<TwoTowerModel, EncoderTower> tower) =>
+        new(() => CheckpointTensors.Open(folder), m => [.. tower(m).OwnParameters], p => p.PublishedName, config.ModelType, PublishedExtras.Of(config));
+
+    private static Part WholePart(string folder, string what, PublishedExtras extras) =>
+        new(() => CheckpointTensors.Open(folder), m => m.Parameters.Parameters, CheckpointFolder.NameBesideProjection, what, extras);
 
     private static bool HasProjection(string folder, bool isImage)
     {
@@ -216,31 +216,20 @@ public static class ModelFolder
         return tensors.TryGetEntry(isImage ? CheckpointFolder.ImageProjection : CheckpointFolder.TextProjection, out _);
     }
 
-    private static string ClipName(Parameter parameter) => parameter.Group switch
-    {
-        ParameterGroup.TextHead => CheckpointFolder.TextProjection,
-        ParameterGroup.ImageHead => CheckpointFolder.ImageProjection,
-        _ => parameter.PublishedName,
-    };
-
     // Everything is compared with the files before memory is taken.
     private static TwoTowerModel Build(
-        Device device,
-        Func<Device, TwoTowerModel> make,
-        Func<TwoTowerModel, IEnumerable<CheckpointReport>> load,
-        out IReadOnlyList<CheckpointReport> reports,
-        IReadOnlyList<string>? denseFolders = null)
+        Device device, string folder, Func<Device, TwoTowerModel> make, IReadOnlyList<Part> parts, out IReadOnlyList<CheckpointReport> reports, IReadOnlyList<string>? denseFolders = null)
     {
         using (PlanDevice plan = new())
         {
             using TwoTowerModel planned = make(plan);
-            _ = load(planned).ToArray();
+            CheckpointComparison.RequireAll(folder, [.. parts.Select(p => p.Compare(planned))]);
         }
 
         TwoTowerModel model = make(device);
         try
         {
-            reports = [.. load(model)];
+            reports = [.. parts.Select(p => p.Load(model))];
             if (denseFolders is { Count: > 0 })
             {
                 model.SetTextDense([.. denseFolders.Select(DenseModule.Load)]);
@@ -252,6 +241,23 @@ public static class ModelFolder
         {
             model.Dispose();
             throw;
+        }
+    }
+
+    // What of a model comes from where.
+    private sealed record Part(
+        Func<CheckpointTensors> Open, Func<TwoTowerModel, IReadOnlyList<Parameter>> Parameters, Func<Parameter, string> NameOf, string What, PublishedExtras Extras)
+    {
+        public CheckpointComparison Compare(TwoTowerModel model)
+        {
+            using CheckpointTensors tensors = Open();
+            return CheckpointComparison.Of(tensors, Parameters(model), NameOf, What, Extras);
+        }
+
+        public CheckpointReport Load(TwoTowerModel model)
+        {
+            using CheckpointTensors tensors = Open();
+            return CheckpointLoader.Load(tensors, Parameters(model), NameOf, What, Extras);
         }
     }
 }

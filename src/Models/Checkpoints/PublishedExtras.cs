@@ -4,7 +4,7 @@ namespace CrossAlign.Models.Checkpoints;
 
 /// <summary>
 /// What published checkpoints carry beside a tower, name by name: the heads of the published task models, buffers that older files
-/// keep, and of a whole CLIP the other tower. Everything else in a checkpoint is unexpected.
+/// keep, and of a whole CLIP the other tower. Everything else in a checkpoint is unexpected. Also what may stand before a tower's names.
 /// </summary>
 internal sealed class PublishedExtras
 {
@@ -36,6 +36,7 @@ internal sealed class PublishedExtras
     private readonly HashSet<string> _heads = new(StringComparer.Ordinal);
     private readonly HashSet<string> _buffers = new(StringComparer.Ordinal);
     private readonly List<string> _otherTowers = [];
+    private string[] _prefixes = [string.Empty];
 
     private PublishedExtras()
     {
@@ -43,6 +44,9 @@ internal sealed class PublishedExtras
 
     /// <summary>No extras: a file that holds what is loaded from it, and nothing else.</summary>
     public static PublishedExtras None { get; } = new();
+
+    /// <summary>What may stand before the towers' own names: nothing, what the published task models of the architecture put there, or what programs of their own do.</summary>
+    public IReadOnlyList<string> Prefixes => _prefixes;
 
     /// <summary>What stands beside towers that are loaded from one checkpoint.</summary>
     /// <param name="towers">The towers' configurations.</param>
@@ -54,6 +58,8 @@ internal sealed class PublishedExtras
         {
             extras.Add(tower, isAlone: towers.Length == 1);
         }
+
+        extras._prefixes = towers.Length == 1 ? PrefixesOf(towers[0]) : [string.Empty, "model."];
 
         return extras;
     }
@@ -67,6 +73,21 @@ internal sealed class PublishedExtras
         string inner = name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : string.Empty;
         return _heads.Contains(name) || _buffers.Contains(inner) || (s_wrappers.Contains(prefix) && _heads.Contains(inner))
             || _otherTowers.Exists(o => name.StartsWith(o, StringComparison.Ordinal));
+    }
+
+    // The published framework's base_model_prefix; a CLIP tower's stands in its names.
+    private static string[] PrefixesOf(EncoderConfig tower)
+    {
+        string? own = tower.ModelType switch
+        {
+            "bert" => "bert.",
+            "xlm-roberta" or "roberta" => "roberta.",
+            "roberta-prelayernorm" => "roberta_prelayernorm.",
+            "vit" => "vit.",
+            _ => null,
+        };
+        string wrapper = tower is TextEncoderConfig ? "text_encoder." : "image_encoder.";
+        return own is null ? [string.Empty, "model.", wrapper] : [string.Empty, own, "model.", wrapper];
     }
 
     private void Add(EncoderConfig tower, bool isAlone)
@@ -88,6 +109,7 @@ internal sealed class PublishedExtras
                 _heads.UnionWith(s_robertaHeads);
                 break;
             case "vit":
+                _buffers.Add("embeddings.mask_token");
                 _heads.UnionWith(s_vitHeads);
                 break;
             case "clip_text_model":
