@@ -130,7 +130,7 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
                 try
                 {
                     stream.Position = before;
-                    await CopyAsync(reply, stream, cancellationToken).ConfigureAwait(false);
+                    await CopyAsync(reply, file, stream, cancellationToken).ConfigureAwait(false);
                 }
                 catch (Exception e) when (HubClient.IsNetworkFailure(e, cancellationToken))
                 {
@@ -155,7 +155,8 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
         return (file, fetched);
     }
 
-    private async Task CopyAsync(HubReply reply, FileStream stream, CancellationToken cancellationToken)
+    // Never more than the size that is known of the file, whatever the server goes on to send.
+    private async Task CopyAsync(HubReply reply, HubFile file, FileStream stream, CancellationToken cancellationToken)
     {
         byte[] buffer = new byte[BufferBytes];
         using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -169,6 +170,15 @@ internal sealed class HubDownload(HubClient client, HubOptions options, Action<l
                 if (read == 0)
                 {
                     return;
+                }
+
+                if (stream.Position + read > file.ByteCount)
+                {
+                    advance(-stream.Length);
+                    stream.SetLength(0);
+                    throw new UserErrorException(
+                        string.Create(CultureInfo.InvariantCulture, $"'{file.Path}' comes with more than the {file.ByteCount} bytes that the hub says it has"),
+                        "try again later; if it stays so, tell the model's owner");
                 }
 
                 try

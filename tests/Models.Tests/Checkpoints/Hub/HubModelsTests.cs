@@ -187,6 +187,42 @@ public sealed class HubModelsTests : IDisposable
         Assert.Empty(Directory.EnumerateFiles(_cache.Path, "*.part", SearchOption.AllDirectories));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AServerThatSendsMoreThanItListedIsStoppedThere(bool goesOn)
+    {
+        const int MostChunks = 1000;
+        byte[] chunk = new byte[1 << 16];
+        byte[] weights = _hub.Files[Weights];
+        int sent = 0;
+        if (goesOn)
+        {
+            _hub.Script.Enqueue(($"/cdn/{Weights}", (_, _, stream) => LocalHub.ReplyAsync(stream, "200 OK", "", weights, cutAfter: weights.Length / 2)));
+        }
+
+        _hub.Script.Enqueue(($"/cdn/{Weights}", EndlessAsync));
+        UserErrorException e = await Assert.ThrowsAsync<UserErrorException>(() => FetchAsync());
+        Assert.Equal(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"'{Weights}' comes with more than the {weights.Length} bytes that the hub says it has"), e.What);
+        Assert.Equal(goesOn ? 2 : 1, _hub.Requests.Count(r => r.Path == $"/cdn/{Weights}"));
+        Assert.All(Directory.EnumerateFiles(_cache.Path, "*.part", SearchOption.AllDirectories), f => Assert.Equal(0, new FileInfo(f).Length));
+        Assert.True(Volatile.Read(ref sent) < MostChunks);
+        Assert.Equal(weights, File.ReadAllBytes(Path.Combine((await FetchAsync()).Folder, Weights)));
+
+        // Without a length, as one that does not know when to stop.
+        async Task EndlessAsync(LocalHub.Request request, string path, Stream stream)
+        {
+            string head = goesOn
+                ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {request.From}-{weights.Length - 1}/{weights.Length}\r\n")
+                : "HTTP/1.1 200 OK\r\n";
+            await stream.WriteAsync(System.Text.Encoding.ASCII.GetBytes(head + "Connection: close\r\n\r\n"));
+            for (; sent < MostChunks; Interlocked.Increment(ref sent))
+            {
+                await stream.WriteAsync(chunk);
+            }
+        }
+    }
+
     [Fact]
     public async Task ASmallFileIsCheckedToo()
     {
