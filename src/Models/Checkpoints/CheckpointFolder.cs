@@ -176,6 +176,11 @@ public static class CheckpointFolder
         "tokenizer.json" or "tokenizer_config.json" or "special_tokens_map.json" or "added_tokens.json"
         or "sentencepiece.bpe.model" or "spiece.model" or "vocab.txt" or "vocab.json" or "merges.txt";
 
+    /// <summary>Whether a file that belongs to a published folder belongs to an image tower alone: a whole CLIP's folder has the text tower's beside it.</summary>
+    /// <param name="name">The file's name.</param>
+    /// <returns>True for what says how pictures are prepared, and for the licence.</returns>
+    public static bool IsImageFile(string name) => name is "preprocessor_config.json" or "processor_config.json" or "LICENSE" or "LICENSE.txt";
+
     internal static void WriteJson(string path, JsonNode json) => AtomicFile.WriteText(path, json.ToJsonString(s_indented) + "\n");
 
     /// <summary>The configuration of the tower alone: a task model's or a whole CLIP's is reduced to the encoder that is written.</summary>

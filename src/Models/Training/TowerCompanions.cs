@@ -37,7 +37,8 @@ internal sealed class TowerCompanions
         if (config.Objective == Objective.ImageText)
         {
             _saysPreparation = ImageFolder is not null && ImagePreprocessor.FileIn(ImageFolder) is not null;
-            _image = ImageFolder is null ? [] : PreprocessorFiles.AtSize(ImageFolder, CheckpointFolder.ReadCompanions(ImageFolder), config.ImageTower.ImageSize);
+            _image = ImageFolder is null ? []
+                : PreprocessorFiles.AtSize(ImageFolder, [.. CheckpointFolder.ReadCompanions(ImageFolder).Where(f => CheckpointFolder.IsImageFile(f.Name))], config.ImageTower.ImageSize);
         }
 
         // A tokenizer of the user's own takes the place of the published one.

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using CrossAlign.Kernels;
 using CrossAlign.Models.Checkpoints;
+using CrossAlign.Models.Checkpoints.Export;
 using CrossAlign.Models.Encoders;
 using CrossAlign.Models.Experiments;
 using CrossAlign.Models.Images;
@@ -114,6 +115,20 @@ public sealed class PublishedFolderTuningTests : IDisposable
         Assert.Equal(tuned.EmbedText(texts, Token), exported.EmbedText(texts, Token));
         Assert.Equal(tuned.EmbedImage(pictures, Token), exported.EmbedImage(pictures, Token));
         Assert.NotEqual(begun.EmbedText(texts, Token), tuned.EmbedText(texts, Token));
+
+        // The text tower's files lie in the folder of both, and go with the text tower alone, in a checkpoint of a run and in an export of one.
+        foreach (string folder in (string[])[new RunFolder(_runs.PathOf("whole")).KeptCheckpoint(), _runs.PathOf("export"), AsExportedFrom(clip)])
+        {
+            Assert.True(File.Exists(Path.Combine(folder, "text", "tokenizer.json")), folder);
+            Assert.Equal(["config.json", "model.safetensors", "preprocessor_config.json"], Directory.GetFiles(Path.Combine(folder, "image")).Select(f => Path.GetFileName(f)).Order(StringComparer.Ordinal));
+        }
+
+        // By hand, from the published folder itself.
+        string AsExportedFrom(string published)
+        {
+            HubExport.Write(tuned, _runs.PathOf("by-hand"), new HubExportContent { Card = new ModelCard { Name = "tuned", Summary = "A test." }, TextSource = published, ImageSource = published });
+            return _runs.PathOf("by-hand");
+        }
 
         // The towers' folders are what the published framework calls CLIPTextModel and CLIPVisionModel.
         using CheckpointTensors whole = CheckpointTensors.Open(clip);

@@ -99,7 +99,7 @@ public static class HubExport
     {
         if (content.ImageSource is not null)
         {
-            IReadOnlyList<(string Name, byte[] Content)> files = CheckpointFolder.ReadCompanions(content.ImageSource);
+            IReadOnlyList<(string Name, byte[] Content)> files = [.. CheckpointFolder.ReadCompanions(content.ImageSource).Where(f => CheckpointFolder.IsImageFile(f.Name))];
             foreach ((string name, byte[] bytes) in PreprocessorFiles.AtSize(content.ImageSource, files, content.ImageSize ?? config.ImageSize))
             {
                 AtomicFile.Write(Path.Combine(folder, name), stream => stream.Write(bytes));
