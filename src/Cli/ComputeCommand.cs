@@ -14,7 +14,7 @@ internal static class ComputeCommand
 {
     public static Command Create() => new("compute", "Run one operation on tensors from a file, forward and backward.")
     {
-        CreateLoss(), CreateTower(), CreateMetrics(), ComputePictures.CreateDecode(), ComputePictures.CreateResize(), ComputePictures.CreatePreprocess(),
+        CreateLoss(), CreateTower(), CreateAdamW(), CreateMetrics(), ComputePictures.CreateDecode(), ComputePictures.CreateResize(), ComputePictures.CreatePreprocess(),
     };
 
     /// <summary>Says where the outputs are.</summary>
@@ -91,7 +91,7 @@ internal static class ComputeCommand
     {
         Files files = new();
         Option<string> model = new("--model") { Description = "A run, an exported folder, a published checkpoint, or the name of one that data model fetched.", Required = true };
-        Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states (0 at padding, and in CLIP's text tower behind the first end of text), vectors, gradients. --set pooling, project, normalize.") { model };
+        Command command = new("tower", "A tower: input_ids or pixel_values, and R -> hidden states (0 at padding, and in CLIP's text tower behind the first end of text), vectors, gradients. --set pooling (weightedmean counts real tokens, not places in a padded row), project, normalize.") { model };
         files.AddTo(command);
         command.SetAction((parsed, _) => Task.Run(
             () =>
@@ -104,6 +104,21 @@ internal static class ComputeCommand
                     EmbedJob.SayIgnored(Terminal.Of(parsed), reports);
                     return operation.Run(input, loaded);
                 });
+            },
+            CancellationToken.None));
+        return command;
+    }
+
+    private static Command CreateAdamW()
+    {
+        Files files = new();
+        Command command = new("adamw", "The optimiser's steps: parameter.NAME, gradient.1.NAME, gradient.2.NAME, ... (learningRate: one a step) -> parameter.NAME, exp_avg.NAME, exp_avg_sq.NAME behind the last step; of each step gradientNorm (before clipping) and clipFactor (0: not finite, nothing changed). --set learningRate (0.001), beta1 (0.9), beta2 (0.999), eps (1e-8), weightDecay (0; decoupled, times the learning rate), noDecay (NAME,...), clipNorm (of all gradients together), maximum (NAME:VALUE,...).");
+        files.AddTo(command);
+        command.SetAction((parsed, _) => Task.Run(
+            () =>
+            {
+                AdamWOperation operation = WrongInvocationException.Guard(() => new AdamWOperation(files.SettingsOf(parsed)));
+                return files.Run(parsed, operation.Run);
             },
             CancellationToken.None));
         return command;

@@ -19,7 +19,7 @@ internal static class EmbedCommand
         Option<string?> ids = new("--ids") { Description = "safetensors with input_ids and attention_mask." };
         Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out." };
         Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
-        Option<string?> pooling = new("--pooling") { Description = "mean, cls, eos (the last token), max, mean_sqrt_len_tokens or weightedmean; several as in cls+mean stand one behind the other (default: as the model's folder declares)." };
+        Option<string?> pooling = new("--pooling") { Description = "mean, cls, eos (the last token), max, mean_sqrt_len_tokens or weightedmean (weights 1, 2, 3, ... over a text's real tokens, wherever the padding of --ids stands); several as in cls+mean stand one behind the other (default: as the model's folder declares)." };
         TrueOrFalse normalize = new("--normalize", "Whether vectors get length 1 (default: as the model's folder declares, else true).");
         TrueOrFalse project = new("--project", "Whether the head is applied where the model has one (default: true).");
         Option<string?> prefix = new("--prefix") { Description = "Put before every text, such as \"query: \" (default: the default prompt that the model's folder declares, or none; \"\" for none)." };

@@ -18,6 +18,9 @@ public enum PoolingKind
     /// <summary>The sum over all tokens, divided by the square root of their number.</summary>
     MeanSqrtLength,
 
-    /// <summary>The mean with the weights 1, 2, 3, ... from the first token on (N. Muennighoff, "SGPT", 2022).</summary>
+    /// <summary>
+    /// The mean with the weights 1, 2, 3, ... from the sequence's first token on (N. Muennighoff, "SGPT", 2022). Padding is no token, so that it changes
+    /// nothing wherever it stands; programs that weight by the place in a padded row agree where it stands on the right.
+    /// </summary>
     WeightedMean,
 }

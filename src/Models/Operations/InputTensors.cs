@@ -42,6 +42,9 @@ internal sealed class InputTensors(SafetensorsFile file, Device device) : IDispo
     /// <summary>A float32 vector.</summary>
     public Tensor Singles(string name) => Fill(name, Zeros(new Shape(LengthOf(name))));
 
+    /// <summary>A tensor of any shape as one float32 vector.</summary>
+    public Tensor Flat(string name) => Fill(name, Zeros(new Shape(checked((int)file.Entry(name).Count))));
+
     /// <summary>An int32 vector.</summary>
     public Tensor Int32s(string name)
     {

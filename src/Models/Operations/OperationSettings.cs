@@ -75,6 +75,18 @@ public sealed class OperationSettings
             : throw new UserErrorException($"--set {key}={text}: '{text}' is no number", "give a number such as 0.1");
     }
 
+    /// <summary>A number in double precision.</summary>
+    /// <param name="key">The key.</param>
+    /// <returns>The value, or null without it.</returns>
+    /// <exception cref="UserErrorException">The value is no finite number.</exception>
+    public double? Double(string key)
+    {
+        _known.Add(key);
+        return !_values.TryGetValue(key, out string? text) ? null
+            : double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && double.IsFinite(value) ? value
+            : throw new UserErrorException($"--set {key}={text}: '{text}' is no number", "give a number such as 0.1");
+    }
+
     /// <summary>A text as it stands.</summary>
     /// <param name="key">The key.</param>
     /// <returns>The value, or null without it.</returns>
