@@ -16,6 +16,9 @@ switch (args)
         return SimilarityCrossEntropyPeer.Run(args[1..]);
     case ["loss-memory", string rows, string width]:
         return SimilarityCrossEntropyMemory.Run(int.Parse(rows, CultureInfo.InvariantCulture), int.Parse(width, CultureInfo.InvariantCulture));
+    case ["tokenizer-peer" or "loss-memory", ..]:
+        Console.Error.WriteLine("tokenizer-peer MODEL_FOLDER TEXTS [ROUNDS], or loss-memory B E");
+        return 2;
     default:
         // It builds the whole solution anew for its own process; on two busy cores that takes longer than its two minutes.
         BenchmarkSwitcher.FromAssembly(typeof(TokenizerBenchmarks).Assembly).Run(args, ManualConfig.Create(DefaultConfig.Instance).WithBuildTimeout(TimeSpan.FromMinutes(15)));

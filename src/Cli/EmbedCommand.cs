@@ -17,7 +17,7 @@ internal static class EmbedCommand
         Option<string?> texts = new("--texts") { Description = "A text a line; - for standard input." };
         Option<string?> jsonLines = new("--jsonl") { Description = "A JSON object a line with id and text; - for standard input." };
         Option<string?> ids = new("--ids") { Description = "safetensors with input_ids and attention_mask." };
-        Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out." };
+        Option<DirectoryInfo?> images = new("--images") { Description = "A folder of PNG and JPEG files, subfolders included; in ordinal order of their relative paths, hidden ones left out. Any other file is an error, but with --skip-bad." };
         Option<string?> pixels = new("--pixels") { Description = "safetensors with pixel_values (B, 3, H, W), normalised." };
         Option<string?> pooling = new("--pooling") { Description = "mean, cls, eos (the last token), max, mean_sqrt_len_tokens or weightedmean (weights 1, 2, 3, ... over a text's real tokens, wherever the padding of --ids stands); several as in cls+mean stand one behind the other (default: as the model's folder declares)." };
         TrueOrFalse normalize = new("--normalize", "Whether vectors get length 1 (default: as the model's folder declares, else true).");

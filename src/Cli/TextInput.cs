@@ -78,25 +78,21 @@ internal static class TextInput
 
     private static TextItem Parse(string line, string place, string number)
     {
+        string id = number;
         try
         {
             using JsonDocument json = JsonDocument.Parse(line);
-            if (json.RootElement.ValueKind != JsonValueKind.Object
-                || !json.RootElement.TryGetProperty("text", out JsonElement text)
-                || text.ValueKind != JsonValueKind.String)
-            {
-                throw new UserErrorException($"{place} is no object with a string 'text'", "write lines such as {\"id\": \"a\", \"text\": \"a dog\"}");
-            }
-
-            string id = number;
-            if (json.RootElement.TryGetProperty("id", out JsonElement given))
+            JsonElement root = json.RootElement;
+            if (root.ValueKind == JsonValueKind.Object && root.TryGetProperty("id", out JsonElement given))
             {
                 id = given.ValueKind is JsonValueKind.String or JsonValueKind.Number
                     ? given.GetRawText()
                     : throw new UserErrorException($"{place} has an 'id' that is neither a string nor a number", "correct the line");
             }
 
-            return new TextItem(id, text.GetString()!);
+            return root.ValueKind == JsonValueKind.Object && root.TryGetProperty("text", out JsonElement text) && text.ValueKind == JsonValueKind.String
+                ? new TextItem(id, text.GetString()!)
+                : throw new UserErrorException($"{place} is no object with a string 'text'", "write lines such as {\"id\": \"a\", \"text\": \"a dog\"}");
         }
         catch (JsonException e)
         {
@@ -104,7 +100,11 @@ internal static class TextInput
         }
         catch (InvalidOperationException e)
         {
-            throw new UserErrorException($"{place} has half of a surrogate pair in its text", "correct the text", e);
+            return new TextItem(id, string.Empty, new UserErrorException($"{place} has half of a surrogate pair in its text", "correct the text", e));
+        }
+        catch (UserErrorException e)
+        {
+            return new TextItem(id, string.Empty, e);
         }
     }
 

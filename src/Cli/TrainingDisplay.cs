@@ -38,10 +38,12 @@ internal sealed class TrainingDisplay(Terminal terminal, string label) : ITraini
 
         _sinceShown.Restart();
         int done = report.Step - _firstStep;
-        TimeSpan left = done == 0 ? TimeSpan.Zero : _sinceFirstStep.Elapsed / done * (report.Steps - report.Step);
+
+        // Of the first step nobody knows when it began.
+        string left = done == 0 ? string.Empty : $"  {Left(_sinceFirstStep.Elapsed / done * (report.Steps - report.Step))} left";
         string figures = string.Create(
             CultureInfo.InvariantCulture,
-            $"step {report.Step}/{report.Steps}  loss {_smoothedLoss:F3}  {report.CaptionsPerSecond:F0} captions/s  {Left(left)} left");
+            $"step {report.Step}/{report.Steps}  loss {_smoothedLoss:F3}  {report.CaptionsPerSecond:F0} captions/s{left}");
         if (terminal.IsInteractive)
         {
             terminal.Live($"{label}  {Bar(report.Step, report.Steps)}  {figures}");

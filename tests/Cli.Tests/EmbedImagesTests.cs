@@ -80,7 +80,7 @@ public sealed class EmbedImagesTests(TinyRun run) : IClassFixture<TinyRun>, IDis
 
     [Theory]
     [InlineData("--texts", "[0,2]", "1")]
-    [InlineData("--jsonl", "[\"a\",\"c\"]", "1")]
+    [InlineData("--jsonl", "[\"a\",\"c\"]", "\"b\"")]
     public async Task TextsThatCannotBeReadAreLeftOutAndListed(string option, string ids, string bad)
     {
         byte[] input = option == "--texts"

@@ -137,6 +137,12 @@ public sealed class CheckpointTensors : IDisposable
         throw new UserErrorException($"the shards in '{folder}' do not fit {IndexName}", "fetch the checkpoint again") { Details = wrong };
     }
 
+    /// <summary>The files that an index of shards names.</summary>
+    /// <param name="index">The index.</param>
+    /// <returns>Their names, each once, in ordinal order.</returns>
+    /// <exception cref="UserErrorException">The index is none, or names what is no file beside it.</exception>
+    internal static IReadOnlyList<string> ShardsOf(string index) => [.. ReadIndex(index).Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal)];
+
     private static Dictionary<string, string> ReadIndex(string path)
     {
         const string Again = "fetch the checkpoint again";

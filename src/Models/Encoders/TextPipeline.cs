@@ -83,6 +83,7 @@ public sealed class TextPipeline
     /// <exception cref="UserErrorException">The text is not well-formed, or no token is left of it.</exception>
     public TokenRow Encode(string text)
     {
+        ArgumentNullException.ThrowIfNull(text);
         List<int> ids = [];
         bool cut = Encode(Prefix + text, ids);
         return ids.Count > UnpooledTokens ? new TokenRow([.. ids], [], cut)

@@ -136,7 +136,8 @@ internal sealed class HubClient : IDisposable
         {
             throw new UserErrorException(
                 string.Create(CultureInfo.InvariantCulture, $"{what}, and asks to wait {pause.TotalSeconds:F0} s"),
-                $"try again then; a token in {HubOptions.TokenVariable} is allowed more requests");
+                $"try again then; a token in {HubOptions.TokenVariable} is allowed more requests",
+                failure ?? new HttpRequestException(what));
         }
 
         if (wait is not null)

@@ -20,7 +20,7 @@ public static class HubModels
     /// <param name="options">Where the hub is; null: as the environment says.</param>
     /// <param name="progress">Told how far it has come.</param>
     /// <param name="cancellationToken">Stops the work; what has come is kept.</param>
-    /// <returns>The model. Where the hub cannot be reached and the cache has the model, that, with a warning.</returns>
+    /// <returns>The model. Where the hub does not answer, or not as a hub does, and the cache has the model, that, with a warning.</returns>
     /// <exception cref="UserErrorException">There is no such model, it may not be read, has no safetensors, or comes with other bytes than the hub says.</exception>
     /// <exception cref="OperationCanceledException">The work was stopped.</exception>
     public static async Task<HubModel> FetchAsync(
@@ -38,8 +38,9 @@ public static class HubModels
             using HubClient asking = new(known is null ? options : options with { Attempts = 1 }, name, progress);
             listing = await HubListing.ReadAsync(asking, name, cancellationToken).ConfigureAwait(false);
         }
-        catch (UserErrorException e) when (known is not null && e.InnerException is not null && HubClient.IsNetworkFailure(e.InnerException, cancellationToken))
+        catch (UserErrorException e) when (known is not null && e.InnerException is not null)
         {
+            // No answer, or none that is the hub's. A refusal has no other exception behind it.
             return known with { Warning = $"{e.What}; what is in the cache is taken" };
         }
 
@@ -120,16 +121,36 @@ public static class HubModels
             progress?.Report(new(activity, total == 0 ? null : Math.Clamp((double)come / total, 0, 1)));
         });
         List<HubFile> files = [];
-        foreach (HubFile file in listing.Files)
+
+        // The index of shards first: what it names is known before gigabytes have come.
+        Queue<HubFile> queue = new(listing.Files.OrderBy(f => IsIndex(f) ? 0 : 1));
+        while (queue.TryDequeue(out HubFile? file))
         {
             activity = string.Create(CultureInfo.InvariantCulture, $"fetching {file.Path}{(file.ByteCount is long size ? $" ({size / 1e6:F1} MB)" : string.Empty)}");
             Uri uri = client.At($"{name.Id}/resolve/{Uri.EscapeDataString(listing.Commit)}/{file.Path}");
-            (HubFile whole, long count) = await download.FetchAsync(file, uri, Path.Combine(partial, Path.Combine(file.Path.Split('/'))), cancellationToken).ConfigureAwait(false);
+            string path = Path.Combine(partial, Path.Combine(file.Path.Split('/')));
+            (HubFile whole, long count) = await download.FetchAsync(file, uri, path, cancellationToken).ConfigureAwait(false);
             fetched += count;
-            files.Add(whole with { ByteCount = new FileInfo(Path.Combine(partial, Path.Combine(file.Path.Split('/')))).Length });
+            files.Add(whole with { ByteCount = new FileInfo(path).Length });
+            if (IsIndex(file))
+            {
+                RequireShards(name, listing, file.Path, CheckpointTensors.ShardsOf(path));
+            }
         }
 
-        return (new HubManifest(name.Id, listing.Commit, listing.Licence, files), fetched);
+        return (new HubManifest(name.Id, listing.Commit, listing.Licence, [.. files.OrderBy(f => f.Path, StringComparer.Ordinal)]), fetched);
+
+        static bool IsIndex(HubFile file) => file.Path.EndsWith(CheckpointTensors.IndexName, StringComparison.Ordinal);
+    }
+
+    private static void RequireShards(HubModelName name, HubListing listing, string index, IEnumerable<string> shards)
+    {
+        string folder = index[..^CheckpointTensors.IndexName.Length];
+        string[] missing = [.. shards.Where(s => listing.Files.All(f => f.Path != folder + s))];
+        if (missing.Length > 0)
+        {
+            throw new UserErrorException($"model '{name}' has no {string.Join(", ", missing)}, which its {index} names", "ask its owner: the checkpoint is not whole");
+        }
     }
 
     // Two programs that write into one folder would mix their bytes.

@@ -273,6 +273,21 @@ public sealed class HubModelsTests : IDisposable
     }
 
     [Theory]
+    [InlineData("429 Too Many Requests", "Retry-After: 86400\r\n", "86400 s")]
+    [InlineData("200 OK", "Content-Type: text/html\r\n", "not understood")]
+    public async Task WhereTheHubHasNoAnswerTheCacheHasOne(string status, string headers, string said)
+    {
+        HubModel model = await FetchAsync();
+        _hub.Once("/api/models", status, headers);
+        HubModel kept = await FetchAsync();
+        Assert.Equal(model.Folder, kept.Folder);
+        Assert.Contains(said, kept.Warning, StringComparison.Ordinal);
+        Assert.Contains("the cache is taken", kept.Warning, StringComparison.Ordinal);
+        _hub.Once("/api/models", "403 Forbidden");
+        await Assert.ThrowsAsync<UserErrorException>(() => FetchAsync());
+    }
+
+    [Theory]
     [InlineData("404 Not Found", null, "has no model 'someone/tower'", "spelling")]
     [InlineData("401 Unauthorized", null, "401", "HF_TOKEN")]
     [InlineData("401 Unauthorized", "old", "does not take the token", "new token")]
@@ -334,6 +349,23 @@ public sealed class HubModelsTests : IDisposable
         Assert.DoesNotContain("pytorch_model.bin.index.json", FilesOf(model.Folder));
         using CheckpointTensors tensors = CheckpointTensors.Open(model.Folder);
         Assert.True(tensors.TryGetEntry("embeddings.word_embeddings.weight", out _));
+    }
+
+    [Fact]
+    public async Task AShardThatTheIndexNamesAndTheHubLacksIsNamedBeforeTheOthersCome()
+    {
+        _hub.Files.Remove(Weights);
+        string sharded = Fixtures.PathOf("text-tower-xlm-roberta", "hf-sharded");
+        foreach (string file in Directory.GetFiles(sharded))
+        {
+            _hub.Files[Path.GetFileName(file)] = File.ReadAllBytes(file);
+        }
+
+        string[] shards = [.. _hub.Files.Keys.Where(k => k.StartsWith("model-0", StringComparison.Ordinal))];
+        _hub.Files.Remove(shards[1]);
+        UserErrorException error = await Assert.ThrowsAsync<UserErrorException>(() => FetchAsync());
+        Assert.Contains($"has no {shards[1]}, which its model.safetensors.index.json names", error.What, StringComparison.Ordinal);
+        Assert.DoesNotContain(_hub.Requests, r => r.Path.EndsWith(shards[0], StringComparison.Ordinal));
     }
 
     [Theory]
