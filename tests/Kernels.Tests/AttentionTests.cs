@@ -128,6 +128,22 @@ public abstract partial class AttentionTests(Backend backend)
     public void DropoutFollowsTheCountersOfExamplePositionsAndHead(DType dtype, bool causal, int size) =>
         AssertDropoutFollowsTheCounters(new Inputs(dtype, 3, size, causal, [5, 0, 30, 17, 70], rate: 0.3f), causal);
 
+    [Theory]
+    [InlineData(DType.Float32, 16)]
+    [InlineData(DType.BFloat16, 64)]
+    public void AProbabilityWhoseDrawEqualsTheRateIsKept(DType dtype, int size)
+    {
+        // Two of seven keys, with draws in the middle of the range, are each in turn the rate itself.
+        int[] lengths = [3, 7];
+        Inputs any = new(dtype, 3, size, false, lengths, rate: 0.5f);
+        float[] rates = [.. Enumerable.Range(3, 7).Select(key => any.Draw(4, key, 1)).Where(draw => draw is > 0.1f and < 0.9f).Take(2)];
+        Assert.Equal(2, rates.Length);
+        foreach (float rate in rates)
+        {
+            AssertDropoutFollowsTheCounters(new Inputs(dtype, 3, size, false, lengths, rate), false);
+        }
+    }
+
     private void AssertDropoutFollowsTheCounters(Inputs x, bool causal)
     {
         DType dtype = x.DType;
@@ -349,13 +365,15 @@ public abstract partial class AttentionTests(Backend backend)
         }
 
         /// <summary>What <see cref="DropoutSite"/> promises, written down once more.</summary>
-        public double Factor(int query, int key, int head)
+        public double Factor(int query, int key, int head) => Draw(query, key, head) >= _rate ? 1 / (1 - (double)_rate) : 0;
+
+        public float Draw(int query, int key, int head)
         {
             int keyPosition = TokenKeys[(2 * key) + 1];
             (uint x, uint y, uint z, uint w) = CounterRng.Block(
                 Key, (uint)keyPosition / 4, (uint)TokenKeys[(2 * query) + 1], (uint)TokenKeys[2 * query], (77 * 1024) + (uint)head);
             uint word = (keyPosition % 4) switch { 0 => x, 1 => y, 2 => z, _ => w };
-            return CounterRng.ToUnitFloat(word) >= _rate ? 1 / (1 - (double)_rate) : 0;
+            return CounterRng.ToUnitFloat(word);
         }
     }
 }
